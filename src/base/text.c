@@ -1,0 +1,178 @@
+/* Bounded text: append without overflow, and escape what came from outside. */
+#include "base/text.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#define DISTANCE_MAX 64
+#define REPLACEMENT 0xfffdu
+
+void text_init(struct text *text, char *buffer, size_t size)
+{
+    assert(size >= 1);
+    *text = (struct text){.at = buffer, .size = size};
+    buffer[0] = '\0';
+}
+
+void text_add(struct text *text, const char *string)
+{
+    text_add_bytes(text, string, strlen(string));
+}
+
+void text_add_bytes(struct text *text, const void *bytes, size_t len)
+{
+    size_t room = text->size - text->len - 1;
+    if (len > room) {
+        text->cut = true;
+        len = room;
+    }
+    if (len > 0)
+        memcpy(text->at + text->len, bytes, len);
+    text->len += len;
+    text->at[text->len] = '\0';
+}
+
+void text_add_char(struct text *text, char c)
+{
+    text_add_bytes(text, &c, 1);
+}
+
+void text_format(struct text *text, const char *format, ...)
+{
+    va_list args;
+    size_t room = text->size - text->len;
+    va_start(args, format);
+    int len = vsnprintf(text->at + text->len, room, format, args);
+    va_end(args);
+    if (len < 0) {
+        text->at[text->len] = '\0';
+        text->cut = true;
+    } else if ((size_t)len >= room) {
+        text->len = text->size - 1;
+        text->cut = true;
+    } else {
+        text->len += (size_t)len;
+    }
+}
+
+/* The length that a UTF-8 lead byte announces; 0 for a byte that leads nothing (RFC 3629: no C0, C1, F5 to FF). */
+static size_t text_utf8_size(uint8_t lead)
+{
+    if (lead < 0x80)
+        return 1;
+    if (lead >= 0xc2 && lead <= 0xdf)
+        return 2;
+    if (lead >= 0xe0 && lead <= 0xef)
+        return 3;
+    if (lead >= 0xf0 && lead <= 0xf4)
+        return 4;
+    return 0;
+}
+
+/* Reads one character and returns its length. What is not valid (cut off, overlong, a surrogate, above U+10FFFF) is one byte and a replacement. */
+static size_t text_utf8_read(uint32_t *out, const uint8_t *bytes, size_t len)
+{
+    static const uint32_t least[5] = {0, 0, 0x80, 0x800, 0x10000};
+    size_t size = text_utf8_size(bytes[0]);
+    *out = REPLACEMENT;
+    if (size == 0 || size > len)
+        return 1;
+    uint32_t point = size == 1 ? bytes[0] : bytes[0] & (0x7fu >> size);
+    for (size_t i = 1; i < size; i++) {
+        if ((bytes[i] & 0xc0) != 0x80)
+            return 1;
+        point = point << 6 | (bytes[i] & 0x3f);
+    }
+    if (point < least[size] || (point >= 0xd800 && point <= 0xdfff) || point > 0x10ffff)
+        return 1;
+    *out = point;
+    return size;
+}
+
+static void text_add_json_point(struct text *text, uint32_t point)
+{
+    if (point == '"' || point == '\\') {
+        text_add_char(text, '\\');
+        text_add_char(text, (char)point);
+    } else if (point >= 0x20 && point <= 0x7e) {
+        text_add_char(text, (char)point);
+    } else if (point < 0x10000) {
+        text_format(text, "\\u%04x", (unsigned)point);
+    } else {
+        point -= 0x10000;
+        text_format(text, "\\u%04x\\u%04x", 0xd800u + (unsigned)(point >> 10), 0xdc00u + (unsigned)(point & 0x3ff));
+    }
+}
+
+void text_add_json(struct text *text, const void *bytes, size_t len, size_t max)
+{
+    const uint8_t *from = bytes;
+    size_t at = 0;
+    if (!bytes) {
+        text_add(text, "null");
+        return;
+    }
+    text_add_char(text, '"');
+    while (at < len) {
+        uint32_t point;
+        size_t size = text_utf8_read(&point, from + at, len - at);
+        if (at + size > max)
+            break;
+        text_add_json_point(text, point);
+        at += size;
+    }
+    if (at < len)
+        text_add(text, "...");
+    text_add_char(text, '"');
+}
+
+static void text_add_printable(struct text *text, const uint8_t *bytes, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        text_add_char(text, bytes[i] >= 0x20 && bytes[i] <= 0x7e ? (char)bytes[i] : '?');
+}
+
+void text_add_clean(struct text *text, const void *bytes, size_t len, size_t max)
+{
+    const uint8_t *from = bytes;
+    if (len <= max) {
+        text_add_printable(text, from, len);
+        return;
+    }
+    size_t dots = max < 3 ? max : 3;
+    size_t tail = (max - dots) / 2;
+    text_add_printable(text, from, max - dots - tail);
+    text_add_bytes(text, "...", dots);
+    text_add_printable(text, from + len - tail, tail);
+}
+
+bool text_copy(char *out, size_t size, const char *from, size_t len)
+{
+    struct text text;
+    text_init(&text, out, size);
+    text_add_bytes(&text, from, len);
+    return !text.cut;
+}
+
+unsigned text_distance(const char *a, const char *b)
+{
+    unsigned row[DISTANCE_MAX + 1];
+    size_t a_len = strnlen(a, DISTANCE_MAX);
+    size_t b_len = strnlen(b, DISTANCE_MAX);
+    for (size_t j = 0; j <= b_len; j++)
+        row[j] = (unsigned)j;
+    for (size_t i = 1; i <= a_len; i++) {
+        unsigned diagonal = row[0];
+        row[0] = (unsigned)i;
+        for (size_t j = 1; j <= b_len; j++) {
+            unsigned swap = diagonal + (a[i - 1] != b[j - 1]);
+            unsigned edit = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
+            diagonal = row[j];
+            row[j] = swap < edit ? swap : edit;
+        }
+    }
+    return row[b_len];
+}

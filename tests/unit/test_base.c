@@ -1,0 +1,459 @@
+/* The ground floor: addresses, text and its escaping, numbers, days, ids, the log and its writer. */
+#include <arpa/inet.h>
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/address.h"
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/log_writer.h"
+#include "base/number.h"
+#include "base/text.h"
+#include "base/ulid.h"
+
+static bool reads_address(struct address *out, const char *text)
+{
+    return address_read(out, text, strlen(text));
+}
+
+static bool reads_endpoint(struct endpoint *out, const char *text)
+{
+    return endpoint_read(out, text, strlen(text));
+}
+
+Test(address, canonical_text)
+{
+    static const char *const rows[][2] = {
+        {"192.0.2.1", "192.0.2.1"},
+        {"0.0.0.0", "0.0.0.0"},
+        {"2001:DB8:0:0:0:0:0:1", "2001:db8::1"},
+        {"2001:db8:0:1:1:1:1:1", "2001:db8:0:1:1:1:1:1"},
+        {"::ffff:192.0.2.1", "::ffff:192.0.2.1"},
+        {"::", "::"},
+        {"1:0:0:2:0:0:0:3", "1:0:0:2::3"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct address address;
+        char text[ADDRESS_TEXT_MAX];
+        cr_assert(reads_address(&address, rows[i][0]), "%s", rows[i][0]);
+        cr_expect_str_eq(address_text(&address, text), rows[i][1]);
+    }
+}
+
+Test(address, refuses_what_is_none)
+{
+    static const char *const rows[] = {"",        "1.2.3",    "010.0.0.1", "1.2.3.4 ", " 1.2.3.4",  "1.2.3.256", "[::1]", "fe80::1%lo", ":::",
+                                       "1.2.3.4/8", "0x7f.0.0.1", "::1::",     "12345::",  "1.2.3.4:80",
+                                       "0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:0000"};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct address address = {.family = FAMILY_V4, .bytes = {1}};
+        cr_expect(!reads_address(&address, rows[i]), "%s", rows[i]);
+        cr_expect(!address_is_set(&address) && address.bytes[0] == 0, "%s leaves something behind", rows[i]);
+    }
+    struct address address;
+    cr_expect(!address_read(&address, "1.2.3.4\0", 8), "a NUL is part of the text");
+}
+
+Test(address, no_address_equals_nothing)
+{
+    struct address none = {0}, any;
+    char text[ADDRESS_TEXT_MAX];
+    cr_expect(!address_equal(&none, &none));
+    cr_assert(reads_address(&any, "0.0.0.0"));
+    cr_expect(address_is_any(&any) && !address_is_any(&none) && !address_equal(&any, &none));
+    cr_expect_str_eq(address_text(&none, text), "-");
+    cr_expect_eq(address_size(&none), 0);
+}
+
+Test(address, order_and_unmapping)
+{
+    struct address v4, high, v6, mapped, plain;
+    cr_assert(reads_address(&v4, "10.0.0.1") && reads_address(&high, "192.0.2.1") && reads_address(&v6, "::1"));
+    cr_expect(address_compare(&v4, &high) < 0 && address_compare(&high, &v6) < 0 && address_compare(&v6, &v4) > 0);
+    cr_assert(reads_address(&mapped, "::ffff:10.0.0.1"));
+    cr_expect(address_unmap(&plain, &mapped) && address_equal(&plain, &v4) && !address_equal(&mapped, &v4));
+    cr_expect(!address_unmap(&plain, &v6) && !address_unmap(&plain, &v4));
+}
+
+Test(endpoint, reads_and_writes)
+{
+    static const char *const good[] = {"192.0.2.1:80", "[2001:db8::1]:443", "0.0.0.0:0", "[::]:65535"};
+    static const char *const bad[] = {"192.0.2.1",   "192.0.2.1:",  "192.0.2.1:65536", "192.0.2.1:080", "::1:80", "[::1]80", "[192.0.2.1]:80",
+                                      "[::1]:-1", "a.test:80", ":80",  "[]:80",           "[:80", "]:80", "[:80]"};
+    char text[ENDPOINT_TEXT_MAX];
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        struct endpoint endpoint;
+        cr_assert(reads_endpoint(&endpoint, good[i]), "%s", good[i]);
+        cr_expect_str_eq(endpoint_text(&endpoint, text), good[i]);
+    }
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        struct endpoint endpoint = {.port = 1};
+        cr_expect(!reads_endpoint(&endpoint, bad[i]) && endpoint.port == 0, "%s", bad[i]);
+    }
+}
+
+Test(endpoint, through_the_kernel_and_back)
+{
+    static const char *const rows[][2] = {
+        {"192.0.2.1:80", "192.0.2.1:80"}, {"[2001:db8::1]:443", "[2001:db8::1]:443"}, {"[::ffff:192.0.2.1]:80", "192.0.2.1:80"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct endpoint endpoint, back;
+        struct sockaddr_storage storage;
+        char text[ENDPOINT_TEXT_MAX];
+        cr_assert(reads_endpoint(&endpoint, rows[i][0]));
+        size_t len = endpoint_to_sockaddr(&endpoint, &storage);
+        cr_assert(endpoint_from_sockaddr(&back, (struct sockaddr *)&storage, len));
+        cr_expect_str_eq(endpoint_text(&back, text), rows[i][1]);
+        cr_expect(!endpoint_from_sockaddr(&back, (struct sockaddr *)&storage, 4), "too short a sockaddr");
+    }
+    struct sockaddr unknown = {.sa_family = AF_UNIX};
+    struct endpoint none = {0}, back;
+    struct sockaddr_storage storage;
+    cr_expect(!endpoint_from_sockaddr(&back, &unknown, sizeof(unknown)) && !address_is_set(&back.ip));
+    cr_expect_eq(endpoint_to_sockaddr(&none, &storage), 0);
+}
+
+static void expect_json(const char *bytes, size_t len, size_t max, const char *expected)
+{
+    char buffer[256];
+    struct text text;
+    text_init(&text, buffer, sizeof(buffer));
+    text_add_json(&text, bytes, len, max);
+    cr_expect_str_eq(buffer, expected);
+    json_t *value = json_loads(buffer, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+    cr_expect(value != NULL, "no JSON: %s", buffer);
+    json_decref(value);
+}
+
+#define EXPECT_JSON(bytes, expected) expect_json(bytes, sizeof(bytes) - 1, 100, expected)
+
+Test(text, json_escapes_every_outside_byte)
+{
+    EXPECT_JSON("", "\"\"");
+    EXPECT_JSON("a\"b\\c/", "\"a\\\"b\\\\c/\"");
+    EXPECT_JSON("\0\n\x1b[0m\x7f", "\"\\u0000\\u000a\\u001b[0m\\u007f\"");
+    EXPECT_JSON("m\xc3\xbcnchen \xe2\x82\xac", "\"m\\u00fcnchen \\u20ac\"");
+    EXPECT_JSON("\xf0\x9f\x9a\xaa", "\"\\ud83d\\udeaa\"");
+    EXPECT_JSON("\xf4\x8f\xbf\xbf", "\"\\udbff\\udfff\"");
+}
+
+Test(text, json_replaces_invalid_utf8)
+{
+    EXPECT_JSON("\xff\xfe", "\"\\ufffd\\ufffd\"");
+    EXPECT_JSON("\x80z", "\"\\ufffdz\"");
+    EXPECT_JSON("a\xc3", "\"a\\ufffd\"");
+    EXPECT_JSON("\xc3(", "\"\\ufffd(\"");
+    EXPECT_JSON("\xc0\xaf", "\"\\ufffd\\ufffd\"");                 /* overlong slash */
+    EXPECT_JSON("\xe0\x80\xaf", "\"\\ufffd\\ufffd\\ufffd\"");      /* overlong in three bytes */
+    EXPECT_JSON("\xed\xa0\x80", "\"\\ufffd\\ufffd\\ufffd\"");      /* a surrogate */
+    EXPECT_JSON("\xf4\x90\x80\x80", "\"\\ufffd\\ufffd\\ufffd\\ufffd\""); /* above U+10FFFF */
+    EXPECT_JSON("\xe2\x82", "\"\\ufffd\\ufffd\"");
+}
+
+Test(text, json_is_cut_at_a_character)
+{
+    expect_json("abcdef", 6, 6, "\"abcdef\"");
+    expect_json("abcdef", 6, 5, "\"abcde...\"");
+    expect_json("ab\xc3\xbc""d", 5, 3, "\"ab...\"");
+    expect_json("ab\xc3\xbc""d", 5, 4, "\"ab\\u00fc...\"");
+    expect_json("abc", 3, 0, "\"...\"");
+    char buffer[16];
+    struct text text;
+    text_init(&text, buffer, sizeof(buffer));
+    text_add_json(&text, NULL, 0, 10);
+    cr_expect_str_eq(buffer, "null");
+}
+
+Test(text, clean_shortens_in_the_middle)
+{
+    static const struct {
+        const char *from;
+        size_t max;
+        const char *expected;
+    } rows[] = {{"abcdef", 6, "abcdef"},      {"abcdefghij", 9, "abc...hij"}, {"abcdefghij", 8, "abc...ij"}, {"a\r\n\x1b\xc3\xbcz", 20, "a?????z"},
+                {"abcdefghij", 3, "..."}, {"abcdefghij", 1, "."},         {"abc", 0, ""}};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char buffer[32];
+        struct text text;
+        text_init(&text, buffer, sizeof(buffer));
+        text_add_clean(&text, rows[i].from, strlen(rows[i].from), rows[i].max);
+        cr_expect_str_eq(buffer, rows[i].expected);
+    }
+}
+
+Test(text, never_writes_past_its_end)
+{
+    char buffer[9] = "########";
+    struct text text;
+    text_init(&text, buffer, 6);
+    text_add(&text, "abc");
+    cr_expect(!text.cut);
+    text_format(&text, "%d", 12345);
+    cr_expect(text.cut && text.len == 5);
+    cr_expect_str_eq(buffer, "abc12");
+    text_add_char(&text, 'x');
+    text_add_json(&text, "y", 1, 1);
+    cr_expect_str_eq(buffer, "abc12");
+    cr_expect_eq(buffer[6], '#');
+    cr_expect(text_copy(buffer, 4, "abc", 3) && !text_copy(buffer, 3, "abc", 3));
+    cr_expect_str_eq(buffer, "ab");
+}
+
+Test(text, distance)
+{
+    cr_expect_eq(text_distance("", ""), 0);
+    cr_expect_eq(text_distance("adress", "address"), 1);
+    cr_expect_eq(text_distance("kitten", "sitting"), 3);
+    cr_expect_eq(text_distance("", "abc"), 3);
+    char a[200], b[200];
+    memset(a, 'a', 199);
+    memset(b, 'b', 199);
+    a[199] = b[199] = '\0';
+    cr_expect_eq(text_distance(a, b), 64);
+}
+
+Test(number, plain)
+{
+    uint64_t out = 7;
+    cr_expect(number_read(&out, "0", 1, 0) && out == 0);
+    cr_expect(number_read(&out, "18446744073709551615", 20, UINT64_MAX) && out == UINT64_MAX);
+    cr_expect(number_read(&out, "65535", 5, 65535) && out == 65535);
+    static const char *const bad[] = {"", "01", "00", "+1", "-1", " 1", "1 ", "1x", "0x1", "65536", "18446744073709551616", "184467440737095516150"};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        cr_expect(!number_read(&out, bad[i], strlen(bad[i]), 65535) && out == 65535, "%s", bad[i]);
+    cr_expect(!number_read(&out, "18446744073709551616", 20, UINT64_MAX));
+    cr_expect(!number_read(&out, "9", 1, 5));
+}
+
+Test(number, sizes_and_times)
+{
+    uint64_t out = 1;
+    cr_expect(number_read_size(&out, "64K", 3) && out == 65536);
+    cr_expect(number_read_size(&out, "2G", 2) && out == UINT64_C(2147483648));
+    cr_expect(number_read_size(&out, "17", 2) && out == 17);
+    cr_expect(!number_read_size(&out, "64k", 3) && !number_read_size(&out, "K", 1) && !number_read_size(&out, "1KB", 3) && out == 17);
+    cr_expect(!number_read_size(&out, "17179869184G", 12), "2^64 does not fit");
+    cr_expect(number_read_duration_ms(&out, "250ms", 5) && out == 250);
+    cr_expect(number_read_duration_ms(&out, "8h", 2) && out == 8 * 3600 * 1000);
+    cr_expect(number_read_duration_ms(&out, "1d", 2) && out == 86400 * 1000);
+    cr_expect(number_read_duration_ms(&out, "0", 1) && out == 0);
+    cr_expect(!number_read_duration_ms(&out, "5", 1) && !number_read_duration_ms(&out, "5 s", 3) && !number_read_duration_ms(&out, "s", 1));
+    cr_expect(!number_read_duration_ms(&out, "213503982335d", 13), "2^64 ms do not fit");
+}
+
+Test(number, days)
+{
+    uint32_t day = 1;
+    cr_expect(number_read_day(&day, "1970-01-01", 10) && day == 0);
+    cr_expect(number_read_day(&day, "2026-11-21", 10) && day == 20778);
+    cr_expect(number_read_day(&day, "2000-02-29", 10) && day == 11016);
+    static const char *const bad[] = {"2027-02-29", "2100-02-29", "2026-13-01", "2026-00-10", "2026-04-31", "2026-1-01", "26-01-01",
+                                      "2026/01/01", "2026-01-0x", "1969-12-31", "2026-01-01 ", ""};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        cr_expect(!number_read_day(&day, bad[i], strlen(bad[i])) && day == 11016, "%s", bad[i]);
+    for (uint64_t d = 0; d < 60000; d += 13) {
+        char text[CLOCK_TEXT_MAX];
+        clock_text(d * 86400 * 1000000, text);
+        cr_assert(number_read_day(&day, text, 10) && day == d, "%s", text);
+    }
+}
+
+Test(clock, text_and_day)
+{
+    char text[CLOCK_TEXT_MAX];
+    cr_expect_str_eq(clock_text(0, text), "1970-01-01T00:00:00.000000Z");
+    cr_expect_str_eq(clock_text(UINT64_C(1795304957123456), text), "2026-11-21T23:49:17.123456Z");
+    cr_expect_str_eq(clock_text(UINT64_MAX, text), "9999-12-31T23:59:59.999999Z");
+    cr_expect_eq(clock_day(UINT64_C(1795304957123456)), 20778);
+    uint64_t before = clock_monotonic_ms();
+    cr_expect(clock_monotonic_ms() >= before && clock_wall_us() > UINT64_C(1600000000000000));
+}
+
+Test(ulid, shape)
+{
+    char id[ULID_TEXT_MAX], last[ULID_TEXT_MAX] = "";
+    for (int i = 0; i < 200; i++) {
+        ulid_make(id, UINT64_C(1469918176385000)); /* the time of the specification's example */
+        cr_assert_eq(strlen(id), 26);
+        cr_assert_eq(strspn(id, "0123456789ABCDEFGHJKMNPQRSTVWXYZ"), 26);
+        cr_assert(strncmp(id, "01ARYZ6S41", 10) == 0, "%s", id);
+        cr_assert_str_neq(id, last);
+        memcpy(last, id, sizeof(id));
+    }
+}
+
+static void *make_id(void *out)
+{
+    ulid_make(out, 0);
+    return NULL;
+}
+
+Test(ulid, threads_do_not_share_random_bytes)
+{
+    char ids[2][ULID_TEXT_MAX];
+    for (int i = 0; i < 2; i++) {
+        pthread_t thread;
+        cr_assert_eq(pthread_create(&thread, NULL, make_id, ids[i]), 0);
+        pthread_join(thread, NULL);
+    }
+    cr_expect_str_neq(ids[0], ids[1]);
+}
+
+Test(hash, depends_on_every_byte_and_the_seed)
+{
+    char bytes[40] = {0};
+    uint64_t plain = hash_bytes(bytes, sizeof(bytes), 0);
+    cr_expect_eq(plain, hash_bytes(bytes, sizeof(bytes), 0));
+    cr_expect_neq(plain, hash_bytes(bytes, sizeof(bytes), 1));
+    cr_expect_neq(plain, hash_bytes(bytes, sizeof(bytes) - 1, 0));
+    for (size_t i = 0; i < sizeof(bytes); i++) {
+        bytes[i] = 1;
+        cr_expect_neq(plain, hash_bytes(bytes, sizeof(bytes), 0));
+        bytes[i] = 0;
+    }
+    cr_expect_neq(hash_seed(), hash_seed());
+}
+
+static void keep_line(void *arg, const char *line, size_t len)
+{
+    text_add_bytes(arg, line, len);
+}
+
+Test(log, lines_are_clean_and_bounded)
+{
+    char buffer[4096], longer[2000];
+    struct text text;
+    text_init(&text, buffer, sizeof(buffer));
+    log_set_sink(keep_line, &text);
+    log_info("%d listeners", 2);
+    log_warn("odd \x1b[2J name\nexeat: forged");
+    log_error("gone");
+    cr_expect_str_eq(buffer, "exeat: 2 listeners\nexeat: warning: odd ?[2J name?exeat: forged\nexeat: error: gone\n");
+    memset(longer, 'x', sizeof(longer) - 1);
+    longer[sizeof(longer) - 1] = '\0';
+    text_init(&text, buffer, sizeof(buffer));
+    log_info("%s", longer);
+    log_set_sink(NULL, NULL);
+    cr_expect(text.len <= LOG_LINE_MAX && buffer[text.len - 1] == '\n' && strlen(buffer) == text.len);
+}
+
+static void *expect_default_sink(void *arg)
+{
+    struct text *text = arg;
+    size_t before = text->len;
+    log_set_sink(NULL, NULL);
+    log_info("from another thread, on standard error");
+    return text->len == before ? arg : NULL;
+}
+
+Test(log, each_thread_has_its_own_sink)
+{
+    char buffer[256];
+    struct text text;
+    pthread_t thread;
+    void *result;
+    text_init(&text, buffer, sizeof(buffer));
+    log_set_sink(keep_line, &text);
+    cr_assert_eq(pthread_create(&thread, NULL, expect_default_sink, &text), 0);
+    pthread_join(thread, &result);
+    cr_expect(result == &text, "the other thread wrote into this one's sink");
+    log_info("mine");
+    log_set_sink(NULL, NULL);
+    cr_expect_str_eq(buffer, "exeat: mine\n");
+}
+
+/* Reads what is there until nothing comes any more. */
+static char *drain(int fd, size_t *len)
+{
+    static char all[1 << 20];
+    ssize_t got;
+    *len = 0;
+    while ((got = read(fd, all + *len, sizeof(all) - 1 - *len)) > 0)
+        *len += (size_t)got;
+    all[*len] = '\0';
+    return all;
+}
+
+Test(log_writer, writes_every_line_in_order)
+{
+    int ends[2];
+    size_t len;
+    char line[32];
+    cr_assert_eq(pipe(ends), 0);
+    struct log_writer *writer = log_writer_start(ends[1]);
+    cr_assert(writer != NULL);
+    for (int i = 0; i < 1000; i++) {
+        snprintf(line, sizeof(line), "line %d\n", i);
+        log_writer_put(writer, line, strlen(line));
+    }
+    log_writer_stop(writer, 5000);
+    close(ends[1]);
+    char *at = drain(ends[0], &len);
+    for (int i = 0; i < 1000; i++) {
+        snprintf(line, sizeof(line), "line %d\n", i);
+        cr_assert(strncmp(at, line, strlen(line)) == 0, "line %d is not there", i);
+        at += strlen(line);
+    }
+    cr_expect_eq(*at, '\0');
+}
+
+Test(log_writer, a_stuck_reader_blocks_nobody, .timeout = 20)
+{
+    int ends[2];
+    size_t len, kept = 0;
+    char line[1001];
+    unsigned long long dropped = 0;
+    cr_assert_eq(pipe(ends), 0);
+    struct log_writer *writer = log_writer_start(ends[1]);
+    cr_assert(writer != NULL);
+    memset(line, 'x', sizeof(line) - 2);
+    line[sizeof(line) - 2] = '\n';
+    uint64_t start = clock_monotonic_ms();
+    for (int i = 0; i < 500; i++) /* far more than pipe and ring hold together */
+        log_writer_put(writer, line, sizeof(line) - 1);
+    cr_expect(clock_monotonic_ms() - start < 2000, "put waited for the reader");
+
+    fcntl(ends[0], F_SETFL, O_NONBLOCK);
+    char *all = NULL;
+    for (int i = 0; i < 500 && dropped == 0; i++) { /* the reader is back: the loss is told without another line coming */
+        size_t more;
+        all = drain(ends[0], &more);
+        for (char *at = all; (at = strchr(at, '\n')) != NULL; at++)
+            kept++;
+        char *note = strstr(all, "exeat: warning: ");
+        if (note)
+            cr_assert_eq(sscanf(note, "exeat: warning: %llu log lines were dropped", &dropped), 1);
+        usleep(2000);
+    }
+    log_writer_stop(writer, 5000);
+    close(ends[1]);
+    for (char *at = drain(ends[0], &len); (at = strchr(at, '\n')) != NULL; at++)
+        kept++;
+    cr_expect_eq(kept - 1 + dropped, 500, "%zu lines kept, %llu dropped", kept - 1, dropped);
+}
+
+Test(log_writer, stop_leaves_a_stuck_thread_behind, .timeout = 20)
+{
+    int ends[2];
+    cr_assert_eq(pipe2(ends, O_NONBLOCK), 0);
+    while (write(ends[1], "x", 1) == 1) /* the pipe is full before the first line comes */
+        ;
+    cr_assert_eq(fcntl(ends[1], F_SETFL, 0), 0);
+    struct log_writer *writer = log_writer_start(ends[1]);
+    cr_assert(writer != NULL);
+    log_writer_put(writer, "line\n", 5);
+    uint64_t start = clock_monotonic_ms();
+    log_writer_stop(writer, 100);
+    uint64_t waited = clock_monotonic_ms() - start;
+    cr_expect(waited >= 90 && waited < 3000, "waited %llu ms", (unsigned long long)waited);
+    close(ends[0]); /* lets the thread end by EPIPE, which must not kill the process */
+    usleep(50000);
+}
