@@ -1,0 +1,48 @@
+#!/usr/bin/env python3
+"""Turn the test vectors into seeds for the fuzzers: make_corpus.py VECTORS_DIR OUT_DIR makes OUT_DIR/<fuzzer>/<row id>."""
+import base64
+import json
+import pathlib
+import sys
+
+REQUEST_PREFIX = bytes([255, 7])  # fuzz_connect_request and fuzz_client_hello: limit 16336 bytes, pieces
+SEED_MAX = 20000
+
+
+def rows(path):
+    with open(path, encoding="utf-8") as lines:
+        for line in lines:
+            yield json.loads(line)
+
+
+def request_bytes(row):
+    if row.get("raw_b64"):
+        return base64.b64decode(row["raw_b64"])
+    return b"".join(base64.b64decode(step.get("send_b64") or "") for step in row.get("steps") or [])
+
+
+def write(out, fuzzer, name, data):
+    if not 0 < len(data) <= SEED_MAX:
+        return
+    folder = out / fuzzer
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(data)
+
+
+def main(vectors, out):
+    for row in rows(vectors / "connect.jsonl"):
+        data = request_bytes(row)
+        write(out, "fuzz_connect_request", row["id"], REQUEST_PREFIX + data)
+        parts = data.split(b" ")
+        if len(parts) > 1:  # reason, no cause, port 443, host
+            write(out, "fuzz_reply", row["id"], bytes([4, 0, 1, 187]) + parts[1][:300])
+    for row in rows(vectors / "client_hello.jsonl"):
+        data = bytes.fromhex(row["hex"])
+        write(out, "fuzz_client_hello", row["id"], REQUEST_PREFIX + data)
+        write(out, "fuzz_hello_openssl", row["id"], data)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit("usage: make_corpus.py VECTORS_DIR OUT_DIR")
+    main(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]))
