@@ -1,0 +1,237 @@
+/* Every file a configuration is made of, read once: what the supervisor judged is what the server serves, byte for byte. */
+#include "config/bundle.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "config/array.h"
+#include "config/bundle_private.h"
+#include "config/config.h"
+#include "config/hosts_builtin.h"
+
+struct bundle *bundle_new(void)
+{
+    struct bundle *bundle = calloc(1, sizeof(*bundle));
+    if (bundle != NULL && !bundle_put(bundle, CONFIG_EMBEDDED, CONFIG_DEFAULT.bytes, CONFIG_DEFAULT.len)) {
+        bundle_free(bundle);
+        return NULL;
+    }
+    return bundle;
+}
+
+static void bundle_file_free(struct bundle_file *file)
+{
+    if (file == NULL)
+        return;
+    free((char *)file->path);
+    free((char *)file->bytes);
+    free(file);
+}
+
+static void bundle_glob_free(struct bundle_globbed *globbed)
+{
+    if (globbed == NULL)
+        return;
+    path_list_fini(&globbed->found);
+    free(globbed->pattern);
+    free(globbed);
+}
+
+void bundle_free(struct bundle *bundle)
+{
+    if (bundle == NULL)
+        return;
+    for (size_t i = 0; i < bundle->file_count; i++)
+        bundle_file_free(bundle->files[i]);
+    for (size_t i = 0; i < bundle->glob_count; i++)
+        bundle_glob_free(bundle->globs[i]);
+    free(bundle->files);
+    free(bundle->globs);
+    free(bundle);
+}
+
+void bundle_seal(struct bundle *bundle)
+{
+    bundle->sealed = true;
+}
+
+struct bundle_file *bundle_keep_file(struct bundle *bundle, char *path, char *bytes, size_t len, int error)
+{
+    struct bundle_file *file = calloc(1, sizeof(*file));
+    struct bundle_file **files = array_room(bundle->files, bundle->file_count, sizeof(struct bundle_file *));
+    if (files != NULL)
+        bundle->files = files;
+    if (file == NULL || files == NULL || path == NULL || bytes == NULL) {
+        free(file);
+        free(path);
+        free(bytes);
+        return NULL;
+    }
+    *file = (struct bundle_file){.path = path, .bytes = bytes, .len = len, .error = error};
+    files[bundle->file_count++] = file;
+    return file;
+}
+
+static struct bundle_file *bundle_find_file(const struct bundle *bundle, const char *path)
+{
+    for (size_t i = 0; i < bundle->file_count; i++) {
+        if (strcmp(bundle->files[i]->path, path) == 0)
+            return bundle->files[i];
+    }
+    return NULL;
+}
+
+/* Reads to the end, bounded. NULL: out of memory; any other failure is in *error. A final NUL is added, so that no file's bytes are NULL. */
+static char *bundle_slurp(int fd, size_t *len, int *error)
+{
+    size_t room = 64 << 10;
+    char *bytes = malloc(room + 1);
+    *len = 0;
+    while (bytes != NULL) {
+        ssize_t got = read(fd, bytes + *len, room - *len);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0) {
+            *error = got < 0 ? errno : 0;
+            break;
+        }
+        *len += (size_t)got;
+        if (*len > BUNDLE_FILE_MAX) {
+            *error = EFBIG;
+            break;
+        }
+        if (*len < room)
+            continue;
+        room *= 2;
+        char *grown = realloc(bytes, room + 1);
+        if (grown == NULL)
+            free(bytes);
+        bytes = grown;
+    }
+    if (bytes != NULL) {
+        *len = *error ? 0 : *len;
+        bytes[*len] = '\0';
+    }
+    return bytes;
+}
+
+static struct bundle_file *bundle_open_file(struct bundle *bundle, const char *path)
+{
+    int error = 0;
+    size_t len = 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (fd < 0)
+        return bundle_keep_file(bundle, strdup(path), strdup(""), 0, errno);
+    char *bytes = bundle_slurp(fd, &len, &error);
+    close(fd);
+    return bundle_keep_file(bundle, strdup(path), bytes, len, error);
+}
+
+const struct bundle_file *bundle_file(struct bundle *bundle, const char *path)
+{
+    struct bundle_file *file = bundle_find_file(bundle, path);
+    if (file != NULL || bundle->sealed || bundle->file_count >= BUNDLE_ITEMS_MAX)
+        return file;
+    return bundle_open_file(bundle, path);
+}
+
+static char *bundle_copy(const void *bytes, size_t len)
+{
+    char *copy = malloc(len + 1);
+    if (copy != NULL) {
+        if (len > 0)
+            memcpy(copy, bytes, len);
+        copy[len] = '\0';
+    }
+    return copy;
+}
+
+bool bundle_put(struct bundle *bundle, const char *path, const void *bytes, size_t len)
+{
+    struct bundle_file *file = bundle_find_file(bundle, path);
+    char *copy = bundle_copy(bytes, len);
+    if (file == NULL)
+        return bundle_keep_file(bundle, strdup(path), copy, len, 0) != NULL;
+    if (copy == NULL)
+        return false;
+    free((char *)file->bytes);
+    file->bytes = copy;
+    file->len = len;
+    file->error = 0;
+    return true;
+}
+
+/* A directory that is not there holds nothing; one that may not be read might hold a denial, and must not be passed over. */
+static int bundle_glob_error(const char *path, int error)
+{
+    (void)path;
+    return error != ENOENT && error != ENOTDIR;
+}
+
+static void bundle_glob_ask(struct bundle_globbed *globbed)
+{
+    glob_t found = {0};
+    int result = glob(globbed->pattern, GLOB_NOSORT, bundle_glob_error, &found);
+    if (result == GLOB_NOSPACE)
+        globbed->error = ENOMEM;
+    else if (result != 0 && result != GLOB_NOMATCH)
+        globbed->error = EACCES;
+    for (size_t i = 0; i < found.gl_pathc && globbed->error == 0; i++) {
+        if (!path_list_add(&globbed->found, strdup(found.gl_pathv[i])))
+            globbed->error = ENOMEM;
+    }
+    globfree(&found);
+    path_list_sort(&globbed->found);
+}
+
+static struct bundle_globbed *bundle_find_glob(const struct bundle *bundle, const char *pattern)
+{
+    for (size_t i = 0; i < bundle->glob_count; i++) {
+        if (strcmp(bundle->globs[i]->pattern, pattern) == 0)
+            return bundle->globs[i];
+    }
+    return NULL;
+}
+
+struct bundle_globbed *bundle_add_glob(struct bundle *bundle, const char *pattern)
+{
+    struct bundle_globbed *globbed = calloc(1, sizeof(*globbed));
+    struct bundle_globbed **globs = array_room(bundle->globs, bundle->glob_count, sizeof(struct bundle_globbed *));
+    if (globs != NULL)
+        bundle->globs = globs;
+    if (globbed != NULL)
+        globbed->pattern = strdup(pattern);
+    if (globs == NULL || globbed == NULL || globbed->pattern == NULL) {
+        bundle_glob_free(globbed);
+        return NULL;
+    }
+    globs[bundle->glob_count++] = globbed;
+    return globbed;
+}
+
+const char *const *bundle_glob(struct bundle *bundle, const char *pattern, size_t *count)
+{
+    struct bundle_globbed *globbed = bundle_find_glob(bundle, pattern);
+    *count = 0;
+    if (globbed == NULL && bundle->sealed) {
+        errno = ENOENT;
+        return NULL;
+    }
+    if (globbed == NULL) {
+        globbed = bundle->glob_count < BUNDLE_ITEMS_MAX ? bundle_add_glob(bundle, pattern) : NULL;
+        if (globbed == NULL) {
+            errno = ENOMEM;
+            return NULL;
+        }
+        bundle_glob_ask(globbed);
+    }
+    errno = globbed->error;
+    if (globbed->error != 0 || globbed->found.count == 0)
+        return NULL;
+    *count = globbed->found.count;
+    return (const char *const *)globbed->found.paths;
+}

@@ -1,0 +1,36 @@
+/* Every file a configuration is made of, read once: what the supervisor judged is what the server serves, byte for byte. */
+#ifndef EXEAT_CONFIG_BUNDLE_H
+#define EXEAT_CONFIG_BUNDLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct bundle;
+
+struct bundle_file {
+    const char *path; /* as the configuration names it, made absolute or relative to the including file's directory */
+    const char *bytes;
+    size_t len;
+    int error; /* errno when it could not be read, else 0 */
+};
+
+/* A bundle that reads files from the disk as they are asked for and keeps them. */
+struct bundle *bundle_new(void);
+void bundle_free(struct bundle *bundle);
+
+/* The file, from memory or, in a bundle of the disk, read now. NULL: out of memory, or not among the files of a sealed bundle. */
+const struct bundle_file *bundle_file(struct bundle *bundle, const char *path);
+/* From now on nothing is read from the disk: what is not among the files is not there. */
+void bundle_seal(struct bundle *bundle);
+/* Puts a file there without a disk (the embedded default, tests, fuzzing). */
+bool bundle_put(struct bundle *bundle, const char *path, const void *bytes, size_t len);
+/* The paths that a glob(7) pattern names, in byte order; kept in the bundle, too. *count is set; NULL when none, with errno 0, or when it could
+ * not be asked (a directory that may not be read, out of memory, a sealed bundle that never was asked), with that errno. The array and strings
+ * are the bundle's. */
+const char *const *bundle_glob(struct bundle *bundle, const char *pattern, size_t *count);
+
+/* Through a descriptor to another process of ours: write everything that was asked for (files and globs), read it back as a sealed bundle. */
+bool bundle_write(const struct bundle *bundle, int fd);
+struct bundle *bundle_read(int fd);
+
+#endif

@@ -1,0 +1,158 @@
+/* A bundle on its way through a descriptor, between two processes of one program on one host. */
+#include "config/bundle.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "config/bundle_private.h"
+
+/* Stands at both ends, so that what was cut off is not taken for whole. */
+#define BUNDLE_MAGIC UINT64_C(0x31656c646e756278)
+
+/* Numbers are 64 bits as the host has them, strings stand behind their length. */
+
+static bool bundle_write_all(int fd, const void *bytes, size_t len)
+{
+    const char *at = bytes;
+    while (len > 0) {
+        ssize_t put = write(fd, at, len);
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put <= 0)
+            return false;
+        at += put;
+        len -= (size_t)put;
+    }
+    return true;
+}
+
+static bool bundle_write_number(int fd, uint64_t number)
+{
+    return bundle_write_all(fd, &number, sizeof(number));
+}
+
+static bool bundle_write_string(int fd, const char *bytes, size_t len)
+{
+    return bundle_write_number(fd, len) && bundle_write_all(fd, bytes, len);
+}
+
+static bool bundle_write_file(int fd, const struct bundle_file *file)
+{
+    return bundle_write_string(fd, file->path, strlen(file->path)) && bundle_write_number(fd, (uint64_t)file->error) &&
+           bundle_write_string(fd, file->bytes, file->len);
+}
+
+static bool bundle_write_glob(int fd, const struct bundle_globbed *globbed)
+{
+    bool fine = bundle_write_string(fd, globbed->pattern, strlen(globbed->pattern)) && bundle_write_number(fd, (uint64_t)globbed->error) &&
+                bundle_write_number(fd, globbed->found.count);
+    for (size_t i = 0; fine && i < globbed->found.count; i++)
+        fine = bundle_write_string(fd, globbed->found.paths[i], strlen(globbed->found.paths[i]));
+    return fine;
+}
+
+bool bundle_write(const struct bundle *bundle, int fd)
+{
+    bool fine = bundle_write_number(fd, BUNDLE_MAGIC) && bundle_write_number(fd, bundle->file_count) && bundle_write_number(fd, bundle->glob_count);
+    for (size_t i = 0; fine && i < bundle->file_count; i++)
+        fine = bundle_write_file(fd, bundle->files[i]);
+    for (size_t i = 0; fine && i < bundle->glob_count; i++)
+        fine = bundle_write_glob(fd, bundle->globs[i]);
+    return fine && bundle_write_number(fd, BUNDLE_MAGIC);
+}
+
+static bool bundle_read_all(int fd, void *bytes, size_t len)
+{
+    char *at = bytes;
+    while (len > 0) {
+        ssize_t got = read(fd, at, len);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return false;
+        at += got;
+        len -= (size_t)got;
+    }
+    return true;
+}
+
+static bool bundle_read_number(int fd, uint64_t *number, uint64_t max)
+{
+    return bundle_read_all(fd, number, sizeof(*number)) && *number <= max;
+}
+
+/* NULL when it is cut off, too long, or there is no memory. */
+static char *bundle_read_string(int fd, size_t *len)
+{
+    uint64_t announced;
+    char *bytes = bundle_read_number(fd, &announced, BUNDLE_FILE_MAX) ? malloc(announced + 1) : NULL;
+    if (bytes == NULL || !bundle_read_all(fd, bytes, announced)) {
+        free(bytes);
+        return NULL;
+    }
+    bytes[announced] = '\0';
+    *len = announced;
+    return bytes;
+}
+
+static bool bundle_read_file(struct bundle *bundle, int fd)
+{
+    uint64_t error = 0;
+    size_t len = 0;
+    char *path = bundle_read_string(fd, &len);
+    if (path == NULL || !bundle_read_number(fd, &error, INT32_MAX)) {
+        free(path);
+        return false;
+    }
+    char *bytes = bundle_read_string(fd, &len);
+    return bundle_keep_file(bundle, path, bytes, len, (int)error) != NULL;
+}
+
+static bool bundle_read_glob(struct bundle *bundle, int fd)
+{
+    uint64_t error = 0, count = 0;
+    size_t len = 0;
+    char *pattern = bundle_read_string(fd, &len);
+    struct bundle_globbed *globbed = pattern ? bundle_add_glob(bundle, pattern) : NULL;
+    free(pattern);
+    if (globbed == NULL || !bundle_read_number(fd, &error, INT32_MAX) || !bundle_read_number(fd, &count, UINT32_MAX))
+        return false;
+    globbed->error = (int)error;
+    for (uint64_t i = 0; i < count; i++) {
+        if (!path_list_add(&globbed->found, bundle_read_string(fd, &len)))
+            return false;
+    }
+    return true;
+}
+
+static bool bundle_read_items(struct bundle *bundle, int fd)
+{
+    uint64_t magic = 0, files = 0, globs = 0;
+    if (!bundle_read_number(fd, &magic, BUNDLE_MAGIC) || magic != BUNDLE_MAGIC || !bundle_read_number(fd, &files, BUNDLE_ITEMS_MAX) ||
+        !bundle_read_number(fd, &globs, BUNDLE_ITEMS_MAX))
+        return false;
+    for (uint64_t i = 0; i < files; i++) {
+        if (!bundle_read_file(bundle, fd))
+            return false;
+    }
+    for (uint64_t i = 0; i < globs; i++) {
+        if (!bundle_read_glob(bundle, fd))
+            return false;
+    }
+    return bundle_read_number(fd, &magic, BUNDLE_MAGIC) && magic == BUNDLE_MAGIC;
+}
+
+struct bundle *bundle_read(int fd)
+{
+    struct bundle *bundle = calloc(1, sizeof(*bundle));
+    if (bundle == NULL)
+        return NULL;
+    bundle->sealed = true;
+    if (bundle_read_items(bundle, fd))
+        return bundle;
+    bundle_free(bundle);
+    return NULL;
+}

@@ -1,0 +1,167 @@
+/* The whole configuration as one immutable snapshot: built, shared, freed. */
+#include "config/config.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/digest.h"
+#include "config/lint_notes.h"
+#include "config/loader.h"
+#include "config/local_addresses.h"
+#include "config/never.h"
+
+static void config_free_listeners(struct config *config)
+{
+    for (size_t i = 0; i < config->listener_count; i++) {
+        free(config->listeners[i].name);
+        free(config->listeners[i].at);
+        free(config->listeners[i].addresses);
+    }
+    free(config->listeners);
+    config->listeners = NULL;
+    config->listener_count = 0;
+}
+
+static void config_free_texts(char **texts, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        free(texts[i]);
+    free(texts);
+}
+
+static void config_free_expectations(struct config *config)
+{
+    for (size_t i = 0; i < config->expectation_count; i++) {
+        struct expectation *expectation = &config->expectations[i];
+        free(expectation->name);
+        free(expectation->at);
+        config_free_texts(expectation->allow, expectation->allow_count);
+        config_free_texts(expectation->deny, expectation->deny_count);
+    }
+    free(config->expectations);
+}
+
+static void config_free(struct config *config)
+{
+    config_free_listeners(config);
+    config_free_expectations(config);
+    for (size_t i = 0; i < config->dns.host_count; i++)
+        free(config->dns.hosts[i].addresses);
+    free(config->dns.hosts);
+    free(config->dns.servers);
+    free(config->audit.file);
+    free(config->name);
+    policy_free(config->policy);
+    lint_notes_free(config->notes);
+    free(config);
+}
+
+static struct config *config_new(void)
+{
+    struct config *config = calloc(1, sizeof(*config));
+    if (config == NULL)
+        return NULL;
+    config->refs = 1;
+    config->policy = policy_new();
+    config->notes = lint_notes_new();
+    if (config->policy != NULL && config->notes != NULL)
+        return config;
+    config_free(config);
+    return NULL;
+}
+
+/* What no section can say by itself. */
+static void config_complete(struct loader *loader, const char *path)
+{
+    struct config *config = loader->config;
+    if (config->listener_count == 0)
+        fault_add(loader->faults, path, NULL, NULL, "nothing to listen on; required is a [listen NAME] with an address");
+    for (size_t i = 0; i < config->listener_count; i++) {
+        for (size_t j = 0; j < config->listeners[i].address_count; j++) {
+            if (!config_never_listener(config, &config->listeners[i].addresses[j]))
+                fault_add(loader->faults, config->listeners[i].at, NULL, NULL, "out of memory, or this host's own addresses cannot be listed");
+        }
+    }
+    if (!policy_seal(config->policy) || !digest_finish(loader->digest, config->digest))
+        fault_add(loader->faults, path, NULL, NULL, "out of memory");
+}
+
+static void config_build(struct loader *loader, const char *path)
+{
+    document_read(&loader->document, loader->bundle, path, loader->faults);
+    /* Of what could not be read at all there is nothing more to say. */
+    if (loader->document.files.count == 0 || (loader->document.count == 0 && fault_count(loader->faults) > 0))
+        return;
+    sections_apply(loader);
+    config_complete(loader, path);
+}
+
+struct config *config_load(struct bundle *bundle, const char *path, struct fault_list *faults)
+{
+    size_t before = fault_count(faults);
+    struct loader loader = {.bundle = bundle, .faults = faults, .config = config_new(), .digest = digest_new()};
+    if (loader.config != NULL && loader.digest != NULL)
+        config_build(&loader, path);
+    else
+        fault_add(faults, path, NULL, NULL, "out of memory");
+    document_fini(&loader.document);
+    digest_free(loader.digest);
+    free(loader.exeat.name);
+    free(loader.exeat.observe_route);
+    if (fault_count(faults) == before)
+        return loader.config;
+    config_unref(loader.config);
+    return NULL;
+}
+
+bool config_never_listener(struct config *config, const struct endpoint *bound)
+{
+    struct local_addresses local = {0};
+    if (address_is_any(&bound->ip) && !local_addresses_read(&local))
+        return false;
+    bool fine = never_add_listener(config->policy, bound, &local);
+    local_addresses_fini(&local);
+    return fine;
+}
+
+bool config_set_listen(struct config *config, const struct endpoint *address)
+{
+    struct listener *listener = calloc(1, sizeof(*listener));
+    if (listener == NULL)
+        return false;
+    config_free_listeners(config);
+    config->listeners = listener;
+    config->listener_count = 1;
+    listener->name = strdup("command-line");
+    listener->at = strdup("--listen");
+    listener->addresses = malloc(sizeof(*address));
+    if (listener->name == NULL || listener->at == NULL || listener->addresses == NULL)
+        return false;
+    listener->addresses[0] = *address;
+    listener->address_count = 1;
+    return config_never_listener(config, address);
+}
+
+struct config *config_ref(struct config *config)
+{
+    __atomic_add_fetch(&config->refs, 1, __ATOMIC_RELAXED);
+    return config;
+}
+
+void config_unref(struct config *config)
+{
+    if (config != NULL && __atomic_sub_fetch(&config->refs, 1, __ATOMIC_ACQ_REL) == 0)
+        config_free(config);
+}
+
+static int config_compare_host(const void *name, const void *host)
+{
+    return strcmp(name, ((const struct static_host *)host)->name);
+}
+
+const struct static_host *config_static_host(const struct config *config, const char *name)
+{
+    if (config->dns.host_count == 0)
+        return NULL;
+    return bsearch(name, config->dns.hosts, config->dns.host_count, sizeof(*config->dns.hosts), config_compare_host);
+}

@@ -1,0 +1,107 @@
+/* The whole configuration as one immutable snapshot with a reference count. */
+#ifndef EXEAT_CONFIG_CONFIG_H
+#define EXEAT_CONFIG_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/address.h"
+#include "config/bundle.h"
+#include "config/fault.h"
+#include "policy/policy.h"
+
+#define CONFIG_DIGEST_SIZE 72 /* "sha256:" and 64 hex digits, NUL */
+
+enum listener_mode { LISTENER_CONNECT = 0, LISTENER_REDIRECT, LISTENER_TPROXY };
+
+/* `[listen NAME]` */
+struct listener {
+    char *name;
+    char *at;
+    struct endpoint *addresses;
+    size_t address_count;
+    enum listener_mode mode;
+};
+
+/* `[expect NAME]` */
+struct expectation {
+    char *name;
+    char *at;
+    struct address from;
+    char **allow; /* HOST or HOST:PORT (443) */
+    size_t allow_count;
+    char **deny;
+    size_t deny_count;
+};
+
+/* One line of [dns] hosts_file. */
+struct static_host {
+    char name[HOSTNAME_SIZE];
+    struct address *addresses;
+    size_t address_count;
+};
+
+struct dns_settings {
+    struct endpoint *servers; /* port 53 unless given */
+    size_t server_count;      /* 0: resolv.conf */
+    struct static_host *hosts; /* sorted by name */
+    size_t host_count;
+    uint64_t min_ttl_ms, max_ttl_ms, negative_ttl_ms, timeout_ms;
+};
+
+struct limit_settings {
+    uint64_t request_timeout_ms, hello_timeout_ms, connect_timeout_ms, idle_timeout_ms, keepalive_ms;
+    uint64_t request_head, hello; /* bytes */
+    uint64_t tunnels;             /* 0: auto, from RLIMIT_NOFILE */
+};
+
+struct audit_settings {
+    char *file; /* "-": standard output */
+    bool continue_on_failure;
+};
+
+struct lint_notes;
+
+struct config {
+    char *name; /* the record's `instance` */
+    unsigned workers; /* 0: auto */
+    struct listener *listeners;
+    size_t listener_count;
+    struct policy *policy;
+    struct expectation *expectations;
+    size_t expectation_count;
+    struct dns_settings dns;
+    struct limit_settings limits;
+    struct audit_settings audit;
+    char digest[CONFIG_DIGEST_SIZE]; /* of the meaning, not the comments: `policy` in the record */
+    struct lint_notes *notes; /* private: what config_lint says of patterns and lists */
+    unsigned refs; /* private, atomic */
+};
+
+/* Path under which the embedded default stands in every bundle. */
+#define CONFIG_EMBEDDED "exeat.default.conf"
+
+/* Reads the configuration at `path` (CONFIG_EMBEDDED: the built-in one) through the bundle. NULL when there is a fault (all are in `faults`);
+ * the result has one reference. Does not lint and does not run the expectations. */
+struct config *config_load(struct bundle *bundle, const char *path, struct fault_list *faults);
+
+/* Adds `--listen ADDR` as listener "command-line" in place of the configured ones. Before anyone shares the snapshot. */
+bool config_set_listen(struct config *config, const struct endpoint *address);
+
+/* Says where a listener was really bound (port 0 got its port): no route dials it from then on. Before anyone shares the snapshot. */
+bool config_never_listener(struct config *config, const struct endpoint *bound);
+
+struct config *config_ref(struct config *config);
+void config_unref(struct config *config);
+
+/* The static host of that name, or NULL. */
+const struct static_host *config_static_host(const struct config *config, const char *name);
+
+/* Warnings about what is allowed but unwise (DESIGN 6 "Lints"). `today` in days since 1970. Asks this host for its addresses. */
+void config_lint(const struct config *config, uint32_t today, struct fault_list *faults);
+
+/* Runs the [expect] sections; each that fails is a fault. */
+void config_expect(const struct config *config, uint32_t today, struct fault_list *faults);
+
+#endif

@@ -1,0 +1,30 @@
+/* What is wrong with a configuration: every fault and warning, each with its FILE:LINE. */
+#ifndef EXEAT_CONFIG_FAULT_H
+#define EXEAT_CONFIG_FAULT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+struct fault_list;
+
+struct fault_list *fault_list_new(void);
+void fault_list_free(struct fault_list *faults);
+
+/* `at` is FILE:LINE; section and key may be NULL. Printed as `FILE:LINE: [section] key: what is wrong, what is allowed`. */
+void fault_add(struct fault_list *faults, const char *at, const char *section, const char *key, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
+void fault_warn(struct fault_list *faults, const char *at, const char *section, const char *key, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
+
+/* Says that this file is read now: faults are printed in the order of these calls. */
+void fault_list_file(struct fault_list *faults, const char *path);
+
+size_t fault_count(const struct fault_list *faults);   /* faults only */
+size_t fault_warnings(const struct fault_list *faults);
+/* In the order of FILE as read and LINE; `exeat: ` is not put before them. */
+void fault_print(const struct fault_list *faults, FILE *to, bool faults_too, bool warnings_too);
+/* The text of fault number `index` (faults only), or NULL. */
+const char *fault_text(const struct fault_list *faults, size_t index);
+
+#endif

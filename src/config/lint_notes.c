@@ -1,0 +1,118 @@
+/* What the lints have to know of host lists and is nowhere else once a configuration is loaded: their names and their patterns. */
+#include "config/lint_notes.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/array.h"
+#include "config/lint_pattern.h"
+
+struct lint_notes *lint_notes_new(void)
+{
+    return calloc(1, sizeof(struct lint_notes));
+}
+
+static void lint_notes_free_list(struct noted_list *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        free(list->patterns[i].name);
+    free(list->patterns);
+}
+
+static void lint_notes_free_remark(struct lint_remark *remark)
+{
+    free(remark->at);
+    free(remark->section);
+    free(remark->key);
+    free(remark->pattern);
+}
+
+void lint_notes_free(struct lint_notes *notes)
+{
+    if (notes == NULL)
+        return;
+    for (size_t i = 0; i < notes->list_count; i++)
+        lint_notes_free_list(&notes->lists[i]);
+    for (size_t i = 0; i < notes->remark_count; i++)
+        lint_notes_free_remark(&notes->remarks[i]);
+    free(notes->lists);
+    free(notes->remarks);
+    free(notes);
+}
+
+bool lint_notes_add_list(struct lint_notes *notes, const struct host_list *list, enum list_origin origin)
+{
+    struct noted_list *lists = array_room(notes->lists, notes->list_count, sizeof(*lists));
+    if (lists == NULL)
+        return false;
+    notes->lists = lists;
+    lists[notes->list_count++] = (struct noted_list){.list = list, .origin = origin};
+    return true;
+}
+
+/* Patterns come list by list, so it is nearly always the last. */
+static struct noted_list *lint_notes_find_last(struct lint_notes *notes, const struct host_list *list)
+{
+    for (size_t i = notes->list_count; i > 0; i--) {
+        if (notes->lists[i - 1].list == list)
+            return &notes->lists[i - 1];
+    }
+    return NULL;
+}
+
+static bool lint_notes_keep_pattern(struct noted_list *noted, const struct pattern *pattern)
+{
+    if (noted->count >= LINT_PATTERNS_KEPT) {
+        noted->incomplete = true;
+        return true;
+    }
+    struct noted_pattern *patterns = array_room(noted->patterns, noted->count, sizeof(*patterns));
+    if (patterns == NULL)
+        return false;
+    noted->patterns = patterns;
+    struct noted_pattern kept = {.kind = pattern->kind, .network = pattern->network};
+    kept.name = strdup(pattern->name);
+    if (kept.name == NULL)
+        return false;
+    patterns[noted->count++] = kept;
+    return true;
+}
+
+static bool lint_notes_add_remark(struct lint_notes *notes, const struct lint_remark *from, const struct pattern *pattern)
+{
+    if (notes->remark_count >= LINT_REMARKS_KEPT)
+        return true;
+    struct lint_remark *remarks = array_room(notes->remarks, notes->remark_count, sizeof(*remarks));
+    if (remarks == NULL)
+        return false;
+    notes->remarks = remarks;
+    struct lint_remark *remark = &remarks[notes->remark_count++];
+    *remark = *from;
+    remark->at = strdup(from->at);
+    remark->section = strdup(from->section);
+    remark->key = strdup(from->key);
+    if (asprintf(&remark->pattern, "%s%s", pattern->kind == PATTERN_BELOW ? "*." : "", pattern->name) < 0)
+        remark->pattern = NULL;
+    return remark->at && remark->section && remark->key && remark->pattern;
+}
+
+bool lint_notes_add_pattern(struct lint_notes *notes, const struct host_list *list, const struct pattern *pattern, const char *at,
+                            const char *section, const char *key)
+{
+    struct noted_list *noted = lint_notes_find_last(notes, list);
+    struct lint_remark remark = {.list = list, .at = (char *)at, .section = (char *)section, .key = (char *)key};
+    remark.what = lint_pattern(pattern);
+    if (noted == NULL || !lint_notes_keep_pattern(noted, pattern))
+        return false;
+    return remark.what == NULL || lint_notes_add_remark(notes, &remark, pattern);
+}
+
+const struct noted_list *lint_notes_find(const struct lint_notes *notes, const struct host_list *list)
+{
+    for (size_t i = 0; i < notes->list_count; i++) {
+        if (notes->lists[i].list == list)
+            return &notes->lists[i];
+    }
+    return NULL;
+}

@@ -1,0 +1,40 @@
+/* [clients NAME]: a group of clients by their networks. */
+#include "config/sections.h"
+
+void *clients_begin(struct loader *loader, const struct section *section)
+{
+    char at[PLACE_TEXT_MAX];
+    return policy_add_group(loader->config->policy, section->name, place_text(section->file, section->line, at));
+}
+
+void clients_set_from(const struct setting *setting)
+{
+    struct group *group = setting->target;
+    char normal[NETWORK_TEXT_MAX];
+    struct network network;
+    if (!setting_read_network(setting, &network))
+        return;
+    if (!network_set_add(group->from, &network))
+        setting_no_memory(setting);
+    setting_fact(setting, network_cidr_text(&network, normal));
+}
+
+static void clients_take_line(const struct setting *line, void *arg)
+{
+    (void)arg;
+    clients_set_from(line);
+}
+
+void clients_set_from_file(const struct setting *setting)
+{
+    struct setting as_from = *setting;
+    as_from.meaning = "from";
+    setting_read_file(&as_from, clients_take_line, NULL);
+}
+
+void clients_finish(struct loader *loader, const struct section *section, void *target)
+{
+    (void)target;
+    if (!section_has(section, "from") && !section_has(section, "from_file"))
+        section_fault(loader, section, "from", "is missing; allowed: CIDRs, or a from_file with a CIDR or address a line");
+}

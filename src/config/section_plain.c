@@ -1,0 +1,21 @@
+/* [limits], [audit] and [admin]: sections whose options need nothing but the table. */
+#include "config/sections.h"
+
+void *limits_begin(struct loader *loader, const struct section *section)
+{
+    (void)section;
+    return &loader->config->limits;
+}
+
+void *audit_begin(struct loader *loader, const struct section *section)
+{
+    (void)section;
+    return &loader->config->audit;
+}
+
+/* All its options are later ones, which store nothing. */
+void *admin_begin(struct loader *loader, const struct section *section)
+{
+    (void)section;
+    return loader->config;
+}

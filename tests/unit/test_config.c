@@ -1,0 +1,576 @@
+/* A configuration as its users write it: what it means, and every fault of what means nothing. */
+#include <criterion/criterion.h>
+#include <glob.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "config/hosts_builtin.h"
+#include "config/options.h"
+#include "config_text.h"
+#include "data.h"
+
+#define LISTEN "[listen a]\naddress = 127.0.0.1:0\n"
+#define GROUP "[clients all]\nfrom = 0.0.0.0/0\n"
+#define ROUTE "[route r]\naddresses = any\n"
+
+/* The tables in tests/tables/config. */
+
+static char *read_whole(const char *name)
+{
+    char *text = calloc(1, 1 << 16);
+    FILE *file = data_open(name);
+    size_t len = fread(text, 1, (1 << 16) - 1, file);
+    text[len] = '\0';
+    fclose(file);
+    return text;
+}
+
+static void check_table(const char *name)
+{
+    char path[300], conf[300];
+    snprintf(path, sizeof(path), "tables/config/%s.conf", name);
+    snprintf(conf, sizeof(conf), "%s.conf", name);
+    char *text = read_whole(path);
+    snprintf(path, sizeof(path), "tables/config/%s.faults", name);
+    char *expected = read_whole(path);
+    struct bundle *bundle = bundle_new();
+    struct fault_list *faults = fault_list_new();
+    cr_assert(bundle_put(bundle, conf, text, strlen(text)));
+    bundle_seal(bundle);
+    struct config *config = config_load(bundle, conf, faults);
+    char *said = config_text_print(faults, true, false);
+    cr_expect_str_eq(said, expected);
+    cr_expect_eq(config == NULL, *expected != '\0', "%s", name);
+    config_unref(config);
+    fault_list_free(faults);
+    bundle_free(bundle);
+    free(said);
+    free(text);
+    free(expected);
+}
+
+Test(config, tables)
+{
+    const char *root = getenv("EXEAT_TEST_DATA");
+    char pattern[512], name[256];
+    glob_t found = {0};
+    snprintf(pattern, sizeof(pattern), "%s/tables/config/*.conf", root ? root : "tests");
+    cr_assert_eq(glob(pattern, 0, NULL, &found), 0);
+    for (size_t i = 0; i < found.gl_pathc; i++) {
+        const char *base = strrchr(found.gl_pathv[i], '/') + 1;
+        snprintf(name, sizeof(name), "%.*s", (int)(strlen(base) - strlen(".conf")), base);
+        check_table(name);
+    }
+    cr_expect_geq(found.gl_pathc, 11);
+    globfree(&found);
+}
+
+/* What it means. */
+
+Test(config, defaults)
+{
+    struct config *config = config_text_load(LISTEN, NULL);
+    char host[256] = "";
+    gethostname(host, sizeof(host) - 1);
+    cr_expect_str_eq(config->name, host);
+    cr_expect_eq(config->workers, 0);
+    cr_expect(config->listener_count == 1 && config->listeners[0].address_count == 1 && config->listeners[0].mode == LISTENER_CONNECT);
+    cr_expect_str_eq(config->listeners[0].name, "a");
+    cr_expect_str_eq(config->listeners[0].at, "test.conf:1");
+    cr_expect(config->dns.server_count == 0 && config->dns.host_count == 0);
+    cr_expect(config->dns.min_ttl_ms == 5000 && config->dns.max_ttl_ms == 3600000 && config->dns.negative_ttl_ms == 5000 &&
+              config->dns.timeout_ms == 5000);
+    cr_expect(config->limits.request_timeout_ms == 10000 && config->limits.hello_timeout_ms == 10000 && config->limits.connect_timeout_ms == 10000);
+    cr_expect(config->limits.request_head == 16384 && config->limits.hello == 65536 && config->limits.tunnels == 0);
+    cr_expect(config->limits.idle_timeout_ms == 0 && config->limits.keepalive_ms == 60000);
+    cr_expect_str_eq(config->audit.file, "-");
+    cr_expect_not(config->audit.continue_on_failure);
+    cr_expect_eq(policy_rule_count(config->policy), 0);
+    config_unref(config);
+}
+
+Test(config, every_value_finds_its_place)
+{
+    struct config *config = config_text_load(
+        "[exeat]\nname = egress-a\nworkers = 3\n"
+        "[listen a]\naddress = 127.0.0.1:1\n  [::1]:2\naddress = 127.0.0.2:0\n"
+        "[dns]\nserver = 127.0.0.53 ::1\n  [::2]:5353\nmin_ttl = 0\nmax_ttl = 2m\nnegative_ttl = 1ms\ntimeout = 3s\n"
+        "[limits]\nrequest_timeout = 1s\nhello_timeout = 2s\nconnect_timeout = 3s\nrequest_head = 8K\nhello = 4096\n"
+        "tunnels = 7\nidle_timeout = 1d\nkeepalive = 45s\n"
+        "[audit]\nfile = /var/log/a b.jsonl\non_failure = continue\n",
+        NULL);
+    char text[ENDPOINT_TEXT_MAX];
+    cr_expect_str_eq(config->name, "egress-a");
+    cr_expect_eq(config->workers, 3);
+    cr_assert_eq(config->listeners[0].address_count, 3);
+    cr_expect_str_eq(endpoint_text(&config->listeners[0].addresses[1], text), "[::1]:2");
+    cr_expect_str_eq(endpoint_text(&config->listeners[0].addresses[2], text), "127.0.0.2:0");
+    cr_assert_eq(config->dns.server_count, 3);
+    cr_expect_str_eq(endpoint_text(&config->dns.servers[0], text), "127.0.0.53:53");
+    cr_expect_str_eq(endpoint_text(&config->dns.servers[1], text), "[::1]:53");
+    cr_expect_str_eq(endpoint_text(&config->dns.servers[2], text), "[::2]:5353");
+    cr_expect(config->dns.min_ttl_ms == 0 && config->dns.max_ttl_ms == 120000 && config->dns.negative_ttl_ms == 1 && config->dns.timeout_ms == 3000);
+    cr_expect(config->limits.request_timeout_ms == 1000 && config->limits.hello_timeout_ms == 2000 && config->limits.connect_timeout_ms == 3000);
+    cr_expect(config->limits.request_head == 8192 && config->limits.hello == 4096 && config->limits.tunnels == 7);
+    cr_expect(config->limits.idle_timeout_ms == 86400000 && config->limits.keepalive_ms == 45000);
+    cr_expect_str_eq(config->audit.file, "/var/log/a b.jsonl");
+    cr_expect(config->audit.continue_on_failure);
+    config_unref(config);
+}
+
+Test(config, routes)
+{
+    struct config *config = config_text_load(
+        LISTEN "[route nat]\nsource = 203.0.113.16/30 10.0.1.10=203.0.113.99\n  2001:db8::1\npick = round-robin\n"
+        "[route vpn]\ninterface = wg0\nmark = 0x2A\nresolver = 10.99.0.53 10.99.0.54:5353\naddresses = 10.0.0.0/8 fd00::/8\n"
+        "[route all]\nmark = 4294967295\naddresses = any\n",
+        NULL);
+    const struct route *nat = policy_route_at(config->policy, 0), *vpn = policy_route_at(config->policy, 1),
+        *all = policy_route_at(config->policy, 2);
+    char text[ADDRESS_TEXT_MAX];
+    cr_assert_eq(nat->source_count, 6);
+    cr_expect_str_eq(address_text(&nat->sources[0].local, text), "203.0.113.16");
+    cr_expect_str_eq(address_text(&nat->sources[3].local, text), "203.0.113.19");
+    cr_expect_str_eq(address_text(&nat->sources[4].local, text), "10.0.1.10");
+    cr_expect_str_eq(address_text(&nat->sources[4].public_ip, text), "203.0.113.99");
+    cr_expect_str_eq(address_text(&nat->sources[5].public_ip, text), "2001:db8::1");
+    cr_expect(nat->pick == PICK_ROUND_ROBIN && nat->addresses == ADDRESSES_PUBLIC && nat->interface == NULL && nat->mark == 0);
+    cr_expect_str_eq(vpn->interface, "wg0");
+    cr_expect(vpn->mark == 42 && vpn->resolver_count == 2 && vpn->resolvers[0].port == 53 && vpn->resolvers[1].port == 5353);
+    cr_expect(vpn->addresses == ADDRESSES_LISTED && network_set_count(vpn->listed) == 2 && vpn->pick == PICK_STICKY);
+    cr_expect(all->mark == UINT32_MAX && all->addresses == ADDRESSES_ANY && all->source_count == 0);
+    cr_expect_str_eq(all->at, "test.conf:12");
+    config_unref(config);
+}
+
+Test(config, rules)
+{
+    struct config *config = config_text_load(
+        LISTEN "[clients a]\nfrom = 10.0.0.0/8\ndenials = own\n[clients b]\nfrom = 11.0.0.0/8\n[route r]\n"
+        "[rule one]\nfrom = a\nfrom = b\nto = x.example @mine\n  *.y.example\nport = 443\n  8000-8010\nsni = allowed\nech = outer\n"
+        "expires = 2027-03-31\nowner = the  release team\nticket = T-1\nnote = a note ; and a comment\n  that goes on\n"
+        "[rule two]\nto = z.example\naction = deny\n[rule three]\nto = z.example\naction = observe\nsni = off\n"
+        "[hosts mine]\nhost = h.example\n",
+        NULL);
+    const struct rule *one = policy_rule_at(config->policy, 0), *two = policy_rule_at(config->policy, 1), *three = policy_rule_at(config->policy, 2);
+    cr_expect(one->group_count == 2 && one->groups[1]->used && one->groups[0]->denials && !one->groups[1]->denials);
+    cr_expect(one->list_count == 2 && one->lists[0]->name == NULL && one->lists[0]->names == 2 && one->lists[1]->names == 1);
+    cr_expect(one->port_count == 2 && one->ports[1].first == 8000 && one->ports[1].last == 8010);
+    cr_expect(one->sni == SNI_ALLOWED && one->ech == ECH_OUTER && one->action == ACTION_ALLOW && one->expires_day == 20908);
+    cr_expect_str_eq(one->route->name, "r");
+    cr_expect_str_eq(one->owner, "the  release team");
+    cr_expect_str_eq(one->note, "a note that goes on");
+    cr_expect(two->action == ACTION_DENY && two->route == NULL && two->group_count == 0);
+    cr_expect(two->port_count == 1 && two->ports[0].first == 443 && two->ports[0].last == 443 && two->sni == SNI_MATCH && two->ech == ECH_DENY);
+    cr_expect(three->action == ACTION_OBSERVE && three->sni == SNI_OFF && three->route == one->route);
+    config_unref(config);
+}
+
+Test(config, observe)
+{
+    struct config *config = config_text_load(
+        "[exeat]\nmode = observe\nobserve_route = b\n" LISTEN "[route a]\n[route b]\n[rule r]\nto = x.example\naction = observe\n", NULL);
+    cr_assert_not_null(policy_observe_route(config->policy));
+    cr_expect_str_eq(policy_observe_route(config->policy)->name, "b");
+    cr_expect_str_eq(policy_rule_at(config->policy, 0)->route->name, "b");
+    config_unref(config);
+    config = config_text_load("[exeat]\nobserve_route = b\n" LISTEN "[route b]\n", NULL);
+    cr_expect_null(policy_observe_route(config->policy), "only mode = observe observes");
+    config_unref(config);
+}
+
+static enum verdict_kind decide(const struct config *config, const char *client, const char *host)
+{
+    struct question question = {.port = 443, .today = 20778};
+    struct verdict verdict;
+    cr_assert(address_read(&question.client, client, strlen(client)) && host_read(&question.host, host, strlen(host), false) != HOST_BAD);
+    policy_decide(config->policy, &question, &verdict);
+    return verdict.kind;
+}
+
+Test(config, lists_from_files)
+{
+    config_text_file("agents.txt", "\xef\xbb\xbf# as copied\r\n10.20.0.0/16\r\n\r\n  2001:db8::/32 # v6\r\n192.0.2.7");
+    config_text_file("more.hosts", "a.example # why\n#b.example\n  *.c.example\n");
+    struct config *config = config_text_load(
+        LISTEN ROUTE "[clients a]\nfrom_file = agents.txt\n[hosts h]\nhost_file = more.hosts\n[rule r]\nto = @h\n", NULL);
+    cr_expect_eq(decide(config, "10.20.3.4", "a.example"), VERDICT_ALLOW);
+    cr_expect_eq(decide(config, "192.0.2.7", "x.c.example"), VERDICT_ALLOW);
+    cr_expect_eq(decide(config, "2001:db8::5", "b.example"), VERDICT_DENY);
+    cr_expect_eq(decide(config, "192.0.2.8", "a.example"), VERDICT_DENY);
+    config_unref(config);
+}
+
+Test(config, faults_in_listed_files_name_their_line)
+{
+    config_text_file("agents.txt", "10.20.0.0/16\n10.20.0.1/16\n");
+    config_text_file("more.hosts", "a.example\n\nb.example c.example\n*\n");
+    config_text_faults(
+        LISTEN ROUTE "[clients a]\nfrom_file = agents.txt\n[hosts h]\nhost_file = more.hosts\n[clients b]\nfrom_file = none.txt\n",
+        "test.conf:10: [clients b] from_file: none.txt cannot be read: No such file or directory\n"
+        "agents.txt:2: [clients a] from_file: 10.20.0.1/16: host bits are set; the network is 10.20.0.0/16\n"
+        "more.hosts:3: [hosts h] host_file: b.example c.example: a blank or a control character; patterns are separated by blanks and hold none\n"
+        "more.hosts:4: [hosts h] host_file: *: every host of the internet; name the hosts, or *.name for all below a name\n");
+}
+
+Test(config, long_lists_and_long_names)
+{
+    char *text = calloc(1, 1 << 20), name[254];
+    size_t len = (size_t)sprintf(text, LISTEN GROUP ROUTE "[rule r]\nto =");
+    for (unsigned i = 0; i < 2000; i++)
+        len += (size_t)sprintf(text + len, " h%u.example", i);
+    memset(name, 'n', 253);
+    name[253] = '\0';
+    name[63] = name[127] = name[191] = '.';
+    sprintf(text + len, " %s\n  last.example\n", name);
+    struct config *config = config_text_load(text, NULL);
+    cr_expect_eq(policy_rule_at(config->policy, 0)->lists[0]->names, 2002);
+    cr_expect_eq(decide(config, "10.0.0.1", "h1999.example"), VERDICT_ALLOW);
+    cr_expect_eq(decide(config, "10.0.0.1", name), VERDICT_ALLOW);
+    cr_expect_eq(decide(config, "10.0.0.1", "last.example"), VERDICT_ALLOW);
+    cr_expect_eq(decide(config, "10.0.0.1", "h2000.example"), VERDICT_DENY);
+    config_unref(config);
+    free(text);
+}
+
+Test(config, texts_have_a_bound)
+{
+    char text[6000];
+    snprintf(text, sizeof(text), LISTEN ROUTE "[rule r]\nto = a.example\nnote = %04096d\n", 7);
+    struct config *config = config_text_load(text, NULL);
+    cr_expect_eq(strlen(policy_rule_at(config->policy, 0)->note), 4096);
+    config_unref(config);
+    snprintf(text, sizeof(text), LISTEN ROUTE "[rule r]\nto = a.example\nnote = %04090d\n  another\n", 7);
+    config_text_faults(text, "test.conf:7: [rule r] note: too long; allowed: up to 4096 bytes\n");
+}
+
+Test(config, a_fault_of_bytes_discards_all)
+{
+    config_text_faults(LISTEN "; \001\n", "test.conf:3: a control character; allowed: text\n");
+}
+
+Test(config, what_cannot_be_read)
+{
+    struct fault_list *faults = fault_list_new();
+    struct bundle *bundle = bundle_new();
+    cr_expect_null(config_load(bundle, "/nonexistent/exeat.conf", faults));
+    cr_expect_eq(fault_count(faults), 1);
+    cr_expect_str_eq(fault_text(faults, 0), "/nonexistent/exeat.conf: cannot be read: No such file or directory");
+    cr_expect_null(fault_text(faults, 1));
+    bundle_free(bundle);
+    fault_list_free(faults);
+}
+
+Test(config, an_empty_file_is_a_fault)
+{
+    config_text_faults("", "test.conf: nothing to listen on; required is a [listen NAME] with an address\n");
+}
+
+/* Includes. */
+
+static void write_file(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "w");
+    cr_assert(file != NULL, "%s", path);
+    fputs(text, file);
+    fclose(file);
+}
+
+static char *load_from_disk(const char *path, struct config **config)
+{
+    struct bundle *bundle = bundle_new();
+    struct fault_list *faults = fault_list_new();
+    *config = config_load(bundle, path, faults);
+    char *said = config_text_print(faults, true, false);
+    fault_list_free(faults);
+    bundle_free(bundle);
+    return said;
+}
+
+static char directory[] = "/tmp/exeat-config-XXXXXX";
+
+static void enter_directory(void)
+{
+    cr_assert(mkdtemp(directory) != NULL && chdir(directory) == 0);
+    cr_assert(system("mkdir etc etc/conf.d") == 0);
+}
+
+static void leave_directory(void)
+{
+    cr_expect(chdir("/") == 0);
+    char command[128];
+    snprintf(command, sizeof(command), "rm -r %s", directory);
+    cr_expect(system(command) == 0);
+}
+
+Test(config_include, after_the_including_file_in_byte_order, .init = enter_directory, .fini = leave_directory)
+{
+    struct config *config;
+    write_file("etc/exeat.conf", "[exeat]\ninclude = conf.d/*.conf conf.d/a.conf empty.d/*.conf\n" LISTEN ROUTE "[rule main]\nto = a.example\n");
+    write_file("etc/conf.d/b.conf", "[rule b]\nto = @list\n[hosts list]\nhost_file = list.hosts\n");
+    write_file("etc/conf.d/a.conf", "[rule a]\nto = b.example\n");
+    write_file("etc/conf.d/B.conf", "[rule B]\nto = b.example\n");
+    write_file("etc/conf.d/list.hosts", "c.example\n");
+    char *said = load_from_disk("etc/exeat.conf", &config);
+    cr_assert_not_null(config, "%s", said);
+    static const char *const names[] = {"main", "B", "a", "b"};
+    cr_assert_eq(policy_rule_count(config->policy), 4);
+    for (size_t i = 0; i < 4; i++)
+        cr_expect_str_eq(policy_rule_at(config->policy, i)->name, names[i]);
+    cr_expect_str_eq(policy_rule_at(config->policy, 3)->at, "etc/conf.d/b.conf:1");
+    config_unref(config);
+    free(said);
+}
+
+Test(config_include, faults_over_several_files, .init = enter_directory, .fini = leave_directory)
+{
+    struct config *config;
+    write_file("etc/exeat.conf", "[exeat]\ninclude = conf.d/*.conf missing.conf\n" LISTEN ROUTE "[rule x]\nto = a.example\nsni = no\n");
+    write_file("etc/conf.d/b.conf", "[rule x]\nto = b.example\n");
+    write_file("etc/conf.d/a.conf", "[exeat]\nname = other\n[rule y]\n");
+    char *said = load_from_disk("etc/exeat.conf", &config);
+    cr_expect_null(config);
+    cr_expect_str_eq(said, "etc/exeat.conf:9: [rule x] sni: \"no\" is not allowed; allowed: match allowed any off\n"
+                           "etc/conf.d/a.conf:1: [exeat]: an included file may not hold it; allowed: in the file that includes\n"
+                           "etc/conf.d/a.conf:1: [exeat]: stands twice, first at etc/exeat.conf:1\n"
+                           "etc/conf.d/a.conf:3: [rule y] to: is missing; allowed: @LIST, names, *.name, addresses, CIDRs\n"
+                           "etc/conf.d/b.conf:1: [rule x]: stands twice, first at etc/exeat.conf:7\n"
+                           "etc/missing.conf: cannot be read: No such file or directory\n");
+    free(said);
+}
+
+Test(config_include, a_pattern_may_meet_the_including_file, .init = enter_directory, .fini = leave_directory)
+{
+    struct config *config;
+    write_file("etc/exeat.conf", "[exeat]\ninclude = *.conf\n" LISTEN);
+    char *said = load_from_disk("etc/exeat.conf", &config);
+    cr_expect_str_eq(said, "");
+    config_unref(config);
+    free(said);
+}
+
+/* The hosts file. */
+
+Test(config, hosts_file)
+{
+    config_text_file("hosts", "127.0.0.1 localhost # here\n::1 localhost ip6-localhost\n10.0.0.1\tB.Example. a.example\n"
+        "127.0.0.1 localhost bad..name\n");
+    struct fault_list *faults = fault_list_new();
+    struct config *config = config_text_load(LISTEN "[dns]\nhosts_file = hosts\n", faults);
+    cr_assert_not_null(config);
+    cr_expect_eq(config->dns.host_count, 4);
+    const struct static_host *host = config_static_host(config, "localhost");
+    cr_assert(host != NULL && host->address_count == 2);
+    cr_expect(host->addresses[0].family == FAMILY_V4 && host->addresses[1].family == FAMILY_V6);
+    cr_expect_not_null(config_static_host(config, "b.example"));
+    cr_expect_null(config_static_host(config, "c.example"));
+    char *said = config_text_print(faults, true, true);
+    cr_expect_str_eq(said, "hosts:4: [dns] hosts_file: \"bad..name\" is not a name and is passed over (warning)\n");
+    free(said);
+    config_unref(config);
+    fault_list_free(faults);
+}
+
+Test(config, hosts_file_faults)
+{
+    config_text_file("hosts", "127.0.0.1 a.example\nb.example 127.0.0.1\n\n10.0.0.1\n10.1 c.example\n");
+    config_text_faults(
+        LISTEN "[dns]\nhosts_file = hosts\n", "hosts:2: [dns] hosts_file: \"b.example 127.0.0.1\" is not an address; allowed: ADDRESS NAME ...\n"
+        "hosts:4: [dns] hosts_file: 10.0.0.1 has no name; allowed: ADDRESS NAME ...\n"
+        "hosts:5: [dns] hosts_file: \"10.1 c.example\" is not an address; allowed: ADDRESS NAME ...\n");
+}
+
+/* Never dialled. */
+
+static bool accepts(const struct config *config, const char *to)
+{
+    struct endpoint endpoint;
+    cr_assert(endpoint_read(&endpoint, to, strlen(to)));
+    return policy_accepts(config->policy, policy_route_at(config->policy, 0), &endpoint);
+}
+
+Test(config, own_listeners_are_never_dialled)
+{
+    struct config *config = config_text_load(
+        "[listen a]\naddress = 127.0.0.5:3128 0.0.0.0:3129\n[route r]\naddresses = any\nsource = 127.0.0.9=203.0.113.9\n", NULL);
+    cr_expect_not(accepts(config, "127.0.0.5:3128"));
+    cr_expect(accepts(config, "127.0.0.6:3128"));
+    cr_expect(accepts(config, "127.0.0.5:3127"));
+    cr_expect_not(accepts(config, "127.0.0.6:3129"));
+    cr_expect_not(accepts(config, "[::1]:3129"));
+    cr_expect_not(accepts(config, "0.0.0.0:3128"));
+    cr_expect_not(accepts(config, "203.0.113.9:3128"));
+    cr_expect(accepts(config, "203.0.113.9:443"));
+    config_unref(config);
+}
+
+Test(config, peers_are_never_dialled_on_any_port)
+{
+    struct config *config = config_text_load("[exeat]\npeers = 10.0.3.0/28\n" LISTEN ROUTE, NULL);
+    cr_expect_not(accepts(config, "10.0.3.9:443"));
+    cr_expect_not(accepts(config, "10.0.3.9:1"));
+    cr_expect(accepts(config, "10.0.3.16:443"));
+    config_unref(config);
+}
+
+Test(config, a_bound_port_is_never_dialled)
+{
+    struct config *config = config_text_load(LISTEN ROUTE, NULL);
+    struct endpoint bound;
+    cr_assert(endpoint_read(&bound, "127.0.0.1:40000", 15));
+    cr_expect(accepts(config, "127.0.0.1:40000"));
+    cr_expect(config_never_listener(config, &bound));
+    cr_expect_not(accepts(config, "127.0.0.1:40000"));
+    config_unref(config);
+}
+
+Test(config, command_line_listener)
+{
+    struct config *config = config_text_load(LISTEN "[listen b]\naddress = 127.0.0.1:0\n" ROUTE, NULL);
+    struct endpoint address;
+    cr_assert(endpoint_read(&address, "127.0.0.1:3999", 14));
+    cr_expect(config_set_listen(config, &address));
+    cr_assert_eq(config->listener_count, 1);
+    cr_expect_str_eq(config->listeners[0].name, "command-line");
+    cr_expect(endpoint_equal(&config->listeners[0].addresses[0], &address));
+    cr_expect_not(accepts(config, "127.0.0.1:3999"));
+    config_unref(config);
+}
+
+/* The digest. */
+
+static void digest_of(const char *text, char out[CONFIG_DIGEST_SIZE])
+{
+    struct config *config = config_text_load(text, NULL);
+    memcpy(out, config->digest, CONFIG_DIGEST_SIZE);
+    cr_expect(strlen(out) == 71 && strncmp(out, "sha256:", 7) == 0);
+    config_unref(config);
+}
+
+static void expect_digests(const char *a, const char *b, bool same)
+{
+    char first[CONFIG_DIGEST_SIZE], second[CONFIG_DIGEST_SIZE];
+    digest_of(a, first);
+    digest_of(b, second);
+    cr_expect_eq(strcmp(first, second) == 0, same, "%s\n--- and ---\n%s", a, b);
+}
+
+#define RULE "[rule r]\nto = a.example b.example\n"
+
+Test(config, digest_knows_no_spelling)
+{
+    expect_digests(LISTEN ROUTE RULE, "; a comment\n" ROUTE "\n" LISTEN "[rule  r] # another\nto = B.Example.\n  a.example\nport = 443\n", true);
+    expect_digests(LISTEN ROUTE RULE, LISTEN ROUTE RULE "[limits]\nidle_timeout = 0\nkeepalive = 1m\n[audit]\nfile = -\n", true);
+    expect_digests(LISTEN ROUTE "[hosts h]\nhost = 192.0.2.1\n", LISTEN ROUTE "[hosts h]\nhost = 192.0.2.1/32\n", true);
+    config_text_file("h.hosts", "b.example\na.example\n");
+    char from_file[CONFIG_DIGEST_SIZE], in_place[CONFIG_DIGEST_SIZE];
+    digest_of(LISTEN "[hosts h]\nhost_file = h.hosts\n", from_file);
+    digest_of(LISTEN "[hosts h]\nhost = a.example b.example\n", in_place);
+    cr_expect_str_eq(from_file, in_place);
+}
+
+Test(config, digest_knows_every_meaning)
+{
+    expect_digests(LISTEN ROUTE RULE, LISTEN ROUTE RULE "[limits]\nidle_timeout = 1h\n", false);
+    expect_digests(LISTEN ROUTE RULE, LISTEN ROUTE "[rule r]\nto = a.example b.example c.example\n", false);
+    expect_digests(LISTEN ROUTE RULE, LISTEN ROUTE RULE "action = deny\n", false);
+    expect_digests(LISTEN ROUTE RULE, LISTEN ROUTE RULE "port = 443 444\n", false);
+    expect_digests(LISTEN ROUTE RULE, LISTEN ROUTE RULE "expires = 2030-01-01\n", false);
+    expect_digests(
+        LISTEN ROUTE "[rule a]\nto = a.example\n[rule b]\nto = b.example\n", LISTEN ROUTE "[rule b]\nto = b.example\n[rule a]\n"
+        "to = a.example\n", false);
+    expect_digests(LISTEN "[route r]\nsource = 10.0.0.1 10.0.0.2\n", LISTEN "[route r]\nsource = 10.0.0.2 10.0.0.1\n", false);
+    expect_digests(LISTEN ROUTE RULE, LISTEN ROUTE RULE "[exeat]\npeers = 10.0.0.1\n", false);
+}
+
+/* The table, and what is embedded. */
+
+Test(options, rows_are_sound)
+{
+    size_t count;
+    const struct option_row *rows = options_all(&count);
+    char text[OPTION_VALUE_TEXT_MAX];
+    for (size_t i = 0; i < count; i++) {
+        const struct option_row *row = &rows[i];
+        uint64_t number;
+        cr_expect_eq(options_find(row->section, row->key), row, "%s %s stands twice", row->section, row->key);
+        cr_expect(row->help != NULL && row->help[strlen(row->help) - 1] == '.', "%s %s", row->section, row->key);
+        cr_expect(*option_value_text(row, text) != '\0', "%s %s", row->section, row->key);
+        cr_expect(row->later != NULL || row->set != NULL || row->size != 0, "%s %s goes nowhere", row->section, row->key);
+        cr_expect(row->only == NULL || row->later != NULL, "%s %s", row->section, row->key);
+        if (row->fallback != NULL && row->set == NULL && row->type != OPTION_TEXT)
+            cr_expect(option_read(row, row->fallback, &number), "%s %s: default %s", row->section, row->key, row->fallback);
+    }
+}
+
+Test(embedded, default_is_what_the_manual_says)
+{
+    struct fault_list *faults = fault_list_new();
+    struct bundle *bundle = bundle_new();
+    struct config *config = config_load(bundle, CONFIG_EMBEDDED, faults);
+    char text[ENDPOINT_TEXT_MAX];
+    cr_assert_not_null(config, "%s", fault_text(faults, 0));
+    cr_expect_str_eq(endpoint_text(&config->listeners[0].addresses[0], text), "127.0.0.1:3128");
+    cr_expect_str_eq(policy_rule_at(config->policy, 0)->name, "agents");
+    cr_expect_str_eq(policy_rule_at(config->policy, 0)->route->name, "nat");
+    cr_expect_eq(policy_rule_at(config->policy, 0)->route->source_count, 0);
+    cr_expect(policy_group_at(config->policy, 0)->denials);
+    cr_expect_str_eq(config->audit.file, "-");
+    cr_expect_eq(decide(config, "::1", "agent-edge.buildkite.com"), VERDICT_ALLOW);
+    config_expect(config, 20778, faults);
+    cr_expect_eq(fault_count(faults), 0);
+    config_unref(config);
+    bundle_free(bundle);
+    fault_list_free(faults);
+}
+
+Test(embedded, every_list_can_be_used)
+{
+    static const char *const names[] = {"azure-blob", "buildkite", "buildkite-packages", "buildkite-test-engine", "buildkite-webhooks", "docker-hub",
+                                        "gcs", "github", "gitlab", "pypi", "s3"};
+    char text[256];
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        cr_assert_not_null(HOSTS_BUILTIN[i].name);
+        cr_expect_str_eq(HOSTS_BUILTIN[i].name, names[i]);
+        cr_expect_eq(hosts_builtin_find(names[i]), &HOSTS_BUILTIN[i]);
+        cr_expect_eq(strlen(HOSTS_BUILTIN[i].bytes), HOSTS_BUILTIN[i].len);
+        snprintf(text, sizeof(text), LISTEN ROUTE "[rule r]\nto = @%s\n", names[i]);
+        struct config *config = config_text_load(text, NULL);
+        cr_expect_gt(policy_find_list(config->policy, names[i])->names, 0);
+        config_unref(config);
+    }
+    cr_expect_null(HOSTS_BUILTIN[11].name);
+    cr_expect_null(hosts_builtin_find("npm"));
+}
+
+Test(embedded, buildkite_is_exactly_three_hosts)
+{
+    struct config *config = config_text_load(LISTEN GROUP ROUTE "[rule r]\nto = @buildkite\n", NULL);
+    cr_expect_eq(policy_find_list(config->policy, "buildkite")->names, 3);
+    cr_expect_eq(decide(config, "10.0.0.1", "agent.buildkite.com"), VERDICT_ALLOW);
+    cr_expect_eq(decide(config, "10.0.0.1", "agent-edge.buildkite.com"), VERDICT_ALLOW);
+    cr_expect_eq(decide(config, "10.0.0.1", "buildkiteartifacts.com"), VERDICT_ALLOW);
+    cr_expect_eq(decide(config, "10.0.0.1", "api.buildkite.com"), VERDICT_DENY);
+    config_unref(config);
+}
+
+Test(fault_list, many_faults_are_counted)
+{
+    struct fault_list *faults = fault_list_new();
+    char at[32];
+    for (unsigned i = 0; i < 1500; i++) {
+        snprintf(at, sizeof(at), "f:%u", 1500 - i);
+        fault_add(faults, at, NULL, NULL, "wrong\n\x1b");
+    }
+    fault_warn(faults, "e:1", "s", NULL, "odd");
+    cr_expect_eq(fault_count(faults), 1500);
+    cr_expect_eq(fault_warnings(faults), 1);
+    cr_expect_str_eq(fault_text(faults, 0), "f:501: wrong??");
+    char *said = config_text_print(faults, true, true);
+    cr_expect(strstr(said, "and 500 more faults\nand 1 more warnings\n") != NULL);
+    free(said);
+    fault_list_free(faults);
+}
