@@ -1,0 +1,218 @@
+/* The audit file itself: opened once, appended to in whole batches, never left with half a record. */
+#include "audit/journal_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "audit/journal_line.h"
+#include "base/log.h"
+
+#define FILE_MODE 0640
+#define LOCK_TRIES 40
+#define LOCK_PAUSE_MS 50
+
+/* Says what went wrong, as every step of opening does. */
+static bool journal_file_fail(const struct journal_file *file, const char *what)
+{
+    log_error("audit file %s: %s", file->path, what);
+    return false;
+}
+
+/* The mode is set by hand when the file is new, so that no umask narrows or widens it; an existing file keeps what it has. */
+static bool journal_file_create(struct journal_file *file)
+{
+    const int flags = O_RDWR | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+    file->fd = open(file->path, flags | O_CREAT | O_EXCL, FILE_MODE);
+    if (file->fd >= 0)
+        return fchmod(file->fd, FILE_MODE) == 0 || journal_file_fail(file, strerror(errno));
+    if (errno == EEXIST)
+        file->fd = open(file->path, flags);
+    return file->fd >= 0 || journal_file_fail(file, strerror(errno));
+}
+
+/* A journal process that was just killed may hold the lock for a moment longer. */
+static bool journal_file_lock(struct journal_file *file)
+{
+    const struct timespec pause = {.tv_nsec = LOCK_PAUSE_MS * 1000000L};
+    for (int tries = 0; tries < LOCK_TRIES; tries++) {
+        if (flock(file->fd, LOCK_EX | LOCK_NB) == 0)
+            return true;
+        if (errno != EWOULDBLOCK && errno != EINTR)
+            return journal_file_fail(file, strerror(errno));
+        nanosleep(&pause, NULL);
+    }
+    return journal_file_fail(file, "another process writes it");
+}
+
+static bool journal_file_read(struct journal_file *file, char *buffer, size_t len, off_t at)
+{
+    for (size_t done = 0; done < len;) {
+        ssize_t got = pread(file->fd, buffer + done, len - done, at + (off_t)done);
+        if (got == 0 || (got < 0 && errno != EINTR))
+            return journal_file_fail(file, got == 0 ? "it shrank while it was read" : strerror(errno));
+        if (got > 0)
+            done += (size_t)got;
+    }
+    return true;
+}
+
+static size_t journal_file_lines(const char *bytes, size_t len)
+{
+    size_t lines = 0;
+    for (const char *at = bytes; (at = memchr(at, '\n', len - (size_t)(at - bytes))); at++)
+        lines++;
+    return lines;
+}
+
+/* Notes every record of the tail; the last line gives the seq from which to go on. */
+static bool journal_file_note(struct journal_file *file, const char *bytes, size_t len)
+{
+    struct journal_line line;
+    bool is_ours = true;
+    if (!journal_tail_init(&file->tail, journal_file_lines(bytes, len)))
+        return journal_file_fail(file, strerror(ENOMEM));
+    for (const char *at = bytes, *end; (end = memchr(at, '\n', len - (size_t)(at - bytes))); at = end + 1) {
+        is_ours = journal_line_read(&line, at, (size_t)(end - at));
+        if (is_ours) {
+            journal_tail_add(&file->tail, line.text, line.len);
+            file->seq = line.seq;
+        }
+    }
+    return is_ours || journal_file_fail(file, "its last line is no audit record");
+}
+
+/* What stands behind the last newline was being written when everything stopped, by us (or is what a file system leaves after a power cut). */
+static bool journal_file_cut(struct journal_file *file, const char *torn, size_t len, off_t border)
+{
+    if (len == 0)
+        return true;
+    if (border == 0 && torn[0] != '\0' && !journal_line_is_start(torn, len))
+        return journal_file_fail(file, "it holds something else than audit records");
+    if (ftruncate(file->fd, border) != 0)
+        return journal_file_fail(file, strerror(errno));
+    log_warn("audit file %s: cut off a torn last line of %zu bytes", file->path, len);
+    return true;
+}
+
+/* `bytes` are the last `len` of the file, which begin at `from`. */
+static bool journal_file_resume(struct journal_file *file, const char *bytes, size_t len, off_t from)
+{
+    const char *newline = memrchr(bytes, '\n', len);
+    size_t whole = newline ? (size_t)(newline - bytes) + 1 : 0;
+    if (whole == 0 && from > 0)
+        return journal_file_fail(file, "it does not end in lines");
+    if (!journal_file_note(file, bytes, whole))
+        return false;
+    return journal_file_cut(file, bytes + whole, len - whole, from + (off_t)whole);
+}
+
+static bool journal_file_read_tail(struct journal_file *file, off_t size)
+{
+    size_t len = size < (off_t)JOURNAL_TAIL_SIZE ? (size_t)size : JOURNAL_TAIL_SIZE;
+    char *bytes = malloc(JOURNAL_TAIL_SIZE);
+    if (!bytes)
+        return journal_file_fail(file, strerror(ENOMEM));
+    bool read = journal_file_read(file, bytes, len, size - (off_t)len) && journal_file_resume(file, bytes, len, size - (off_t)len);
+    free(bytes);
+    return read;
+}
+
+static bool journal_file_take(struct journal_file *file)
+{
+    struct stat status;
+    if (!journal_file_create(file))
+        return false;
+    if (fstat(file->fd, &status) != 0)
+        return journal_file_fail(file, strerror(errno));
+    if (!S_ISREG(status.st_mode))
+        return journal_file_fail(file, "it is not a regular file (- is standard output)");
+    if (!journal_file_lock(file))
+        return false;
+    if (fstat(file->fd, &status) != 0) /* the one who held the lock may have written until now */
+        return journal_file_fail(file, strerror(errno));
+    return journal_file_read_tail(file, status.st_size);
+}
+
+bool journal_file_open(struct journal_file *file, const char *path)
+{
+    *file = (struct journal_file){.path = path, .fd = -1};
+    if (strcmp(path, "-") == 0) {
+        file->fd = STDOUT_FILENO;
+        file->is_stream = true;
+        return true;
+    }
+    if (journal_file_take(file))
+        return true;
+    journal_file_close(file);
+    return false;
+}
+
+void journal_file_close(struct journal_file *file)
+{
+    if (file->fd >= 0 && !file->is_stream)
+        close(file->fd);
+    file->fd = -1;
+    journal_tail_fini(&file->tail);
+}
+
+/* Takes away what a failed write left. Counted from the end, because somebody else may have shortened the file since we opened it. */
+static bool journal_file_roll_back(struct journal_file *file)
+{
+    struct stat status;
+    if (file->torn == 0)
+        return true;
+    if (fstat(file->fd, &status) != 0)
+        return false;
+    if (status.st_size >= (off_t)file->torn && ftruncate(file->fd, status.st_size - (off_t)file->torn) != 0)
+        return false;
+    file->torn = 0;
+    return true;
+}
+
+/* Writes from *done on and counts there what went out. One write(2) is the rule. */
+static int journal_file_write(int fd, const char *bytes, size_t len, size_t *done)
+{
+    struct pollfd ready = {.fd = fd, .events = POLLOUT};
+    while (*done < len) {
+        ssize_t wrote = write(fd, bytes + *done, len - *done);
+        if (wrote > 0)
+            *done += (size_t)wrote;
+        else if (wrote == 0)
+            return ENOSPC;
+        else if (errno == EAGAIN)
+            poll(&ready, 1, -1);
+        else if (errno != EINTR)
+            return errno;
+    }
+    return 0;
+}
+
+static int journal_file_stream(struct journal_file *file, const char *bytes, size_t len)
+{
+    int error = journal_file_write(file->fd, bytes, len, &file->streamed);
+    if (error == 0)
+        file->streamed = 0;
+    return error;
+}
+
+int journal_file_append(struct journal_file *file, const char *bytes, size_t len)
+{
+    size_t done = 0;
+    if (file->is_stream)
+        return journal_file_stream(file, bytes, len);
+    if (!journal_file_roll_back(file))
+        return errno;
+    int error = journal_file_write(file->fd, bytes, len, &done);
+    if (error == 0)
+        return 0;
+    file->torn = done;
+    journal_file_roll_back(file);
+    return error;
+}

@@ -1,0 +1,29 @@
+/* One line of the audit file around one record's text: what the journal process puts before and behind it. */
+#ifndef EXEAT_AUDIT_JOURNAL_LINE_H
+#define EXEAT_AUDIT_JOURNAL_LINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/text.h"
+
+struct journal_line {
+    uint64_t seq;
+    const char *text; /* the record's text, as record_write() made it; points into the line */
+    size_t len;
+};
+
+/* Appends `{"v":1,"seq":N,TEXT,"chain":null}` and a newline; out->cut says when it did not fit. */
+void journal_line_write(struct text *out, uint64_t seq, const char *text, size_t len);
+
+/* Reads a line back, without its newline. False when it is none of ours. */
+bool journal_line_read(struct journal_line *out, const char *line, size_t len);
+
+/* True when `bytes` are a line of ours that was cut off somewhere. */
+bool journal_line_is_start(const char *bytes, size_t len);
+
+/* True for what record_write() may have made: it opens with the time, is not too long, and holds no byte that could end a line. */
+bool journal_line_takes(const char *text, size_t len);
+
+#endif

@@ -1,0 +1,497 @@
+/* A worker's end of the journal: records wait here until they are committed, and what waits for them is told. */
+#include "audit/journal_queue.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "audit/journal_packets.h"
+#include "audit/probe_table.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+#define QUEUE_MAX_DEFAULT (8u << 20)
+#define PROBE_PERIOD_S 60
+#define RETRY_MS 20
+#define STALL_MS 5000
+#define SEND_BUFFER (4 * JOURNAL_PACKET_MAX)
+#define DETAIL_SIZE 1536
+
+/* What could not be recorded, by reason, until a `gap` record says it. */
+struct gap {
+    uint64_t counts[REASON_COUNT];
+    bool is_open;
+};
+
+struct journal_queue {
+    struct event_base *base;
+    char *instance;
+    bool continue_on_failure;
+    size_t queue_max;
+
+    int fd; /* -1: none */
+    struct event *readable, *writable;
+    bool up;
+    uint32_t epoch; /* of the last FRAME_UP */
+
+    struct journal_packets packets;
+    uint64_t committed;
+    uint64_t moved_ms; /* when the last commit came, or the first of the records that wait for one */
+    uint64_t failed_last; /* the last record there was when the journal failed: those up to it have failed, if they are not committed */
+    struct journal_wait waiting, done, failed; /* heads of rings: in order of their numbers; to be told true; to be told false */
+    struct event *turn;                        /* the end of the loop's turn: tells these, and sends */
+
+    struct gap gap;
+    struct probe_table *probes;
+    struct event *probe_minute;
+    uint64_t lines_dropped;
+};
+
+/* Waits: a wait is in at most one ring, and leaves it without knowing which. */
+
+static void journal_wait_init(struct journal_wait *head)
+{
+    head->next = head->prev = head;
+}
+
+static void journal_wait_link(struct journal_wait *head, struct journal_wait *wait)
+{
+    wait->prev = head->prev;
+    wait->next = head;
+    head->prev->next = wait;
+    head->prev = wait;
+}
+
+static void journal_wait_unlink(struct journal_wait *wait)
+{
+    wait->prev->next = wait->next;
+    wait->next->prev = wait->prev;
+    wait->next = wait->prev = NULL;
+}
+
+void journal_wait_start(struct journal_queue *queue, struct journal_wait *wait)
+{
+    wait->queue = queue;
+    wait->number = queue->packets.last;
+    if (wait->number <= queue->committed)
+        journal_wait_link(&queue->done, wait);
+    else
+        journal_wait_link(wait->number <= queue->failed_last ? &queue->failed : &queue->waiting, wait);
+    event_active(queue->turn, EV_TIMEOUT, 0);
+}
+
+void journal_wait_cancel(struct journal_wait *wait)
+{
+    if (wait->queue)
+        journal_wait_unlink(wait);
+    wait->queue = NULL;
+}
+
+/* Moves those up to a number, from the front of one ring behind the other. */
+static void journal_wait_move(struct journal_wait *from, struct journal_wait *to, uint64_t number)
+{
+    while (from->next != from && from->next->number <= number) {
+        struct journal_wait *wait = from->next;
+        journal_wait_unlink(wait);
+        journal_wait_link(to, wait);
+    }
+}
+
+/* Empties a ring of our own first, so that a wait that is started anew by `done` is told in the next turn. */
+static void journal_wait_tell(struct journal_wait *from, bool committed)
+{
+    struct journal_wait ring;
+    journal_wait_init(&ring);
+    journal_wait_move(from, &ring, UINT64_MAX);
+    while (ring.next != &ring) {
+        struct journal_wait *wait = ring.next;
+        journal_wait_cancel(wait);
+        wait->done(wait->arg, committed);
+    }
+}
+
+/* Records: taken, or counted. */
+
+bool journal_queue_is_empty(const struct journal_queue *queue)
+{
+    return journal_packets_is_empty(&queue->packets);
+}
+
+static bool journal_queue_has_room(const struct journal_queue *queue, size_t max)
+{
+    return queue->packets.bytes + RECORD_MAX <= max;
+}
+
+/* A journal that is up but says nothing (a hanging disk, a reader that does not read) is as good as none. */
+static bool journal_queue_is_stalled(const struct journal_queue *queue)
+{
+    return !journal_queue_is_empty(queue) && clock_monotonic_ms() - queue->moved_ms > STALL_MS;
+}
+
+static bool journal_queue_can_take(const struct journal_queue *queue)
+{
+    return queue->up && journal_queue_has_room(queue, queue->queue_max) && !journal_queue_is_stalled(queue);
+}
+
+bool journal_queue_is_ready(const struct journal_queue *queue)
+{
+    return queue->continue_on_failure || journal_queue_can_take(queue);
+}
+
+static void journal_queue_count(struct journal_queue *queue, enum reason reason)
+{
+    queue->gap.counts[(unsigned)reason < REASON_COUNT ? reason : REASON_UNKNOWN]++;
+    queue->gap.is_open = true;
+}
+
+static bool journal_queue_put(struct journal_queue *queue, struct record *record)
+{
+    struct text text;
+    char *room = journal_packets_reserve(&queue->packets);
+    if (!room)
+        return false;
+    if (record->time_us == 0)
+        record->time_us = clock_wall_us();
+    if (!record->instance)
+        record->instance = queue->instance;
+    text_init(&text, room, RECORD_TEXT_MAX + 1);
+    if (!record_write(&text, record))
+        return false;
+    if (journal_queue_is_empty(queue))
+        queue->moved_ms = clock_monotonic_ms();
+    journal_packets_add(&queue->packets, text.len);
+    event_active(queue->turn, EV_TIMEOUT, 0);
+    return true;
+}
+
+static bool journal_queue_may_take(const struct journal_queue *queue, enum journal_need need)
+{
+    if (need == NEED_KEEP)
+        return !queue->continue_on_failure || journal_queue_has_room(queue, 2 * queue->queue_max);
+    return journal_queue_can_take(queue);
+}
+
+bool journal_queue_add(struct journal_queue *queue, struct record *record, enum journal_need need, enum reason reason, bool *committed_already)
+{
+    if (committed_already)
+        *committed_already = false;
+    if (journal_queue_may_take(queue, need) && journal_queue_put(queue, record))
+        return true;
+    if (need == NEED_DECISION && !queue->continue_on_failure)
+        return false; /* the session refuses it, and that refusal is what gets counted */
+    journal_queue_count(queue, reason);
+    if (need != NEED_DECISION || !committed_already)
+        return false;
+    *committed_already = true;
+    return true;
+}
+
+/* `overload 12, default_deny 40` */
+static void gap_describe(const struct gap *gap, struct text *detail)
+{
+    for (unsigned i = 0; i < REASON_COUNT; i++) {
+        if (gap->counts[i] > 0)
+            text_format(detail, "%s%s %" PRIu64, detail->len > 0 ? ", " : "", reason_row((enum reason)i)->code, gap->counts[i]);
+    }
+}
+
+static void journal_queue_write_gap(struct journal_queue *queue)
+{
+    char buffer[DETAIL_SIZE];
+    struct text detail;
+    if (!queue->gap.is_open)
+        return;
+    text_init(&detail, buffer, sizeof(buffer));
+    gap_describe(&queue->gap, &detail);
+    struct record record = {.event = EVENT_GAP, .detail = {detail.at, detail.len}};
+    if (journal_queue_put(queue, &record))
+        queue->gap = (struct gap){0};
+}
+
+static bool journal_queue_write_probe(struct journal_queue *queue, const struct probe_source *source)
+{
+    char buffer[64];
+    struct text detail;
+    text_init(&detail, buffer, sizeof(buffer));
+    text_format(&detail, "%" PRIu64 " connection%s without a byte", source->count, source->count == 1 ? "" : "s");
+    struct record record = {
+        .event = EVENT_PROBE,
+        .listener = source->listener[0] ? source->listener : NULL,
+        .mode = source->mode[0] ? source->mode : NULL,
+        .client_ip = source->client_ip,
+        .detail = {detail.at, detail.len},
+    };
+    return journal_queue_put(queue, &record);
+}
+
+static void journal_queue_write_probes(struct journal_queue *queue)
+{
+    for (size_t i = 0; i < probe_table_size(queue->probes); i++)
+        journal_queue_write_probe(queue, probe_table_at(queue->probes, i));
+    probe_table_clear(queue->probes);
+}
+
+static void journal_queue_start_minute(struct journal_queue *queue)
+{
+    const struct timeval minute = {.tv_sec = PROBE_PERIOD_S};
+    if (!event_pending(queue->probe_minute, EV_TIMEOUT, NULL))
+        event_add(queue->probe_minute, &minute);
+}
+
+/* While nothing can be written the table goes on counting: it is bounded, records of it would not be. */
+static void journal_queue_end_minute(evutil_socket_t fd, short what, void *arg)
+{
+    struct journal_queue *queue = arg;
+    (void)fd;
+    (void)what;
+    if (journal_queue_can_take(queue))
+        journal_queue_write_probes(queue);
+    else
+        journal_queue_start_minute(queue);
+}
+
+void journal_queue_probe(struct journal_queue *queue, const char *listener, const char *mode, const struct address *client_ip)
+{
+    probe_table_count(queue->probes, listener, mode, client_ip);
+    journal_queue_start_minute(queue);
+}
+
+void journal_queue_flush(struct journal_queue *queue)
+{
+    journal_queue_write_probes(queue);
+    journal_queue_write_gap(queue);
+}
+
+/* The socket. */
+
+static void journal_queue_fail(struct journal_queue *queue)
+{
+    queue->up = false;
+    queue->failed_last = queue->packets.last;
+    journal_wait_move(&queue->waiting, &queue->failed, UINT64_MAX);
+    event_active(queue->turn, EV_TIMEOUT, 0);
+}
+
+static void journal_queue_rise(struct journal_queue *queue, uint32_t epoch)
+{
+    queue->up = true;
+    queue->epoch = epoch;
+    journal_packets_rewind(&queue->packets);
+    journal_queue_write_gap(queue);
+    event_active(queue->turn, EV_TIMEOUT, 0);
+}
+
+static void journal_queue_commit(struct journal_queue *queue, uint64_t number)
+{
+    if (number <= queue->committed)
+        return;
+    queue->committed = number;
+    queue->moved_ms = clock_monotonic_ms();
+    journal_wait_move(&queue->waiting, &queue->done, number);
+    journal_packets_release(&queue->packets, number);
+    event_active(queue->turn, EV_TIMEOUT, 0);
+    if (journal_queue_can_take(queue))
+        journal_queue_write_gap(queue);
+}
+
+static void journal_queue_take(struct journal_queue *queue, const struct journal_frame *frame)
+{
+    switch (frame->kind) {
+    case FRAME_COMMITTED:
+        journal_queue_commit(queue, frame->first);
+        break;
+    case FRAME_DOWN:
+        journal_queue_fail(queue);
+        break;
+    case FRAME_UP:
+        journal_queue_rise(queue, frame->epoch);
+        break;
+    default:
+        break;
+    }
+}
+
+/* Reads all there is. False: the journal has ended. ECONNRESET (it ended with packets of ours unread) comes before what it still had to say. */
+static bool journal_queue_receive(struct journal_queue *queue)
+{
+    struct journal_frame frame;
+    for (;;) {
+        ssize_t got = recv(queue->fd, &frame, sizeof(frame), MSG_DONTWAIT);
+        if (got == (ssize_t)sizeof(frame))
+            journal_queue_take(queue, &frame);
+        else if (got == 0)
+            return false;
+        else if (got < 0 && errno != EINTR && errno != ECONNRESET)
+            return errno == EAGAIN;
+    }
+}
+
+static void journal_queue_detach(struct journal_queue *queue)
+{
+    if (queue->readable)
+        event_free(queue->readable);
+    if (queue->writable)
+        event_free(queue->writable);
+    if (queue->fd >= 0)
+        close(queue->fd);
+    queue->readable = queue->writable = NULL;
+    queue->fd = -1;
+}
+
+static void journal_queue_on_readable(evutil_socket_t fd, short what, void *arg)
+{
+    struct journal_queue *queue = arg;
+    (void)fd;
+    (void)what;
+    if (!journal_queue_receive(queue)) {
+        journal_queue_detach(queue);
+        journal_queue_fail(queue);
+    }
+}
+
+static bool journal_queue_is_blocked(const struct journal_queue *queue)
+{
+    return event_pending(queue->writable, EV_WRITE, NULL);
+}
+
+/* A socket that is full says when it is not; a kernel short of memory does not. Any other fault is the journal's end, and reading will show it. */
+static void journal_queue_pause(struct journal_queue *queue, int error)
+{
+    const struct timeval later = {.tv_usec = RETRY_MS * 1000};
+    if (error == EAGAIN)
+        event_add(queue->writable, NULL);
+    else if (error == ENOBUFS || error == ENOMEM)
+        event_add(queue->turn, &later);
+}
+
+static void journal_queue_send(struct journal_queue *queue)
+{
+    struct journal_packet *packet;
+    if (!queue->up || queue->fd < 0 || journal_queue_is_blocked(queue))
+        return;
+    while ((packet = journal_packets_next(&queue->packets, queue->epoch))) {
+        ssize_t sent = send(queue->fd, packet->wire, packet->len, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (sent < 0 && errno == EINTR)
+            continue;
+        if (sent < 0) {
+            journal_queue_pause(queue, errno);
+            return;
+        }
+        journal_packets_sent(&queue->packets);
+    }
+}
+
+/* The operator's lines. */
+
+static bool journal_queue_send_line(struct journal_queue *queue, const char *line, size_t len)
+{
+    struct journal_frame frame = {.kind = FRAME_LOG};
+    struct iovec parts[2] = {{&frame, sizeof(frame)}, {(void *)(uintptr_t)line, len}};
+    const struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+    if (queue->fd < 0 || journal_queue_is_blocked(queue))
+        return false;
+    return sendmsg(queue->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
+}
+
+static void journal_queue_say_dropped(struct journal_queue *queue)
+{
+    char line[80];
+    struct text text;
+    if (queue->lines_dropped == 0)
+        return;
+    text_init(&text, line, sizeof(line));
+    text_format(&text, "exeat: warning: %" PRIu64 " log lines were dropped\n", queue->lines_dropped);
+    if (journal_queue_send_line(queue, text.at, text.len))
+        queue->lines_dropped = 0;
+}
+
+void journal_queue_log(void *arg, const char *line, size_t len)
+{
+    struct journal_queue *queue = arg;
+    journal_queue_say_dropped(queue);
+    if (queue->lines_dropped > 0 || !journal_queue_send_line(queue, line, len < LOG_LINE_MAX ? len : LOG_LINE_MAX))
+        queue->lines_dropped++;
+}
+
+static void journal_queue_on_turn(evutil_socket_t fd, short what, void *arg)
+{
+    struct journal_queue *queue = arg;
+    (void)fd;
+    (void)what;
+    journal_wait_tell(&queue->done, true);
+    journal_wait_tell(&queue->failed, queue->continue_on_failure);
+    journal_queue_send(queue);
+    journal_queue_say_dropped(queue);
+}
+
+/* Made and ended. */
+
+void journal_queue_attach(struct journal_queue *queue, int fd)
+{
+    if (queue->fd >= 0) {
+        journal_queue_receive(queue); /* what the old journal has committed need not be sent again */
+        journal_queue_detach(queue);
+        journal_queue_fail(queue);
+    }
+    queue->fd = fd;
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &(int){SEND_BUFFER}, sizeof(int)); /* at least a packet must fit, whatever the system's default */
+    queue->readable = event_new(queue->base, fd, EV_READ | EV_PERSIST, journal_queue_on_readable, queue);
+    queue->writable = event_new(queue->base, fd, EV_WRITE, journal_queue_on_turn, queue);
+    if (!queue->readable || !queue->writable || event_add(queue->readable, NULL) != 0)
+        journal_queue_detach(queue); /* stays down: nothing is allowed unrecorded */
+}
+
+static bool journal_queue_init(struct journal_queue *queue, const struct journal_settings *settings)
+{
+    journal_wait_init(&queue->waiting);
+    journal_wait_init(&queue->done);
+    journal_wait_init(&queue->failed);
+    queue->fd = -1;
+    queue->continue_on_failure = settings->continue_on_failure;
+    queue->queue_max = settings->queue_max > 0 ? settings->queue_max : QUEUE_MAX_DEFAULT;
+    queue->instance = settings->instance ? strdup(settings->instance) : NULL;
+    queue->turn = evtimer_new(queue->base, journal_queue_on_turn, queue);
+    queue->probe_minute = evtimer_new(queue->base, journal_queue_end_minute, queue);
+    queue->probes = probe_table_new();
+    return queue->turn && queue->probe_minute && queue->probes && (queue->instance || !settings->instance);
+}
+
+struct journal_queue *journal_queue_new(struct event_base *base, const struct journal_settings *settings)
+{
+    struct journal_queue *queue = calloc(1, sizeof(*queue));
+    if (!queue)
+        return NULL;
+    queue->base = base;
+    if (journal_queue_init(queue, settings))
+        return queue;
+    journal_queue_free(queue);
+    return NULL;
+}
+
+static void journal_wait_drop(struct journal_wait *ring)
+{
+    while (ring->next != ring)
+        journal_wait_cancel(ring->next);
+}
+
+void journal_queue_free(struct journal_queue *queue)
+{
+    if (!queue)
+        return;
+    journal_wait_drop(&queue->waiting);
+    journal_wait_drop(&queue->done);
+    journal_wait_drop(&queue->failed);
+    journal_queue_detach(queue);
+    if (queue->turn)
+        event_free(queue->turn);
+    if (queue->probe_minute)
+        event_free(queue->probe_minute);
+    journal_packets_clear(&queue->packets);
+    probe_table_free(queue->probes);
+    free(queue->instance);
+    free(queue);
+}

@@ -1,0 +1,56 @@
+/* Which records stand at the end of the audit file already: so that what workers send again after the journal process died is not written twice. */
+#include "audit/journal_tail.h"
+
+#include <stdlib.h>
+
+#include "base/hash.h"
+
+struct journal_tail_slot {
+    uint64_t hash;
+    uint32_t count;
+    bool used;
+};
+
+bool journal_tail_init(struct journal_tail *tail, size_t count)
+{
+    size_t size = 16;
+    while (size < count * 2)
+        size *= 2;
+    *tail = (struct journal_tail){.slots = calloc(size, sizeof(struct journal_tail_slot)), .mask = size - 1, .seed = hash_seed()};
+    return tail->slots != NULL;
+}
+
+void journal_tail_fini(struct journal_tail *tail)
+{
+    free(tail->slots);
+    *tail = (struct journal_tail){0};
+}
+
+/* The slot that holds the hash, or the free one where it belongs: at least half of them are free. */
+static struct journal_tail_slot *journal_tail_find(const struct journal_tail *tail, uint64_t hash)
+{
+    size_t at = hash & tail->mask;
+    while (tail->slots[at].used && tail->slots[at].hash != hash)
+        at = (at + 1) & tail->mask;
+    return &tail->slots[at];
+}
+
+void journal_tail_add(struct journal_tail *tail, const char *text, size_t len)
+{
+    uint64_t hash = hash_bytes(text, len, tail->seed);
+    struct journal_tail_slot *slot = journal_tail_find(tail, hash);
+    slot->used = true;
+    slot->hash = hash;
+    slot->count++;
+}
+
+bool journal_tail_take(struct journal_tail *tail, const char *text, size_t len)
+{
+    if (!tail->slots)
+        return false;
+    struct journal_tail_slot *slot = journal_tail_find(tail, hash_bytes(text, len, tail->seed));
+    if (slot->count == 0)
+        return false;
+    slot->count--;
+    return true;
+}

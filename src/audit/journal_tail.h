@@ -1,0 +1,25 @@
+/* Which records stand at the end of the audit file already: so that what workers send again after the journal process died is not written twice. */
+#ifndef EXEAT_AUDIT_JOURNAL_TAIL_H
+#define EXEAT_AUDIT_JOURNAL_TAIL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct journal_tail {
+    struct journal_tail_slot *slots; /* NULL: empty */
+    size_t mask;
+    uint64_t seed;
+};
+
+/* Room for `count` records. False: out of memory; it is left empty. */
+bool journal_tail_init(struct journal_tail *tail, size_t count);
+void journal_tail_fini(struct journal_tail *tail);
+
+/* A record's text, of which only a hash is kept. Not more often than init() made room for. */
+void journal_tail_add(struct journal_tail *tail, const char *text, size_t len);
+
+/* True when it was there: once for each time it was added. */
+bool journal_tail_take(struct journal_tail *tail, const char *text, size_t len);
+
+#endif

@@ -1,0 +1,419 @@
+/* The process that alone writes the audit file: takes the workers' records, numbers them, writes them, and says what is committed. */
+#include "audit/journal_writer.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "audit/journal_file.h"
+#include "audit/journal_frame.h"
+#include "audit/journal_line.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/log_writer.h"
+#include "base/text.h"
+
+#define BATCH_FULL (256u << 10)                          /* no more packets are read into a batch than reach this */
+#define BATCH_SIZE (BATCH_FULL + 4 * JOURNAL_PACKET_MAX) /* room for the last packet with all that is put around its records */
+#define ROUNDS_MAX 64 /* packets from one worker in a turn: a flood of log lines must not keep records from being written */
+#define RETRY_MS 500
+#define LOG_STOP_MS 1000
+
+static_assert(BATCH_SIZE < JOURNAL_TAIL_SIZE, "what a dying process wrote last must be found in the tail that its successor reads");
+
+/* One worker. What it knows is told again until it is what it should know. */
+struct journal_client {
+    int fd; /* -1: it has ended */
+    uint64_t taken;        /* the last record of it that is in the batch or on file */
+    uint64_t committed;    /* … that is on file */
+    uint64_t told;         /* … that it knows to be */
+    uint32_t told_epoch;   /* of the last FRAME_UP it was sent */
+    bool told_down;        /* a FRAME_DOWN was sent after that */
+    bool blocked;          /* its socket is full: nothing more is taken from it until it was told */
+    bool drained;          /* nothing more to read in this turn */
+};
+
+struct journal_writer {
+    struct journal_file file;
+    struct log_writer *log;
+
+    struct journal_client *clients;
+    struct pollfd *polls; /* one a client, then the control */
+    size_t client_count, client_room;
+    int control; /* -1: none, or ended */
+    int (*receive)(int control);
+
+    struct text batch; /* whole lines, written in one go */
+    uint64_t seq;      /* of the last record in the batch or on file */
+    uint8_t *packet;
+
+    uint32_t epoch;
+    int down; /* errno of the failure that lasts; 0: up */
+    uint64_t retry_at_ms;
+};
+
+/* Taking packets in. */
+
+/* Copies one record into the batch, unless an earlier process had written it before it died. */
+static bool journal_writer_add(struct journal_writer *writer, const char *text, size_t len, bool again)
+{
+    if (!journal_line_takes(text, len))
+        return false;
+    if (again && journal_tail_take(&writer->file.tail, text, len))
+        return true;
+    journal_line_write(&writer->batch, writer->seq + 1, text, len);
+    if (writer->batch.cut)
+        return false;
+    writer->seq++;
+    return true;
+}
+
+static bool journal_writer_add_all(struct journal_writer *writer, const struct journal_frame *frame, const uint8_t *at, size_t left)
+{
+    for (uint32_t i = 0; i < frame->count; i++) {
+        uint32_t len;
+        if (left < sizeof(len))
+            return false;
+        memcpy(&len, at, sizeof(len));
+        if (len > left - sizeof(len) || !journal_writer_add(writer, (const char *)at + sizeof(len), len, frame->flags & FRAME_FLAG_AGAIN))
+            return false;
+        at += sizeof(len) + len;
+        left -= sizeof(len) + len;
+    }
+    return left == 0;
+}
+
+/* Takes all records of a packet or none. While the file fails they are left out: nobody is told that they are there, so they come again. */
+static bool journal_writer_take_records(struct journal_writer *writer, struct journal_client *client, const struct journal_frame *frame, size_t len)
+{
+    const struct text batch = writer->batch;
+    const uint64_t seq = writer->seq;
+    if (writer->down || frame->epoch != writer->epoch)
+        return true;
+    if (frame->count == 0 || !journal_writer_add_all(writer, frame, writer->packet + sizeof(*frame), len - sizeof(*frame))) {
+        writer->batch = batch;
+        writer->seq = seq;
+        return false;
+    }
+    client->taken = frame->first + frame->count - 1;
+    return true;
+}
+
+/* A worker reads hostile bytes: its line is made clean once more. */
+static void journal_writer_take_line(struct journal_writer *writer, const char *line, size_t len)
+{
+    char buffer[LOG_LINE_MAX + 1];
+    struct text text;
+    if (len > 0 && line[len - 1] == '\n')
+        len--;
+    text_init(&text, buffer, sizeof(buffer));
+    text_add_clean(&text, line, len, LOG_LINE_MAX - 1);
+    text_add_char(&text, '\n');
+    log_writer_put(writer->log, text.at, text.len);
+}
+
+static bool journal_writer_take(struct journal_writer *writer, struct journal_client *client, size_t len)
+{
+    struct journal_frame frame;
+    if (len < sizeof(frame) || len > JOURNAL_PACKET_MAX)
+        return false;
+    memcpy(&frame, writer->packet, sizeof(frame));
+    if (frame.kind == FRAME_RECORDS)
+        return journal_writer_take_records(writer, client, &frame, len);
+    if (frame.kind != FRAME_LOG)
+        return false;
+    journal_writer_take_line(writer, (const char *)writer->packet + sizeof(frame), len - sizeof(frame));
+    return true;
+}
+
+static void journal_client_close(struct journal_client *client)
+{
+    close(client->fd);
+    client->fd = -1;
+}
+
+/* Reads one packet. ECONNRESET only says that the worker ended without reading all we told it: its last packets come behind. */
+static void journal_writer_receive(struct journal_writer *writer, struct journal_client *client)
+{
+    ssize_t got = recv(client->fd, writer->packet, JOURNAL_PACKET_MAX, MSG_DONTWAIT | MSG_TRUNC);
+    if (got > 0) {
+        if (journal_writer_take(writer, client, (size_t)got))
+            return;
+        log_error("a worker sent the journal a packet that is none; it is not listened to any more");
+        journal_client_close(client);
+    } else if (got == 0) {
+        journal_client_close(client);
+    } else if (errno == EAGAIN) {
+        client->drained = true;
+    } else if (errno != EINTR && errno != ECONNRESET) {
+        journal_client_close(client);
+    }
+}
+
+static bool journal_writer_may_receive(const struct journal_writer *writer, const struct journal_client *client)
+{
+    bool full = writer->batch.len >= BATCH_FULL && !writer->down;
+    return client->fd >= 0 && !client->drained && !client->blocked && !full;
+}
+
+/* A packet from each in turn, until all are empty or the batch is full: one busy worker does not keep the others waiting. */
+static void journal_writer_collect(struct journal_writer *writer)
+{
+    for (size_t i = 0; i < writer->client_count; i++)
+        writer->clients[i].drained = writer->polls[i].revents == 0;
+    bool more = true;
+    for (int round = 0; more && round < ROUNDS_MAX; round++) {
+        more = false;
+        for (size_t i = 0; i < writer->client_count; i++) {
+            if (!journal_writer_may_receive(writer, &writer->clients[i]))
+                continue;
+            journal_writer_receive(writer, &writer->clients[i]);
+            more = true;
+        }
+    }
+}
+
+/* Writing. */
+
+static void journal_writer_succeed(struct journal_writer *writer)
+{
+    for (size_t i = 0; i < writer->client_count; i++)
+        writer->clients[i].committed = writer->clients[i].taken;
+    text_init(&writer->batch, writer->batch.at, writer->batch.size);
+    if (writer->down) {
+        log_info("audit file %s: writes again", writer->file.path);
+        writer->down = 0;
+        writer->epoch++;
+    }
+}
+
+static void journal_writer_fail(struct journal_writer *writer, int error)
+{
+    if (!writer->down)
+        log_error("audit file %s cannot be written: %s", writer->file.path, strerror(error));
+    writer->down = error;
+    writer->retry_at_ms = clock_monotonic_ms() + RETRY_MS;
+}
+
+/* The batch that failed is kept and tried again as it is, so that the workers hear FRAME_UP only when a write has gone well.
+ * (Here is the place where a chain over the lines, a sync and FILE.head belong: behind the write, before anybody is told.) */
+static void journal_writer_commit(struct journal_writer *writer)
+{
+    if (writer->batch.len == 0 && !writer->down) {
+        journal_writer_succeed(writer); /* nothing but records that were there already */
+        return;
+    }
+    if (writer->down && clock_monotonic_ms() < writer->retry_at_ms)
+        return;
+    int error = journal_file_append(&writer->file, writer->batch.at, writer->batch.len);
+    if (error == 0)
+        journal_writer_succeed(writer);
+    else
+        journal_writer_fail(writer, error);
+}
+
+/* Telling. */
+
+static bool journal_client_send(struct journal_client *client, const struct journal_frame *frame)
+{
+    if (send(client->fd, frame, sizeof(*frame), MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
+        return true;
+    client->blocked = errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM;
+    return !client->blocked; /* any other fault is its end: reading will show it, and there is nobody left to tell */
+}
+
+static void journal_client_tell(struct journal_client *client, const struct journal_writer *writer)
+{
+    const struct journal_frame committed = {.kind = FRAME_COMMITTED, .first = client->committed};
+    const struct journal_frame down = {.kind = FRAME_DOWN, .count = (uint32_t)writer->down};
+    const struct journal_frame up = {.kind = FRAME_UP, .epoch = writer->epoch};
+    client->blocked = false;
+    if (client->told != client->committed) {
+        if (!journal_client_send(client, &committed))
+            return;
+        client->told = client->committed;
+    }
+    if (writer->down && !client->told_down)
+        client->told_down = journal_client_send(client, &down);
+    if (!writer->down && client->told_epoch != writer->epoch && journal_client_send(client, &up)) {
+        client->told_epoch = writer->epoch;
+        client->told_down = false;
+    }
+}
+
+static void journal_writer_tell(struct journal_writer *writer)
+{
+    for (size_t i = 0; i < writer->client_count; i++) {
+        if (writer->clients[i].fd >= 0)
+            journal_client_tell(&writer->clients[i], writer);
+    }
+}
+
+/* The loop. */
+
+static bool journal_writer_has_clients(const struct journal_writer *writer)
+{
+    for (size_t i = 0; i < writer->client_count; i++) {
+        if (writer->clients[i].fd >= 0)
+            return true;
+    }
+    return false;
+}
+
+static bool journal_writer_grow(struct journal_writer *writer)
+{
+    size_t room = writer->client_room * 2 + 16;
+    struct journal_client *clients = realloc(writer->clients, room * sizeof(*clients));
+    if (clients)
+        writer->clients = clients;
+    struct pollfd *polls = realloc(writer->polls, (room + 1) * sizeof(*polls));
+    if (polls)
+        writer->polls = polls;
+    if (!clients || !polls)
+        return false;
+    writer->client_room = room;
+    return true;
+}
+
+/* A further worker, in the place of one that has ended where there is one. */
+static bool journal_writer_admit(struct journal_writer *writer, int fd)
+{
+    size_t at = 0;
+    while (at < writer->client_count && writer->clients[at].fd >= 0)
+        at++;
+    if (at == writer->client_room && !journal_writer_grow(writer)) {
+        log_error("no memory for a further worker's socket: it cannot record");
+        close(fd);
+        return false;
+    }
+    if (at == writer->client_count)
+        writer->client_count++;
+    writer->clients[at] = (struct journal_client){.fd = fd};
+    return true;
+}
+
+static void journal_writer_read_control(struct journal_writer *writer)
+{
+    int fd;
+    while ((fd = writer->receive(writer->control)) >= 0)
+        journal_writer_admit(writer, fd);
+    if (fd == -1)
+        return;
+    close(writer->control);
+    writer->control = -1;
+}
+
+static int journal_writer_timeout(const struct journal_writer *writer)
+{
+    uint64_t now = clock_monotonic_ms();
+    if (!writer->down)
+        return -1;
+    return writer->retry_at_ms > now ? (int)(writer->retry_at_ms - now) : 0;
+}
+
+static bool journal_writer_wait(struct journal_writer *writer)
+{
+    for (size_t i = 0; i < writer->client_count; i++) {
+        const struct journal_client *client = &writer->clients[i];
+        writer->polls[i] = (struct pollfd){.fd = client->fd, .events = client->blocked ? POLLOUT : POLLIN};
+    }
+    writer->polls[writer->client_count] = (struct pollfd){.fd = writer->control, .events = POLLIN};
+    return poll(writer->polls, writer->client_count + 1, journal_writer_timeout(writer)) >= 0;
+}
+
+static void journal_writer_serve(struct journal_writer *writer)
+{
+    journal_writer_tell(writer);
+    while (journal_writer_has_clients(writer) || writer->control >= 0) {
+        if (!journal_writer_wait(writer))
+            continue;
+        bool control = writer->polls[writer->client_count].revents != 0;
+        journal_writer_collect(writer);
+        if (control)
+            journal_writer_read_control(writer); /* behind collecting, which goes by the polls as they were */
+        journal_writer_commit(writer);
+        journal_writer_tell(writer);
+    }
+}
+
+/* Beginning and end. */
+
+/* Only the end of its sockets ends this process, so that the workers' last records are still taken. A full disk or pipe is an errno, no signal. */
+static void journal_writer_ignore_signals(void)
+{
+    const int ignored[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGPIPE, SIGXFSZ};
+    for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
+        signal(ignored[i], SIG_IGN);
+}
+
+static bool journal_writer_init(struct journal_writer *writer, const struct journal_writer_settings *settings)
+{
+    char *batch = malloc(BATCH_SIZE);
+    writer->packet = malloc(JOURNAL_PACKET_MAX);
+    writer->control = settings->control;
+    writer->receive = settings->receive;
+    writer->epoch = 1;
+    if (batch)
+        text_init(&writer->batch, batch, BATCH_SIZE);
+    bool good = batch && writer->packet && journal_writer_grow(writer);
+    for (size_t i = 0; good && i < settings->socket_count; i++)
+        good = journal_writer_admit(writer, settings->sockets[i]);
+    return good;
+}
+
+static void journal_writer_fini(struct journal_writer *writer)
+{
+    journal_file_close(&writer->file);
+    for (size_t i = 0; i < writer->client_count; i++) {
+        if (writer->clients[i].fd >= 0)
+            close(writer->clients[i].fd);
+    }
+    free(writer->packet);
+    free(writer->polls);
+    free(writer->clients);
+    free(writer->batch.at);
+}
+
+/* What is still in hand when all workers have ended gets one more chance. */
+static bool journal_writer_finish(struct journal_writer *writer)
+{
+    writer->retry_at_ms = 0;
+    if (writer->down)
+        journal_writer_commit(writer);
+    if (writer->down)
+        log_error("audit file %s: %zu bytes of records could not be written and are lost", writer->file.path, writer->batch.len);
+    return !writer->down;
+}
+
+static bool journal_writer_work(struct journal_writer *writer, const struct journal_writer_settings *settings)
+{
+    if (!journal_writer_init(writer, settings)) {
+        log_error("audit file %s: out of memory", settings->file);
+        return false;
+    }
+    if (!journal_file_open(&writer->file, settings->file))
+        return false;
+    writer->seq = writer->file.seq;
+    journal_writer_serve(writer);
+    return journal_writer_finish(writer);
+}
+
+int journal_writer_run(const struct journal_writer_settings *settings)
+{
+    struct journal_writer writer = {.file.fd = -1};
+    journal_writer_ignore_signals();
+    writer.log = log_writer_start(STDERR_FILENO);
+    if (!writer.log)
+        return 1;
+    log_set_sink(log_writer_put, writer.log);
+    bool good = journal_writer_work(&writer, settings);
+    journal_writer_fini(&writer);
+    log_set_sink(NULL, NULL);
+    log_writer_stop(writer.log, LOG_STOP_MS);
+    return good ? 0 : 1;
+}

@@ -1,0 +1,22 @@
+/* The process that alone writes the audit file: takes the workers' records, numbers them, writes them, and says what is committed. */
+#ifndef EXEAT_AUDIT_JOURNAL_WRITER_H
+#define EXEAT_AUDIT_JOURNAL_WRITER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct journal_writer_settings {
+    const char *file;       /* "-" is standard output */
+    const int *sockets;     /* one a worker, owned from here on */
+    size_t socket_count;
+    int control;            /* the supervisor's end: further sockets come from here, and its own end; -1: none */
+    /* Called when `control` is readable: a further worker's socket (a new server generation), -1 nothing now, -2 at its end. NULL with control -1. */
+    int (*receive)(int control);
+};
+
+/* Runs until `control` and every socket have ended (then 0), or until it cannot go on (1). Writes operator lines to standard error through a
+ * log_writer. Opens the file append-only, mode 0640, takes an exclusive lock on it (a second exeat on the same file is refused: 1), cuts a torn last
+ * line off, goes on from the last `seq`. Ignores SIGTERM, SIGINT and the like: to be ended at once it must be killed. */
+int journal_writer_run(const struct journal_writer_settings *settings);
+
+#endif

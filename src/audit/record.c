@@ -1,0 +1,209 @@
+/* One audit record as one JSON line (DESIGN 9): the only writer of the schema. */
+#include "audit/record.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "base/clock.h"
+
+#define ESCAPE_MAX 6  /* characters that one byte can take in JSON: \uXXXX */
+#define FRAME_CHARS 5 /* around a string: two quotes and the "..." of a cut */
+
+/* How many characters a string may take in a record, between its quotes. Names and words of our own: */
+enum {
+    CHARS_WORD = 32,
+    CHARS_NAME = 64,
+    CHARS_INSTANCE = 128,
+    CHARS_PLACE = 256,
+    CHARS_DIGEST = 80,
+};
+
+/* … and what comes from outside. A plain name of 253 bytes fits whole everywhere; only bytes that need escaping are cut earlier. */
+enum {
+    CHARS_HOST = 800,
+    CHARS_AGENT = 640,
+    CHARS_USER = 64 * ESCAPE_MAX,
+    CHARS_ALPN = 96,
+    CHARS_DETAIL = 1500,
+};
+
+enum {
+    CHARS_OWN = 8 * CHARS_WORD + 5 * CHARS_NAME + CHARS_INSTANCE + CHARS_PLACE + CHARS_DIGEST,
+    CHARS_OUTSIDE = 2 * CHARS_HOST + CHARS_AGENT + CHARS_USER + RECORD_ALPN_MAX * CHARS_ALPN + CHARS_DETAIL,
+    CHARS_FRAMES = (28 + RECORD_ALPN_MAX) * FRAME_CHARS,
+    CHARS_REST = 1000, /* the keys (444), the numbers (125), addresses and the time (304), true, false and the punctuation of alpn */
+};
+static_assert(CHARS_OWN + CHARS_OUTSIDE + CHARS_FRAMES + CHARS_REST <= RECORD_TEXT_MAX, "a record can outgrow its line");
+
+static const char *const EVENTS[] = {
+    [EVENT_START] = "start", [EVENT_STOP] = "stop", [EVENT_RELOAD] = "reload", [EVENT_DECISION] = "decision", [EVENT_CLOSE] = "close",
+    [EVENT_ROTATE] = "rotate", [EVENT_RECOVERED] = "recovered", [EVENT_GAP] = "gap", [EVENT_PROBE] = "probe", [EVENT_CHECKPOINT] = "checkpoint",
+};
+
+const char *record_event_text(enum record_event event)
+{
+    assert((size_t)event < sizeof(EVENTS) / sizeof(EVENTS[0]));
+    return EVENTS[event];
+}
+
+static void record_key(struct text *out, const char *key)
+{
+    text_add_bytes(out, ",\"", 2);
+    text_add(out, key);
+    text_add_bytes(out, "\":", 2);
+}
+
+/* A JSON string of at most `chars` characters between its quotes (and "..." when cut), whatever its bytes need to be escaped. */
+static void record_text(struct text *out, const void *bytes, size_t len, size_t chars)
+{
+    const struct text before = *out;
+    text_add_json(out, bytes, len, chars);
+    if (!out->cut && out->len - before.len <= chars + FRAME_CHARS)
+        return;
+    *out = before;
+    out->at[out->len] = '\0';
+    text_add_json(out, bytes, len, chars / ESCAPE_MAX);
+}
+
+static void record_bytes(struct text *out, const char *key, const struct bytes *bytes, size_t chars)
+{
+    record_key(out, key);
+    record_text(out, bytes->at, bytes->len, chars);
+}
+
+static void record_string(struct text *out, const char *key, const char *string, size_t chars)
+{
+    const struct bytes bytes = {string, string ? strlen(string) : 0};
+    record_bytes(out, key, &bytes, chars);
+}
+
+/* FILE:LINE keeps its end, where the line number is. */
+static void record_place(struct text *out, const char *key, const char *place)
+{
+    size_t len = place ? strlen(place) : 0;
+    if (len > CHARS_PLACE)
+        place += len - CHARS_PLACE;
+    record_string(out, key, place, CHARS_PLACE);
+}
+
+static void record_number(struct text *out, const char *key, bool known, uint64_t number)
+{
+    char digits[20];
+    size_t at = sizeof(digits);
+    record_key(out, key);
+    if (!known) {
+        text_add_bytes(out, "null", 4);
+        return;
+    }
+    do {
+        digits[--at] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    text_add_bytes(out, digits + at, sizeof(digits) - at);
+}
+
+static void record_port(struct text *out, const char *key, uint16_t port)
+{
+    record_number(out, key, port != 0, port);
+}
+
+static void record_address(struct text *out, const char *key, const struct address *address)
+{
+    char buf[ADDRESS_TEXT_MAX];
+    record_string(out, key, address_is_set(address) ? address_text(address, buf) : NULL, ADDRESS_TEXT_MAX);
+}
+
+static void record_head(struct text *out, const struct record *record)
+{
+    char time[CLOCK_TEXT_MAX];
+    clock_text(record->time_us, time);
+    text_add(out, "\"time\":");
+    record_text(out, time, strlen(time), CLOCK_TEXT_MAX);
+    record_string(out, "instance", record->instance, CHARS_INSTANCE);
+    record_string(out, "event", record_event_text(record->event), CHARS_WORD);
+    record_string(out, "id", record->id, CHARS_WORD);
+}
+
+static void record_who(struct text *out, const struct record *record)
+{
+    record_string(out, "listener", record->listener, CHARS_NAME);
+    record_string(out, "mode", record->mode, CHARS_WORD);
+    record_address(out, "client_ip", &record->client_ip);
+    record_port(out, "client_port", record->client_port);
+    record_address(out, "peer_ip", &record->peer_ip);
+    record_string(out, "client_group", record->client_group, CHARS_NAME);
+    record_bytes(out, "client_user", &record->client_user, CHARS_USER);
+    record_bytes(out, "user_agent", &record->user_agent, CHARS_AGENT);
+}
+
+static void record_alpn(struct text *out, const struct record *record)
+{
+    size_t count = record->alpn_count < RECORD_ALPN_MAX ? record->alpn_count : RECORD_ALPN_MAX;
+    record_key(out, "alpn");
+    if (!record->has_hello) {
+        text_add(out, "null");
+        return;
+    }
+    text_add_char(out, '[');
+    for (size_t i = 0; i < count; i++) {
+        if (i > 0)
+            text_add_char(out, ',');
+        record_text(out, record->alpn[i].at ? record->alpn[i].at : "", record->alpn[i].len, CHARS_ALPN);
+    }
+    text_add_char(out, ']');
+}
+
+static void record_where(struct text *out, const struct record *record)
+{
+    record_bytes(out, "host", &record->host, CHARS_HOST);
+    record_port(out, "port", record->port);
+    record_bytes(out, "sni", &record->sni, CHARS_HOST);
+    record_alpn(out, record);
+    record_string(out, "ja4", record->has_hello ? record->ja4 : NULL, CHARS_NAME);
+    record_key(out, "ech");
+    text_add(out, !record->has_hello ? "null" : record->ech ? "true" : "false");
+    record_string(out, "tls_version", record->has_hello ? record->tls_version : NULL, CHARS_WORD);
+    record_address(out, "original_ip", &record->original_ip);
+}
+
+static void record_judgement(struct text *out, const struct record *record)
+{
+    record_string(out, "verdict", record->verdict, CHARS_WORD);
+    record_string(out, "class", record->class, CHARS_WORD);
+    record_string(out, "reason", record->reason, CHARS_WORD);
+    record_string(out, "rule", record->rule, CHARS_NAME);
+    record_place(out, "rule_at", record->rule_at);
+    record_string(out, "policy", record->policy, CHARS_DIGEST);
+}
+
+static void record_way(struct text *out, const struct record *record)
+{
+    record_string(out, "route", record->route, CHARS_NAME);
+    record_address(out, "egress_ip", &record->egress_ip);
+    record_address(out, "egress_public_ip", &record->egress_public_ip);
+    record_port(out, "egress_port", record->egress_port);
+    record_address(out, "upstream_ip", &record->upstream_ip);
+    record_port(out, "upstream_port", record->upstream_port);
+    record_number(out, "dns_ms", record->has_dns_ms, record->dns_ms);
+    record_number(out, "connect_ms", record->has_connect_ms, record->connect_ms);
+}
+
+static void record_end(struct text *out, const struct record *record)
+{
+    record_number(out, "bytes_up", record->has_close, record->bytes_up);
+    record_number(out, "bytes_down", record->has_close, record->bytes_down);
+    record_number(out, "duration_ms", record->has_close, record->duration_ms);
+    record_string(out, "end", record->has_close ? record->end : NULL, CHARS_WORD);
+    record_bytes(out, "detail", &record->detail, CHARS_DETAIL);
+}
+
+bool record_write(struct text *out, const struct record *record)
+{
+    record_head(out, record);
+    record_who(out, record);
+    record_where(out, record);
+    record_judgement(out, record);
+    record_way(out, record);
+    record_end(out, record);
+    return !out->cut;
+}

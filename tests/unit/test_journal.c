@@ -1,0 +1,1147 @@
+/* Both ends of the journal: a queue in this process's loop, the writer in a child that is killed, starved of space, and lied to. */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "audit/journal_frame.h"
+#include "audit/journal_queue.h"
+#include "audit/journal_writer.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+#define WAIT_MS 10000
+#define WORKERS_MAX 3
+
+static char dir[64], path[96], log_path[96];
+static struct event_base *base;
+
+static void setup(void)
+{
+    const char *tmp = getenv("TMPDIR");
+    snprintf(dir, sizeof(dir), "%s/exeat-journal-XXXXXX", tmp && strlen(tmp) < 32 ? tmp : "/tmp");
+    cr_assert(mkdtemp(dir) != NULL);
+    snprintf(path, sizeof(path), "%s/audit.jsonl", dir);
+    snprintf(log_path, sizeof(log_path), "%s/log", dir);
+    base = event_base_new();
+}
+
+static void teardown(void)
+{
+    event_base_free(base);
+    unlink(path);
+    unlink(log_path);
+    rmdir(dir);
+}
+
+TestSuite(journal, .init = setup, .fini = teardown, .timeout = 60);
+
+/* A journal process. */
+
+struct child {
+    pid_t pid;
+    int workers[WORKERS_MAX]; /* the workers' ends; whoever takes one sets it to -1 */
+};
+
+struct child_settings {
+    const char *file; /* NULL: path */
+    int output;       /* its standard output; 0: ours */
+    rlim_t size_max;  /* 0: none */
+    mode_t mask;
+    int control;      /* 0: none */
+};
+
+static void pair_open(int *ours, int *theirs)
+{
+    int pair[2];
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+    *ours = pair[0];
+    *theirs = pair[1];
+}
+
+static void fd_send(int control, int fd)
+{
+    char byte = 0;
+    struct iovec part = {&byte, 1};
+    union { struct cmsghdr head; char room[CMSG_SPACE(sizeof(int))]; } rights = {.head = {
+        .cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}};
+    memcpy(CMSG_DATA(&rights.head), &fd, sizeof(fd));
+    const struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &rights, .msg_controllen = sizeof(rights)};
+    cr_assert_eq(sendmsg(control, &message, MSG_NOSIGNAL), 1);
+    close(fd);
+}
+
+/* What the program gives the writer to read its control with. */
+static int fd_receive(int control)
+{
+    char byte;
+    int fd = -1;
+    struct iovec part = {&byte, 1};
+    union { struct cmsghdr head; char room[CMSG_SPACE(sizeof(int))]; } rights;
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &rights, .msg_controllen = sizeof(rights)};
+    ssize_t got = recvmsg(control, &message, MSG_DONTWAIT);
+    if (got == 0)
+        return -2;
+    if (got > 0 && CMSG_FIRSTHDR(&message))
+        memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(fd));
+    return fd;
+}
+
+static void child_run(const struct child_settings *settings, const int *sockets)
+{
+    int log = open(log_path, O_WRONLY | O_CREAT | O_APPEND, 0600);
+    dup2(log, STDERR_FILENO);
+    if (settings->output > 0)
+        dup2(settings->output, STDOUT_FILENO);
+    if (settings->size_max > 0)
+        setrlimit(RLIMIT_FSIZE, &(struct rlimit){settings->size_max, RLIM_INFINITY});
+    umask(settings->mask);
+    for (int fd = STDERR_FILENO + 1; fd < 256; fd++) {
+        if (fd != sockets[0] && fd != sockets[1] && fd != sockets[2] && fd != settings->control)
+            close(fd);
+    }
+    const struct journal_writer_settings writer = {
+        .file = settings->file ? settings->file : path,
+        .sockets = sockets,
+        .socket_count = WORKERS_MAX,
+        .control = settings->control > 0 ? settings->control : -1,
+        .receive = fd_receive,
+    };
+    _exit(journal_writer_run(&writer));
+}
+
+static struct child child_start(const struct child_settings *settings)
+{
+    struct child child;
+    int theirs[WORKERS_MAX];
+    for (int i = 0; i < WORKERS_MAX; i++)
+        pair_open(&child.workers[i], &theirs[i]);
+    child.pid = fork();
+    cr_assert_geq(child.pid, 0);
+    if (child.pid == 0)
+        child_run(settings, theirs);
+    for (int i = 0; i < WORKERS_MAX; i++)
+        close(theirs[i]);
+    return child;
+}
+
+static int child_take(struct child *child, int worker)
+{
+    int fd = child->workers[worker];
+    child->workers[worker] = -1;
+    return fd;
+}
+
+static int child_wait(struct child *child)
+{
+    int status = -1;
+    for (int i = 0; i < WORKERS_MAX; i++) {
+        if (child->workers[i] >= 0)
+            close(child->workers[i]);
+        child->workers[i] = -1;
+    }
+    cr_assert_eq(waitpid(child->pid, &status, 0), child->pid);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+static void child_kill(struct child *child)
+{
+    kill(child->pid, SIGKILL);
+    cr_assert_eq(child_wait(child), -SIGKILL);
+}
+
+/* The file. */
+
+static char *file_read(const char *name, size_t *len)
+{
+    struct stat status;
+    int fd = open(name, O_RDONLY);
+    cr_assert_geq(fd, 0, "no %s", name);
+    fstat(fd, &status);
+    char *bytes = malloc((size_t)status.st_size + 1);
+    *len = (size_t)read(fd, bytes, (size_t)status.st_size);
+    bytes[*len] = '\0';
+    close(fd);
+    return bytes;
+}
+
+static bool log_has(const char *words)
+{
+    size_t len;
+    char *log = file_read(log_path, &len);
+    bool has = strstr(log, words) != NULL;
+    free(log);
+    return has;
+}
+
+/* All records as an array: each line strict JSON, `seq` gapless from `first`. */
+static json_t *records_of(const char *text, size_t len, json_int_t first)
+{
+    json_t *records = json_array();
+    const char *end = text + len;
+    for (const char *at = text, *newline; at < end; at = newline + 1) {
+        newline = memchr(at, '\n', (size_t)(end - at));
+        cr_assert(newline != NULL, "the last line is torn: %.200s", at);
+        json_t *record = json_loadb(at, (size_t)(newline - at), JSON_REJECT_DUPLICATES, NULL);
+        cr_assert(record != NULL, "no JSON: %.200s", at);
+        cr_assert_eq(json_integer_value(json_object_get(record, "seq")), first + (json_int_t)json_array_size(records));
+        json_array_append_new(records, record);
+    }
+    return records;
+}
+
+static json_t *records_read(void)
+{
+    size_t len;
+    char *text = file_read(path, &len);
+    json_t *records = records_of(text, len, 1);
+    free(text);
+    return records;
+}
+
+static const char *member(const json_t *records, size_t index, const char *key)
+{
+    const char *text = json_string_value(json_object_get(json_array_get(records, index), key));
+    return text ? text : "";
+}
+
+/* The queue's side. */
+
+static bool loop_until(bool (*condition)(void *arg), void *arg)
+{
+    const struct timeval tick = {.tv_usec = 5000};
+    uint64_t deadline = clock_monotonic_ms() + WAIT_MS;
+    while (!condition(arg)) {
+        if (clock_monotonic_ms() > deadline)
+            return false;
+        event_base_loopexit(base, &tick);
+        event_base_dispatch(base);
+    }
+    return true;
+}
+
+static void loop_turn(void)
+{
+    event_base_loop(base, EVLOOP_NONBLOCK);
+}
+
+static bool is_ready(void *queue)
+{
+    return journal_queue_is_ready(queue);
+}
+
+static bool is_down(void *queue)
+{
+    return !journal_queue_is_ready(queue);
+}
+
+static bool is_empty(void *queue)
+{
+    return journal_queue_is_empty(queue);
+}
+
+static struct journal_queue *queue_new(bool continue_on_failure, size_t queue_max)
+{
+    const struct journal_settings settings = {.instance = "egress-a", .continue_on_failure = continue_on_failure, .queue_max = queue_max};
+    struct journal_queue *queue = journal_queue_new(base, &settings);
+    cr_assert(queue != NULL);
+    return queue;
+}
+
+static bool add_named(struct journal_queue *queue, const char *id, enum journal_need need, enum reason reason)
+{
+    struct record record = {.event = need == NEED_KEEP ? EVENT_CLOSE : EVENT_DECISION, .id = id, .verdict = "allow"};
+    bool committed_already = true;
+    bool taken = journal_queue_add(queue, &record, need, reason, &committed_already);
+    cr_assert_not(committed_already);
+    return taken;
+}
+
+static bool add_decision(struct journal_queue *queue, const char *id)
+{
+    return add_named(queue, id, NEED_DECISION, REASON_RULE_ALLOW);
+}
+
+struct waiter {
+    struct journal_wait wait;
+    int told; /* how often */
+    bool committed;
+    struct waiter *cancels;
+};
+
+static void waiter_done(void *arg, bool committed)
+{
+    struct waiter *waiter = arg;
+    waiter->told++;
+    waiter->committed = committed;
+    if (waiter->cancels)
+        journal_wait_cancel(&waiter->cancels->wait);
+}
+
+static void waiter_start(struct waiter *waiter, struct journal_queue *queue)
+{
+    waiter->wait.done = waiter_done;
+    waiter->wait.arg = waiter;
+    journal_wait_start(queue, &waiter->wait);
+    cr_assert_eq(waiter->told, 0, "told before start returned");
+}
+
+static bool is_told(void *arg)
+{
+    const struct waiter *waiter = arg;
+    return waiter->told > 0;
+}
+
+/* A peer that the test plays itself. */
+
+static void frame_send(int fd, const struct journal_frame *frame)
+{
+    cr_assert_eq(send(fd, frame, sizeof(*frame), MSG_NOSIGNAL), (ssize_t)sizeof(*frame));
+}
+
+static bool frame_next(int fd, struct journal_frame *frame, int wait_ms)
+{
+    static uint8_t packet[JOURNAL_PACKET_MAX];
+    struct pollfd ready = {.fd = fd, .events = POLLIN};
+    if (poll(&ready, 1, wait_ms) <= 0)
+        return false;
+    ssize_t got = recv(fd, packet, sizeof(packet), MSG_DONTWAIT);
+    if (got < (ssize_t)sizeof(*frame))
+        return false;
+    memcpy(frame, packet, sizeof(*frame));
+    return true;
+}
+
+static void frame_expect(int fd, struct journal_frame *frame, uint32_t kind)
+{
+    cr_assert(frame_next(fd, frame, WAIT_MS), "no frame of kind %u", kind);
+    cr_assert_eq(frame->kind, kind, "a frame of kind %u, not %u", frame->kind, kind);
+}
+
+/* One record in one packet, as a worker sends it. */
+static void record_send(int fd, uint64_t number, const char *id, uint32_t epoch, uint32_t flags, const char *detail)
+{
+    static uint8_t packet[JOURNAL_PACKET_MAX];
+    const struct journal_frame frame = {.kind = FRAME_RECORDS, .count = 1, .first = number, .epoch = epoch, .flags = flags};
+    struct record record = {.time_us = 1000000 + number, .event = EVENT_DECISION, .id = id, .detail = {detail, detail ? strlen(detail) : 0}};
+    struct text text;
+    text_init(&text, (char *)packet + sizeof(frame) + sizeof(uint32_t), RECORD_TEXT_MAX + 1);
+    cr_assert(record_write(&text, &record));
+    const uint32_t len = (uint32_t)text.len;
+    memcpy(packet, &frame, sizeof(frame));
+    memcpy(packet + sizeof(frame), &len, sizeof(len));
+    cr_assert_geq(send(fd, packet, sizeof(frame) + sizeof(len) + len, MSG_NOSIGNAL), 0);
+}
+
+Test(journal, commits_and_tells)
+{
+    struct child child = child_start(&(struct child_settings){.mask = 077});
+    struct journal_queue *queue = queue_new(false, 0);
+    struct waiter first = {0}, last = {0};
+    cr_assert_not(journal_queue_is_ready(queue), "ready without a journal");
+    journal_queue_attach(queue, child_take(&child, 0));
+    cr_assert_not(journal_queue_is_ready(queue), "ready before the journal said so");
+    cr_assert(loop_until(is_ready, queue));
+    cr_assert(add_decision(queue, "a"));
+    waiter_start(&first, queue);
+    cr_assert(add_decision(queue, "b"));
+    cr_assert(add_named(queue, "c", NEED_KEEP, REASON_UNKNOWN));
+    waiter_start(&last, queue);
+    cr_assert_not(journal_queue_is_empty(queue));
+    cr_assert(loop_until(is_told, &last));
+    cr_assert(first.told == 1 && first.committed && last.told == 1 && last.committed);
+    cr_assert(journal_queue_is_empty(queue));
+    json_t *records = records_read(); /* what was told is on file at that moment */
+    cr_assert_eq(json_array_size(records), 3);
+    cr_assert_str_eq(member(records, 0, "id"), "a");
+    cr_assert_str_eq(member(records, 2, "id"), "c");
+    cr_assert_str_eq(member(records, 2, "instance"), "egress-a");
+    cr_assert_gt(strcmp(member(records, 0, "time"), "2020"), 0);
+    json_decref(records);
+    journal_queue_free(queue);
+    cr_assert_eq(child_wait(&child), 0);
+}
+
+Test(journal, what_is_added_before_the_journal_is_there_is_waited_for)
+{
+    struct journal_queue *queue = queue_new(false, 0);
+    struct waiter waiter = {0};
+    cr_assert(add_named(queue, "start", NEED_KEEP, REASON_UNKNOWN));
+    waiter_start(&waiter, queue);
+    loop_turn();
+    cr_assert_eq(waiter.told, 0);
+    struct child child = child_start(&(struct child_settings){0});
+    journal_queue_attach(queue, child_take(&child, 0));
+    cr_assert(loop_until(is_told, &waiter));
+    cr_assert(waiter.committed);
+    journal_queue_free(queue);
+    cr_assert_eq(child_wait(&child), 0);
+}
+
+Test(journal, file_is_0640_whatever_the_umask)
+{
+    for (mode_t mask = 0; mask <= 0777; mask += 0777) {
+        struct stat status;
+        struct journal_frame frame;
+        struct child child = child_start(&(struct child_settings){.mask = mask});
+        frame_expect(child.workers[0], &frame, FRAME_UP);
+        cr_assert_eq(stat(path, &status), 0);
+        cr_assert_eq(status.st_mode & 07777, 0640);
+        cr_assert_eq(child_wait(&child), 0);
+        unlink(path);
+    }
+}
+
+Test(journal, a_wait_may_be_cancelled_from_within_another)
+{
+    struct child child = child_start(&(struct child_settings){0});
+    struct journal_queue *queue = queue_new(false, 0);
+    struct waiter second = {0}, third = {0}, first = {.cancels = &second};
+    journal_queue_attach(queue, child_take(&child, 0));
+    cr_assert(loop_until(is_ready, queue));
+    cr_assert(add_decision(queue, "a"));
+    waiter_start(&first, queue);
+    waiter_start(&second, queue);
+    waiter_start(&third, queue);
+    cr_assert(loop_until(is_told, &third));
+    cr_assert_eq(first.told, 1);
+    cr_assert_eq(second.told, 0);
+    journal_wait_cancel(&second.wait);
+    second = (struct waiter){0};
+    waiter_start(&second, queue); /* for what is on file already: still told, and from the loop */
+    cr_assert(loop_until(is_told, &second));
+    cr_assert(second.committed);
+    waiter_start(&(struct waiter){0}, queue); /* let go by free */
+    journal_queue_free(queue);
+    cr_assert_eq(child_wait(&child), 0);
+}
+
+/* Killing it while it works. */
+
+#define LOAD_QUEUES 2
+#define KILLS 30
+
+struct load {
+    struct journal_queue *queue;
+    unsigned added;
+    struct waiter *waiters;
+};
+
+static void load_add(struct load *load, int worker, unsigned count, unsigned max)
+{
+    char id[32], detail[1200];
+    memset(detail, 'x', sizeof(detail));
+    for (unsigned i = 0; i < count && load->added < max; i++) {
+        snprintf(id, sizeof(id), "%d-%u", worker, load->added);
+        struct record record = {.event = EVENT_CLOSE, .id = id, .detail = {detail, load->added * 37 % sizeof(detail)}};
+        cr_assert(journal_queue_add(load->queue, &record, NEED_KEEP, REASON_UNKNOWN, NULL));
+        waiter_start(&load->waiters[load->added++], load->queue);
+    }
+}
+
+static void load_attach(struct load loads[LOAD_QUEUES], struct child *child)
+{
+    for (int i = 0; i < LOAD_QUEUES; i++)
+        journal_queue_attach(loads[i].queue, child_take(child, i));
+}
+
+/* Each record stands there once, those of one worker in their order. */
+static void load_check(struct load loads[LOAD_QUEUES])
+{
+    unsigned next[LOAD_QUEUES] = {0};
+    json_t *records = records_read();
+    for (size_t i = 0; i < json_array_size(records); i++) {
+        int worker;
+        unsigned number;
+        cr_assert_eq(sscanf(member(records, i, "id"), "%d-%u", &worker, &number), 2);
+        cr_assert_eq(number, next[worker], "worker %d: record %u stands where %u should", worker, number, next[worker]);
+        next[worker]++;
+    }
+    json_decref(records);
+    for (int i = 0; i < LOAD_QUEUES; i++) {
+        cr_assert_eq(next[i], loads[i].added);
+        for (unsigned number = 0; number < loads[i].added; number++)
+            cr_assert_eq(loads[i].waiters[number].told, 1);
+    }
+}
+
+Test(journal, killed_many_times_nothing_is_lost_or_doubled)
+{
+    enum { MAX = KILLS * 1000 };
+    struct load loads[LOAD_QUEUES];
+    struct child child = child_start(&(struct child_settings){0});
+    srand(7);
+    for (int i = 0; i < LOAD_QUEUES; i++)
+        loads[i] = (struct load){.queue = queue_new(false, 0), .waiters = calloc(MAX, sizeof(struct waiter))};
+    load_attach(loads, &child);
+    for (int kills = 0; kills < KILLS; kills++) {
+        cr_assert(loop_until(is_ready, loads[0].queue));
+        for (int turn = rand() % 6; turn >= 0; turn--) {
+            for (int i = 0; i < LOAD_QUEUES; i++)
+                load_add(&loads[i], i, (unsigned)rand() % 300, MAX);
+            loop_turn();
+        }
+        usleep((useconds_t)(rand() % 2500)); /* it is writing now: some die within a write, some between it and saying so */
+        child_kill(&child);
+        if (rand() % 2)
+            loop_turn(); /* sometimes they see its end before the next one is there */
+        child = child_start(&(struct child_settings){0});
+        load_attach(loads, &child);
+    }
+    for (int i = 0; i < LOAD_QUEUES; i++) {
+        cr_assert(loop_until(is_empty, loads[i].queue));
+        loop_turn();
+    }
+    load_check(loads);
+    for (int i = 0; i < LOAD_QUEUES; i++) {
+        journal_queue_free(loads[i].queue);
+        free(loads[i].waiters);
+    }
+    cr_assert_eq(child_wait(&child), 0);
+}
+
+Test(journal, what_a_dead_journal_had_written_is_not_written_again)
+{
+    struct journal_frame frame;
+    struct child child = child_start(&(struct child_settings){0});
+    frame_expect(child.workers[0], &frame, FRAME_UP);
+    for (uint64_t number = 1; number <= 3; number++) {
+        record_send(child.workers[0], number, "same", frame.epoch, 0, NULL);
+        frame_expect(child.workers[0], &(struct journal_frame){0}, FRAME_COMMITTED);
+    }
+    child_kill(&child);
+    child = child_start(&(struct child_settings){0});
+    frame_expect(child.workers[0], &frame, FRAME_UP);
+    for (uint64_t number = 2; number <= 4; number++) {
+        struct journal_frame committed;
+        record_send(child.workers[0], number, "same", frame.epoch, FRAME_FLAG_AGAIN, NULL);
+        frame_expect(child.workers[0], &committed, FRAME_COMMITTED);
+        cr_assert_eq(committed.first, number);
+    }
+    cr_assert_eq(child_wait(&child), 0);
+    json_t *records = records_read();
+    cr_assert_eq(json_array_size(records), 4);
+    json_decref(records);
+}
+
+/* What was there before. */
+
+static void file_write(const char *bytes)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    cr_assert_eq(write(fd, bytes, strlen(bytes)), (ssize_t)strlen(bytes));
+    close(fd);
+}
+
+static void write_two(void)
+{
+    struct journal_frame frame;
+    struct child child = child_start(&(struct child_settings){0});
+    frame_expect(child.workers[0], &frame, FRAME_UP);
+    record_send(child.workers[0], 1, "a", frame.epoch, 0, NULL);
+    record_send(child.workers[0], 2, "b", frame.epoch, 0, NULL);
+    cr_assert_eq(child_wait(&child), 0); /* what is in the socket when the worker ends is still written */
+}
+
+Test(journal, a_torn_last_line_is_cut_off)
+{
+    size_t len, torn_len;
+    write_two();
+    char *whole = file_read(path, &len);
+    const char *second = strchr(whole, '\n') + 1;
+    for (torn_len = 1; torn_len < strlen(second); torn_len += 97) {
+        char *torn = strndup(whole, (size_t)(second - whole) + torn_len);
+        file_write(torn);
+        free(torn);
+        write_two();
+        json_t *records = records_read();
+        cr_assert_eq(json_array_size(records), 3);
+        json_decref(records);
+        cr_assert(log_has("cut off a torn last line"));
+        unlink(log_path);
+    }
+    free(whole);
+}
+
+Test(journal, a_file_of_someone_else_is_left_alone)
+{
+    static const char *const foreign[] = {
+        "root:x:0:0\n", "no newline", "{\"v\":1,\"seq\":x,\"time\":\"\",\"chain\":null}\n", "{\"v\":2,\"seq\":1}\n", "\n",
+    };
+    for (size_t i = 0; i < sizeof(foreign) / sizeof(foreign[0]); i++) {
+        size_t len;
+        file_write(foreign[i]);
+        struct child child = child_start(&(struct child_settings){0});
+        cr_assert_eq(child_wait(&child), 1, "%s", foreign[i]);
+        char *bytes = file_read(path, &len);
+        cr_assert_str_eq(bytes, foreign[i]);
+        free(bytes);
+    }
+    struct child child = child_start(&(struct child_settings){.file = "/dev/null"});
+    cr_assert_eq(child_wait(&child), 1);
+}
+
+Test(journal, a_second_process_on_the_file_is_refused)
+{
+    struct journal_frame frame;
+    struct child first = child_start(&(struct child_settings){0});
+    frame_expect(first.workers[0], &frame, FRAME_UP);
+    struct child second = child_start(&(struct child_settings){0});
+    cr_assert_eq(child_wait(&second), 1);
+    cr_assert(log_has("another process writes it"));
+    cr_assert_eq(child_wait(&first), 0);
+}
+
+Test(journal, signals_that_stop_a_service_do_not_end_it)
+{
+    struct journal_frame frame;
+    struct child child = child_start(&(struct child_settings){0});
+    frame_expect(child.workers[0], &frame, FRAME_UP);
+    kill(child.pid, SIGTERM);
+    kill(child.pid, SIGINT);
+    record_send(child.workers[0], 1, "a", frame.epoch, 0, NULL);
+    frame_expect(child.workers[0], &frame, FRAME_COMMITTED);
+    cr_assert_eq(child_wait(&child), 0);
+}
+
+Test(journal, a_worker_that_ends_without_reading_is_still_heard)
+{
+    struct stat status;
+    struct child child = child_start(&(struct child_settings){0});
+    while (stat(path, &status) != 0)
+        usleep(1000);
+    usleep(20000);
+    kill(child.pid, SIGSTOP);
+    record_send(child.workers[0], 1, "a", 1, 0, NULL);
+    close(child_take(&child, 0)); /* with the UP unread: ECONNRESET at the other end */
+    kill(child.pid, SIGCONT);
+    cr_assert_eq(child_wait(&child), 0);
+    json_t *records = records_read();
+    cr_assert_eq(json_array_size(records), 1);
+    json_decref(records);
+}
+
+Test(journal, further_workers_come_and_go)
+{
+    enum { GENERATIONS = 5, WORKERS = 40 };
+    int control, theirs;
+    struct journal_frame frame;
+    uint64_t total = 0;
+    pair_open(&control, &theirs);
+    struct child child = child_start(&(struct child_settings){.control = theirs});
+    close(theirs);
+    for (int i = 0; i < WORKERS_MAX; i++)
+        close(child_take(&child, i)); /* none is left, yet it lives on */
+    for (int generation = 0; generation < GENERATIONS; generation++) {
+        int workers[WORKERS];
+        for (int i = 0; i < WORKERS; i++) {
+            pair_open(&workers[i], &theirs);
+            fd_send(control, theirs);
+        }
+        for (int i = 0; i < WORKERS; i++) {
+            frame_expect(workers[i], &frame, FRAME_UP);
+            record_send(workers[i], 1, "a", frame.epoch, 0, NULL);
+            frame_expect(workers[i], &frame, FRAME_COMMITTED);
+            total++;
+        }
+        for (int i = 0; i < WORKERS; i++)
+            close(workers[i]);
+    }
+    close(control);
+    cr_assert_eq(child_wait(&child), 0);
+    json_t *records = records_read();
+    cr_assert_eq(json_array_size(records), total);
+    json_decref(records);
+}
+
+/* Without room for more. */
+
+static void limit_size(pid_t pid, rlim_t max)
+{
+    cr_assert_eq(prlimit(pid, RLIMIT_FSIZE, &(struct rlimit){max, RLIM_INFINITY}, NULL), 0);
+}
+
+static unsigned fill_until_down(struct journal_queue *queue)
+{
+    unsigned added = 0;
+    while (journal_queue_is_ready(queue) && added < 10000) {
+        char id[32];
+        snprintf(id, sizeof(id), "%u", added);
+        if (add_decision(queue, id))
+            added++;
+        if (added % 7 == 0)
+            event_base_loop(base, EVLOOP_ONCE);
+    }
+    return added;
+}
+
+Test(journal, a_full_disk_refuses_and_comes_back)
+{
+    size_t len;
+    struct child child = child_start(&(struct child_settings){.size_max = 20000});
+    struct journal_queue *queue = queue_new(false, 0);
+    struct waiter waiter = {0}, late = {0};
+    journal_queue_attach(queue, child_take(&child, 0));
+    cr_assert(loop_until(is_ready, queue));
+    unsigned added = fill_until_down(queue);
+    waiter_start(&waiter, queue);
+    cr_assert(loop_until(is_told, &waiter));
+    cr_assert_not(waiter.committed);
+    char *text = file_read(path, &len);
+    json_decref(records_of(text, len, 1)); /* whole lines only */
+    free(text);
+
+    cr_assert_not(add_decision(queue, "refused"));
+    for (int i = 0; i < 12; i++)
+        cr_assert_not(add_named(queue, "counted", NEED_REFUSAL, REASON_OVERLOAD));
+    for (int i = 0; i < 40; i++)
+        cr_assert_not(add_named(queue, "counted", NEED_REFUSAL, REASON_DEFAULT_DENY));
+    cr_assert(add_named(queue, "kept", NEED_KEEP, REASON_UNKNOWN));
+    waiter_start(&late, queue);
+    loop_turn();
+    cr_assert_eq(late.told, 0, "told before the journal is back");
+
+    limit_size(child.pid, RLIM_INFINITY);
+    cr_assert(loop_until(is_ready, queue));
+    cr_assert(loop_until(is_empty, queue));
+    cr_assert(loop_until(is_told, &late));
+    cr_assert(late.committed);
+    json_t *records = records_read();
+    cr_assert_eq(json_array_size(records), added + 2);
+    cr_assert_str_eq(member(records, added, "id"), "kept");
+    cr_assert_str_eq(member(records, added + 1, "event"), "gap");
+    cr_assert_str_eq(member(records, added + 1, "detail"), "default_deny 40, overload 12");
+    json_decref(records);
+    cr_assert(log_has("cannot be written: File too large"));
+    cr_assert(log_has("writes again"));
+    journal_queue_free(queue);
+    cr_assert_eq(child_wait(&child), 0);
+}
+
+Test(journal, records_that_never_find_room_are_not_passed_over)
+{
+    struct journal_frame frame;
+    struct child child = child_start(&(struct child_settings){.size_max = 500});
+    frame_expect(child.workers[0], &frame, FRAME_UP);
+    record_send(child.workers[0], 1, "a", frame.epoch, 0, NULL);
+    frame_expect(child.workers[0], &frame, FRAME_DOWN);
+    cr_assert_eq(frame.count, EFBIG);
+    cr_assert_eq(child_wait(&child), 1);
+    cr_assert(log_has("are lost"));
+    size_t len;
+    free(file_read(path, &len));
+    cr_assert_eq(len, 0);
+}
+
+Test(journal, records_sent_before_an_up_was_heard_are_not_doubled)
+{
+    struct journal_frame frame;
+    struct child child = child_start(&(struct child_settings){.size_max = 10});
+    int fd = child.workers[0];
+    frame_expect(fd, &frame, FRAME_UP);
+    record_send(fd, 1, "a", frame.epoch, 0, NULL);
+    frame_expect(fd, &(struct journal_frame){0}, FRAME_DOWN);
+    limit_size(child.pid, RLIM_INFINITY);
+    frame_expect(fd, &(struct journal_frame){0}, FRAME_COMMITTED);
+    record_send(fd, 2, "b", frame.epoch, 0, NULL); /* crosses the UP */
+    frame_expect(fd, &frame, FRAME_UP);
+    record_send(fd, 2, "b", frame.epoch, FRAME_FLAG_AGAIN, NULL);
+    frame_expect(fd, &frame, FRAME_COMMITTED);
+    cr_assert_eq(frame.first, 2);
+    cr_assert_eq(child_wait(&child), 0);
+    json_t *records = records_read();
+    cr_assert_eq(json_array_size(records), 2);
+    json_decref(records);
+}
+
+static bool has_gap(void *unused)
+{
+    size_t len;
+    char *text = file_read(path, &len);
+    (void)unused;
+    free(text);
+    return len > 0;
+}
+
+Test(journal, continue_lets_out_and_counts)
+{
+    struct child child = child_start(&(struct child_settings){.size_max = 1000});
+    struct journal_queue *queue = queue_new(true, 0);
+    struct waiter waiter = {0};
+    struct record record = {.event = EVENT_DECISION, .id = "gone"};
+    bool committed_already = false;
+    cr_assert(journal_queue_is_ready(queue));
+    cr_assert(journal_queue_add(queue, &record, NEED_DECISION, REASON_RULE_ALLOW, &committed_already));
+    cr_assert(committed_already);
+    struct journal_queue *other = queue_new(false, 0); /* shows when the journal is up, then down */
+    journal_queue_attach(queue, child_take(&child, 0));
+    journal_queue_attach(other, child_take(&child, 1));
+    cr_assert(loop_until(is_ready, other));
+    cr_assert(loop_until(has_gap, NULL)); /* one record fits, a second does not */
+    cr_assert(add_decision(queue, "in flight when it fails"));
+    waiter_start(&waiter, queue);
+    cr_assert(loop_until(is_told, &waiter));
+    cr_assert(waiter.committed, "with on_failure = continue nothing is refused");
+    cr_assert(loop_until(is_down, other));
+    cr_assert(journal_queue_add(queue, &record, NEED_DECISION, REASON_RULE_ALLOW, &committed_already));
+    cr_assert(committed_already);
+    limit_size(child.pid, RLIM_INFINITY);
+    cr_assert(loop_until(is_ready, other));
+    cr_assert(loop_until(is_empty, queue));
+    journal_queue_free(queue);
+    journal_queue_free(other);
+    cr_assert_eq(child_wait(&child), 0);
+    size_t len;
+    char *text = file_read(path, &len);
+    cr_assert(strstr(text, "\"id\":\"in flight when it fails\"") != NULL);
+    cr_assert(strstr(text, "\"event\":\"gap\"") != NULL);
+    cr_assert(strstr(text, "\"detail\":\"rule_allow 1\"") != NULL, "%s", text);
+    cr_assert(strstr(text, "\"id\":\"gone\"") == NULL);
+    free(text);
+}
+
+/* Standard output. */
+
+static size_t pipe_drain(int fd, char *out, size_t size)
+{
+    size_t len = 0;
+    ssize_t got;
+    struct pollfd ready = {.fd = fd, .events = POLLIN};
+    while (len < size && poll(&ready, 1, 300) > 0 && (got = read(fd, out + len, size - len)) > 0)
+        len += (size_t)got;
+    return len;
+}
+
+Test(journal, a_stuck_standard_output_stalls_nobody_else)
+{
+    static char out[1 << 20];
+    int ends[2];
+    struct waiter waiter = {0};
+    cr_assert_eq(pipe(ends), 0);
+    fcntl(ends[1], F_SETPIPE_SZ, 4096);
+    struct child child = child_start(&(struct child_settings){.file = "-", .output = ends[1]});
+    close(ends[1]);
+    struct journal_queue *queue = queue_new(false, 0);
+    journal_queue_attach(queue, child_take(&child, 0));
+    cr_assert(loop_until(is_ready, queue));
+    for (int i = 0; i < 100; i++)
+        cr_assert(add_decision(queue, "a"));
+    waiter_start(&waiter, queue);
+    for (int i = 0; i < 20; i++) {
+        loop_turn();
+        usleep(5000);
+    }
+    cr_assert_eq(waiter.told, 0, "told without a reader");
+    size_t len = pipe_drain(ends[0], out, sizeof(out));
+    cr_assert(loop_until(is_told, &waiter));
+    cr_assert(waiter.committed);
+    json_t *records = records_of(out, len, 1);
+    cr_assert_eq(json_array_size(records), 100);
+    json_decref(records);
+    close(ends[0]);
+    cr_assert(add_decision(queue, "b"));
+    cr_assert(loop_until(is_down, queue));
+    journal_queue_free(queue);
+    cr_assert_eq(child_wait(&child), 1);
+    cr_assert(log_has("cannot be written: Broken pipe"));
+}
+
+/* The queue alone, the test being the journal. */
+
+static struct journal_queue *queue_with_peer(int *peer, size_t queue_max)
+{
+    int fd;
+    struct journal_queue *queue = queue_new(false, queue_max);
+    pair_open(&fd, peer);
+    journal_queue_attach(queue, fd);
+    frame_send(*peer, &(struct journal_frame){.kind = FRAME_UP, .epoch = 1});
+    cr_assert(loop_until(is_ready, queue));
+    return queue;
+}
+
+static unsigned packets_take(int peer, uint64_t *last, unsigned flags)
+{
+    struct journal_frame frame;
+    unsigned packets = 0;
+    while (frame_next(peer, &frame, 0)) {
+        if (frame.kind != FRAME_RECORDS)
+            continue;
+        cr_assert_eq(frame.first, *last + 1);
+        cr_assert_eq(frame.flags, flags);
+        *last = frame.first + frame.count - 1;
+        packets++;
+    }
+    return packets;
+}
+
+Test(journal, one_turn_is_one_packet)
+{
+    int peer;
+    uint64_t last = 0;
+    struct journal_queue *queue = queue_with_peer(&peer, 0);
+    for (int i = 0; i < 30; i++)
+        cr_assert(add_decision(queue, "a"));
+    cr_assert_eq(packets_take(peer, &last, 0), 0, "sent before the turn's end");
+    loop_turn();
+    cr_assert_eq(packets_take(peer, &last, 0), 1);
+    cr_assert_eq(last, 30);
+    cr_assert(add_decision(queue, "b"));
+    loop_turn();
+    cr_assert_eq(packets_take(peer, &last, 0), 1);
+    cr_assert_eq(last, 31);
+    journal_queue_free(queue);
+    close(peer);
+}
+
+
+Test(journal, uncommitted_records_are_sent_again_on_a_new_socket)
+{
+    int peer, fd, next_peer;
+    uint64_t last = 0;
+    struct waiter first = {0}, second = {0};
+    struct journal_queue *queue = queue_with_peer(&peer, 0);
+    cr_assert(add_decision(queue, "a"));
+    waiter_start(&first, queue);
+    loop_turn();
+    cr_assert(add_decision(queue, "b"));
+    waiter_start(&second, queue);
+    loop_turn();
+    cr_assert_eq(packets_take(peer, &last, 0), 2);
+    frame_send(peer, &(struct journal_frame){.kind = FRAME_COMMITTED, .first = 1}); /* its last words: not read before it is dead */
+    close(peer);
+    pair_open(&fd, &next_peer);
+    journal_queue_attach(queue, fd);
+    cr_assert(loop_until(is_told, &second));
+    cr_assert(first.told == 1 && first.committed);
+    cr_assert(second.told == 1 && !second.committed);
+    cr_assert_not(add_decision(queue, "while down"));
+    cr_assert_eq(packets_take(next_peer, &last, 0), 0, "sent before it was up");
+    frame_send(next_peer, &(struct journal_frame){.kind = FRAME_UP, .epoch = 1});
+    cr_assert(loop_until(is_ready, queue));
+    loop_turn();
+    last = 1;
+    cr_assert_eq(packets_take(next_peer, &last, FRAME_FLAG_AGAIN), 1);
+    cr_assert_eq(last, 2);
+    journal_queue_free(queue);
+    close(next_peer);
+}
+
+Test(journal, an_end_with_packets_unread_comes_behind_the_last_words)
+{
+    int peer;
+    struct waiter first = {0}, second = {0};
+    struct journal_queue *queue = queue_with_peer(&peer, 0);
+    cr_assert(add_decision(queue, "a"));
+    waiter_start(&first, queue);
+    cr_assert(add_decision(queue, "b"));
+    waiter_start(&second, queue);
+    loop_turn();
+    frame_send(peer, &(struct journal_frame){.kind = FRAME_COMMITTED, .first = 1});
+    close(peer); /* read as ECONNRESET, then the frame, then the end */
+    cr_assert(loop_until(is_told, &second));
+    cr_assert(first.told == 1 && first.committed);
+    cr_assert(second.told == 1 && !second.committed);
+    cr_assert_not(journal_queue_is_ready(queue));
+    journal_queue_free(queue);
+}
+
+Test(journal, a_queue_that_is_full_refuses_decisions_and_keeps_closes)
+{
+    enum { MAX = 100000 };
+    int peer;
+    uint64_t last = 0;
+    unsigned taken = 0, kept = 20;
+    struct journal_queue *queue = queue_with_peer(&peer, MAX);
+    while (add_decision(queue, "a") && taken < MAX) {
+        taken++;
+        loop_turn();
+    }
+    cr_assert_lt(taken, MAX / 300, "more was taken than may wait");
+    cr_assert_not(journal_queue_is_ready(queue));
+    cr_assert_not(add_named(queue, "d", NEED_REFUSAL, REASON_QUOTA));
+    for (unsigned i = 0; i < kept; i++)
+        cr_assert(add_named(queue, "c", NEED_KEEP, REASON_UNKNOWN));
+    loop_turn();
+    packets_take(peer, &last, 0);
+    cr_assert_eq(last, taken + kept);
+    frame_send(peer, &(struct journal_frame){.kind = FRAME_COMMITTED, .first = last});
+    cr_assert(loop_until(is_ready, queue));
+    loop_turn();
+    packets_take(peer, &last, 0);
+    cr_assert_eq(last, taken + kept + 1, "the gap is written once there is room");
+    journal_queue_free(queue);
+    close(peer);
+}
+
+Test(journal, a_journal_that_does_not_read_blocks_nobody)
+{
+    int peer;
+    uint64_t last = 0;
+    enum { COUNT = 3000 }; /* far more than a socket holds */
+    struct journal_queue *queue = queue_with_peer(&peer, 0);
+    for (int i = 0; i < COUNT; i++) {
+        cr_assert(add_decision(queue, "a"));
+        if (i % 10 == 0)
+            loop_turn();
+    }
+    loop_turn();
+    packets_take(peer, &last, 0);
+    cr_assert_lt(last, COUNT);
+    for (int i = 0; i < 1000 && last < COUNT; i++) {
+        loop_turn();
+        packets_take(peer, &last, 0);
+    }
+    cr_assert_eq(last, COUNT);
+    journal_queue_free(queue);
+    close(peer);
+}
+
+Test(journal, log_lines_are_dropped_rather_than_waited_for)
+{
+    int peer;
+    char line[] = "exeat: something happened\n";
+    unsigned sent = 100000, seen = 0;
+    struct journal_frame frame;
+    struct journal_queue *queue = queue_with_peer(&peer, 0);
+    for (unsigned i = 0; i < sent; i++)
+        journal_queue_log(queue, line, strlen(line));
+    while (frame_next(peer, &frame, 0))
+        seen += frame.kind == FRAME_LOG;
+    cr_assert(seen > 0 && seen < sent);
+    journal_queue_log(queue, line, strlen(line));
+    cr_assert(frame_next(peer, &frame, 0) && frame_next(peer, &frame, 0), "the count, then the line");
+    journal_queue_free(queue);
+    close(peer);
+}
+
+Test(journal, log_lines_reach_standard_error)
+{
+    struct child child = child_start(&(struct child_settings){0});
+    struct journal_queue *queue = queue_new(false, 0);
+    journal_queue_log(queue, "exeat: lost\n", 12); /* nobody there yet */
+    journal_queue_attach(queue, child_take(&child, 0));
+    cr_assert(loop_until(is_ready, queue));
+    journal_queue_log(queue, "exeat: one\x1b[2J\ntwo\n", 19);
+    journal_queue_free(queue);
+    cr_assert_eq(child_wait(&child), 0);
+    cr_assert(log_has("1 log lines were dropped\n"));
+    cr_assert(log_has("exeat: one?[2J?two\n"));
+    cr_assert_not(log_has("lost"));
+}
+
+Test(journal, probes_are_counted_by_source)
+{
+    struct child child = child_start(&(struct child_settings){0});
+    struct journal_queue *queue = queue_new(false, 0);
+    struct address ip = {.family = FAMILY_V4};
+    journal_queue_attach(queue, child_take(&child, 0));
+    cr_assert(loop_until(is_ready, queue));
+    for (unsigned source = 0; source < 1030; source++) {
+        ip.bytes[2] = (uint8_t)(source >> 8);
+        ip.bytes[3] = (uint8_t)source;
+        journal_queue_probe(queue, "explicit", "connect", &ip);
+    }
+    memset(ip.bytes, 0, sizeof(ip.bytes));
+    for (int i = 0; i < 11; i++)
+        journal_queue_probe(queue, "explicit", "connect", &ip);
+    journal_queue_flush(queue);
+    journal_queue_flush(queue); /* nothing more to say */
+    cr_assert(loop_until(is_empty, queue));
+    json_t *records = records_read();
+    cr_assert_eq(json_array_size(records), 1025);
+    cr_assert_str_eq(member(records, 0, "event"), "probe");
+    cr_assert_str_eq(member(records, 0, "listener"), "explicit");
+    cr_assert_str_eq(member(records, 0, "client_ip"), "0.0.0.0");
+    cr_assert_str_eq(member(records, 0, "detail"), "12 connections without a byte");
+    cr_assert_str_eq(member(records, 1, "detail"), "1 connection without a byte");
+    cr_assert(json_is_null(json_object_get(json_array_get(records, 1024), "client_ip")));
+    cr_assert_str_eq(member(records, 1024, "detail"), "6 connections without a byte");
+    json_decref(records);
+    journal_queue_free(queue);
+    cr_assert_eq(child_wait(&child), 0);
+}
+
+/* The writer alone, the test being a worker that lies. */
+
+static void check_refused(struct child *child, int worker, const void *packet, size_t len)
+{
+    struct journal_frame frame;
+    cr_assert_geq(send(child->workers[worker], packet, len, MSG_NOSIGNAL), 0);
+    cr_assert_not(frame_next(child->workers[worker], &frame, WAIT_MS));
+}
+
+/* A packet with one record of these bytes, whose lengths may be lies. */
+static size_t packet_make(uint8_t *packet, uint32_t count, uint32_t announced, const char *bytes)
+{
+    const struct journal_frame frame = {.kind = FRAME_RECORDS, .count = count, .first = 1, .epoch = 1};
+    memcpy(packet, &frame, sizeof(frame));
+    memcpy(packet + sizeof(frame), &announced, sizeof(announced));
+    memcpy(packet + sizeof(frame) + sizeof(announced), bytes, strlen(bytes));
+    return sizeof(frame) + sizeof(announced) + strlen(bytes);
+}
+
+Test(journal, a_worker_cannot_write_lines_of_its_own)
+{
+    static uint8_t packet[JOURNAL_PACKET_MAX + 1];
+    static const struct { uint32_t count, len; const char *bytes; } lies[] = {
+        {1, 30, "\"time\":\"x\"}\n{\"v\":1,\"seq\":1,\"y\""},
+        {1, 7, "\"seq\":1"},
+        {1, 0, ""},
+        {1, 9, "\"time\":\""},
+        {1, UINT32_MAX, "\"time\":\"x\""},
+        {2, 10, "\"time\":\"x\""},
+        {UINT32_MAX, 10, "\"time\":\"x\""},
+        {0, 10, "\"time\":\"x\""},
+        {1, 9, "\"time\":\"x\" and more"},
+    };
+    struct journal_frame frame;
+    for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
+        struct child child = child_start(&(struct child_settings){0});
+        frame_expect(child.workers[0], &frame, FRAME_UP);
+        frame_expect(child.workers[1], &frame, FRAME_UP);
+        check_refused(&child, 0, packet, packet_make(packet, lies[i].count, lies[i].len, lies[i].bytes));
+        record_send(child.workers[1], 1, "honest", frame.epoch, 0, NULL); /* the others go on */
+        frame_expect(child.workers[1], &frame, FRAME_COMMITTED);
+        cr_assert_eq(child_wait(&child), 0);
+    }
+    struct child child = child_start(&(struct child_settings){0});
+    for (int i = 0; i < WORKERS_MAX; i++)
+        frame_expect(child.workers[i], &frame, FRAME_UP);
+    check_refused(&child, 0, packet, 5);
+    check_refused(&child, 1, packet, sizeof(packet));
+    check_refused(&child, 2, &(struct journal_frame){.kind = FRAME_UP}, sizeof(struct journal_frame));
+    cr_assert_eq(child_wait(&child), 0);
+    json_t *records = records_read();
+    cr_assert_eq(json_array_size(records), sizeof(lies) / sizeof(lies[0]));
+    json_decref(records);
+}
+
+Test(journal, a_packet_of_tiny_records_outgrows_no_batch)
+{
+    static uint8_t packet[JOURNAL_PACKET_MAX];
+    const struct journal_frame frame = {.kind = FRAME_RECORDS, .count = (JOURNAL_PACKET_MAX - sizeof(frame)) / 14, .first = 1, .epoch = 1};
+    struct journal_frame up;
+    struct child child = child_start(&(struct child_settings){0});
+    frame_expect(child.workers[0], &up, FRAME_UP);
+    memcpy(packet, &frame, sizeof(frame));
+    for (uint32_t i = 0; i < frame.count; i++)
+        memcpy(packet + sizeof(frame) + i * 14, "\x0a\0\0\0\"time\":\"x\"", 14);
+    for (int i = 0; i < 20; i++)
+        send(child.workers[0], packet, sizeof(frame) + frame.count * 14, MSG_NOSIGNAL);
+    cr_assert_eq(child_wait(&child), 0);
+    json_t *records = records_read();
+    cr_assert_eq(json_array_size(records) % frame.count, 0, "whole packets only");
+    json_decref(records);
+}
