@@ -1,0 +1,66 @@
+/* Listening sockets, bound once by the supervisor and handed to every generation of the server. */
+#include "host/bind.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* As many as the kernel's net.core.somaxconn lets wait: a restart of the server must refuse nobody. */
+#define BIND_BACKLOG 65535
+
+/* `shared`: others of ours may bind the same address beside this one. */
+static int bind_one(const struct endpoint *address, bool shared)
+{
+    struct sockaddr_storage name;
+    socklen_t len = (socklen_t)endpoint_to_sockaddr(address, &name);
+    int fd = socket(name.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return -1;
+    int on = 1;
+    bool ok = setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0;
+    if (shared)
+        ok = ok && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) == 0;
+    if (name.ss_family == AF_INET6)
+        ok = ok && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) == 0;
+    if (ok && bind(fd, (struct sockaddr *)&name, len) == 0 && (!shared || listen(fd, BIND_BACKLOG) == 0))
+        return fd;
+    int error = errno;
+    close(fd);
+    errno = error;
+    return -1;
+}
+
+/* SO_REUSEPORT would let a second exeat share the port in silence: one try without it finds out whether anybody listens there already. */
+static bool bind_is_free(const struct endpoint *address)
+{
+    int fd = bind_one(address, false);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
+static bool bind_learn(int fd, struct endpoint *address)
+{
+    struct sockaddr_storage name;
+    socklen_t len = sizeof(name);
+    return getsockname(fd, (struct sockaddr *)&name, &len) == 0 && endpoint_from_sockaddr(address, (struct sockaddr *)&name, len);
+}
+
+bool bind_listeners(struct endpoint *address, int *fds, size_t count)
+{
+    if (address->port != 0 && !bind_is_free(address))
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        fds[i] = bind_one(address, true);
+        if (fds[i] >= 0 && (i > 0 || bind_learn(fds[i], address)))
+            continue;
+        int error = errno;
+        for (size_t k = 0; k <= i; k++)
+            if (fds[k] >= 0)
+                close(fds[k]);
+        errno = error;
+        return false;
+    }
+    return true;
+}

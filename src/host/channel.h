@@ -1,0 +1,46 @@
+/* Messages between the supervisor and the processes it starts: a few words and at most one descriptor each, over a SOCK_SEQPACKET pair. */
+#ifndef EXEAT_HOST_CHANNEL_H
+#define EXEAT_HOST_CHANNEL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define CHANNEL_TEXT_MAX 4096
+
+/* The descriptor on which a started process finds its end. */
+#define CHANNEL_CHILD_FD 3
+
+enum channel_kind {
+    CHANNEL_NONE = 0,
+    CHANNEL_CONFIG,   /* supervisor → server: text = path of the configuration, fd = its bundle */
+    CHANNEL_LISTEN,   /* supervisor → server: text = the address of `--listen`, which replaces the configured listeners */
+    CHANNEL_LISTENER, /* supervisor → server: fd = a listening socket, a = listener's number, b = worker's number */
+    CHANNEL_JOURNAL,  /* supervisor → server: fd = a socket to the journal process, b = worker's number; again after each restart of the journal */
+    CHANNEL_FILE,     /* supervisor → journal: text = the audit file */
+    CHANNEL_WORKER,   /* supervisor → journal: fd = a socket to a worker */
+    CHANNEL_GO,       /* supervisor → server: that was all, begin */
+    CHANNEL_STOP,     /* supervisor → server: close everything and end */
+    CHANNEL_READY,    /* server → supervisor: serving */
+    CHANNEL_UNLINKED, /* server → supervisor: a socket to the journal did not arrive, for want of descriptors: link again */
+};
+
+struct channel_message {
+    uint32_t kind; /* enum channel_kind */
+    uint32_t a, b;
+    int fd; /* -1: none. Sending leaves it open; received, it is the receiver's */
+    char text[CHANNEL_TEXT_MAX];
+};
+
+/* Both ends close-on-exec. */
+bool channel_pair(int ends[2]);
+
+/* Sends the whole message or nothing; false with errno. Waits when the other end is slow. */
+bool channel_send(int end, const struct channel_message *message);
+
+/* A message without text. */
+bool channel_tell(int end, enum channel_kind kind, uint32_t a, uint32_t b, int fd);
+
+/* Receives one message: 1; 0 at the end of the other side; -1 with errno (EAGAIN when told not to wait). */
+int channel_receive(int end, struct channel_message *message, bool wait);
+
+#endif

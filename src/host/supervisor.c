@@ -1,0 +1,448 @@
+/* The service's own process: binds the listeners, starts the journal and the server, starts either again when it dies, and never reads a peer's byte. */
+#include "host/supervisor.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/log_writer.h"
+#include "base/text.h"
+#include "host/bind.h"
+#include "host/channel.h"
+#include "host/ports_file.h"
+#include "host/process.h"
+
+/* A child that lived this long is started again at once; one that dies sooner waits a little longer each time, up to the last of BACKOFF_MS. */
+#define LIVED_WELL_MS 1000
+static const unsigned BACKOFF_MS[] = { 0, 50, 100, 200, 400, 800 };
+#define BACKOFF_LAST (sizeof(BACKOFF_MS) / sizeof(BACKOFF_MS[0]) - 1)
+
+/* How long a stop may take before what is left is killed. */
+#define STOP_PATIENCE_MS 15000
+
+#define LINK_AGAIN_MS 100
+
+struct child {
+    char *role;
+    pid_t pid;          /* 0: not running */
+    int channel;        /* -1: none */
+    uint64_t started_ms;
+    uint64_t again_ms;  /* when it may start again */
+    unsigned failures;
+};
+
+/* The sockets of one address of one listener, one a worker. */
+struct bound {
+    unsigned listener;
+    struct endpoint address;
+    int *fds;
+};
+
+struct supervisor {
+    const struct supervisor_settings *settings;
+    struct log_writer *log;
+    int signals;
+    int bundle_fd;
+    struct bound *bound;
+    size_t bound_count;
+    struct child journal, server;
+    bool linked; /* every worker of the server that runs has a socket to the journal that runs */
+    uint64_t link_again_ms;
+    bool ready; /* the server said so at least once */
+    uint64_t stop_by_ms; /* 0: serving */
+    int exit_code;
+};
+
+static bool supervisor_watch_signals(struct supervisor *sup)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    const int watched[] = { SIGCHLD, SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2 };
+    for (size_t i = 0; i < sizeof(watched) / sizeof(watched[0]); i++)
+        sigaddset(&set, watched[i]);
+    signal(SIGPIPE, SIG_IGN);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    sup->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    return sup->signals >= 0;
+}
+
+static bool supervisor_keep_bundle(struct supervisor *sup)
+{
+    sup->bundle_fd = memfd_create("exeat-configuration", MFD_CLOEXEC);
+    return sup->bundle_fd >= 0 && bundle_write(sup->settings->bundle, sup->bundle_fd);
+}
+
+static bool supervisor_bind(struct supervisor *sup)
+{
+    const struct config *config = sup->settings->config;
+    size_t count = 0;
+    for (size_t i = 0; i < config->listener_count; i++)
+        count += config->listeners[i].address_count;
+    sup->bound = calloc(count, sizeof(*sup->bound));
+    if (sup->bound == NULL)
+        return false;
+    for (unsigned i = 0; i < config->listener_count; i++) {
+        for (size_t k = 0; k < config->listeners[i].address_count; k++) {
+            struct bound *bound = &sup->bound[sup->bound_count];
+            *bound = (struct bound){ .listener = i, .address = config->listeners[i].addresses[k], .fds = calloc(sup->settings->workers, sizeof(int)) };
+            if (bound->fds == NULL || !bind_listeners(&bound->address, bound->fds, sup->settings->workers)) {
+                char text[ENDPOINT_TEXT_MAX];
+                log_error("cannot listen on %s (listener %s): %s", endpoint_text(&bound->address, text), config->listeners[i].name, strerror(errno));
+                free(bound->fds);
+                return false;
+            }
+            sup->bound_count++;
+        }
+    }
+    return true;
+}
+
+static void child_ended(struct child *child);
+
+/* Starts a child with a channel of its own; when it cannot be had it is tried again like one that died. */
+static bool child_start(struct child *child)
+{
+    int ends[2];
+    child->started_ms = clock_monotonic_ms();
+    if (!channel_pair(ends)) {
+        child_ended(child);
+        return false;
+    }
+    child->pid = process_start(child->role, ends[1]);
+    close(ends[1]);
+    if (child->pid < 0) {
+        close(ends[0]);
+        child_ended(child);
+        return false;
+    }
+    child->channel = ends[0];
+    return true;
+}
+
+static void child_hang_up(struct child *child)
+{
+    if (child->channel >= 0)
+        close(child->channel);
+    child->channel = -1;
+}
+
+static void child_ended(struct child *child)
+{
+    uint64_t now = clock_monotonic_ms();
+    child->failures = now - child->started_ms >= LIVED_WELL_MS ? 0 : child->failures + 1;
+    child->again_ms = now + BACKOFF_MS[child->failures < BACKOFF_LAST ? child->failures : BACKOFF_LAST];
+    child->pid = 0;
+    child_hang_up(child);
+}
+
+static bool supervisor_link_worker(struct supervisor *sup, unsigned worker)
+{
+    int ends[2];
+    if (!channel_pair(ends))
+        return false;
+    bool ok = channel_tell(sup->journal.channel, CHANNEL_WORKER, 0, worker, ends[0]) && channel_tell(sup->server.channel, CHANNEL_JOURNAL, 0, worker, ends[1]);
+    close(ends[0]);
+    close(ends[1]);
+    return ok;
+}
+
+/* One socket a worker between the server and the journal; each end goes to its process and is not kept here, so that either sees the other's death. */
+static void supervisor_link(struct supervisor *sup)
+{
+    bool ok = true;
+    for (unsigned i = 0; i < sup->settings->workers; i++)
+        ok = supervisor_link_worker(sup, i) && ok;
+    if (!ok)
+        log_error("not every worker could be linked to the journal: %s", strerror(errno));
+    sup->linked = ok;
+    sup->link_again_ms = clock_monotonic_ms() + LINK_AGAIN_MS;
+}
+
+static bool supervisor_start_journal(struct supervisor *sup)
+{
+    sup->linked = false;
+    if (!child_start(&sup->journal))
+        return false;
+    struct channel_message message = { .kind = CHANNEL_FILE, .fd = -1 };
+    text_copy(message.text, sizeof(message.text), sup->settings->config->audit.file, strlen(sup->settings->config->audit.file));
+    if (channel_send(sup->journal.channel, &message))
+        return true;
+    child_hang_up(&sup->journal);
+    return false;
+}
+
+static bool supervisor_start_server(struct supervisor *sup)
+{
+    sup->linked = false;
+    if (!child_start(&sup->server))
+        return false;
+    int channel = sup->server.channel;
+    struct channel_message message = { .kind = CHANNEL_CONFIG, .a = sup->settings->workers, .fd = sup->bundle_fd };
+    text_copy(message.text, sizeof(message.text), sup->settings->config_path, strlen(sup->settings->config_path));
+    bool ok = channel_send(channel, &message);
+    if (sup->settings->listen != NULL) {
+        message = (struct channel_message){ .kind = CHANNEL_LISTEN, .fd = -1 };
+        text_copy(message.text, sizeof(message.text), sup->settings->listen, strlen(sup->settings->listen));
+        ok = ok && channel_send(channel, &message);
+    }
+    for (size_t i = 0; i < sup->bound_count; i++)
+        for (unsigned worker = 0; worker < sup->settings->workers; worker++)
+            ok = ok && channel_tell(channel, CHANNEL_LISTENER, sup->bound[i].listener, worker, sup->bound[i].fds[worker]);
+    ok = ok && channel_tell(channel, CHANNEL_GO, 0, 0, -1);
+    if (!ok)
+        child_hang_up(&sup->server); /* half a set-up is none: without its channel it ends, and is started again */
+    return ok;
+}
+
+static bool supervisor_wants_journal(const struct supervisor *sup)
+{
+    return sup->journal.pid == 0 && (sup->stop_by_ms == 0 || sup->server.pid > 0); /* also for the last records of a stop */
+}
+
+static bool supervisor_wants_server(const struct supervisor *sup)
+{
+    return sup->server.pid == 0 && sup->stop_by_ms == 0;
+}
+
+static bool supervisor_wants_link(const struct supervisor *sup)
+{
+    return !sup->linked && sup->journal.channel >= 0 && sup->server.channel >= 0;
+}
+
+/* Starts what is not running and may be started; whenever one of the two is new, they are linked anew. */
+static void supervisor_start_due(struct supervisor *sup)
+{
+    uint64_t now = clock_monotonic_ms();
+    if (supervisor_wants_journal(sup) && now >= sup->journal.again_ms && !supervisor_start_journal(sup))
+        log_error("the journal could not be started: %s", strerror(errno));
+    if (supervisor_wants_server(sup) && now >= sup->server.again_ms && !supervisor_start_server(sup))
+        log_error("the server could not be started: %s", strerror(errno));
+    if (supervisor_wants_link(sup) && now >= sup->link_again_ms)
+        supervisor_link(sup);
+}
+
+static void supervisor_unbind(struct supervisor *sup)
+{
+    for (size_t i = 0; i < sup->bound_count; i++) {
+        for (unsigned worker = 0; worker < sup->settings->workers; worker++)
+            close(sup->bound[i].fds[worker]);
+        free(sup->bound[i].fds);
+    }
+    sup->bound_count = 0;
+}
+
+/* A second request means now: the children are killed, their tunnels go without a `close`. */
+static void supervisor_stop(struct supervisor *sup)
+{
+    if (sup->stop_by_ms != 0) {
+        sup->stop_by_ms = clock_monotonic_ms();
+        return;
+    }
+    log_info("stopping");
+    sup->stop_by_ms = clock_monotonic_ms() + STOP_PATIENCE_MS;
+    if (sup->server.channel >= 0)
+        channel_tell(sup->server.channel, CHANNEL_STOP, 0, 0, -1);
+    supervisor_unbind(sup); /* nobody accepts any more: who comes now is refused, not left waiting */
+}
+
+static void supervisor_say_how(const struct child *child, int status)
+{
+    if (WIFSIGNALED(status))
+        log_error("the %s died of signal %d (%s)", child->role + 1, WTERMSIG(status), strsignal(WTERMSIG(status)));
+    else if (WEXITSTATUS(status) != 0)
+        log_error("the %s ended with code %d", child->role + 1, WEXITSTATUS(status));
+}
+
+/* Before the first readiness a child that gives up, or dies again and again, means that nothing can be served: the audit file cannot be had, say. */
+static bool supervisor_is_hopeless(const struct supervisor *sup, const struct child *child, int status)
+{
+    return !sup->ready && sup->stop_by_ms == 0 && (WIFEXITED(status) || child->failures >= BACKOFF_LAST);
+}
+
+static void supervisor_reap(struct supervisor *sup)
+{
+    int status;
+    for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
+        struct child *child = pid == sup->journal.pid ? &sup->journal : pid == sup->server.pid ? &sup->server : NULL;
+        if (child == NULL)
+            continue;
+        supervisor_say_how(child, status);
+        child_ended(child);
+        if (supervisor_is_hopeless(sup, child, status)) {
+            sup->exit_code = 1;
+            supervisor_stop(sup);
+        }
+    }
+}
+
+static void supervisor_take_signals(struct supervisor *sup)
+{
+    struct signalfd_siginfo info;
+    while (read(sup->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+        switch (info.ssi_signo) {
+        case SIGCHLD:
+            supervisor_reap(sup);
+            break;
+        case SIGINT:
+        case SIGTERM:
+            supervisor_stop(sup);
+            break;
+        default:
+            log_warn("signal %u is not served by this version: nothing was done", info.ssi_signo);
+        }
+    }
+}
+
+static void supervisor_take_ready(struct supervisor *sup)
+{
+    if (!sup->ready) {
+        for (size_t i = 0; i < sup->bound_count; i++) {
+            char text[ENDPOINT_TEXT_MAX];
+            log_info("listening on %s (%s)", endpoint_text(&sup->bound[i].address, text), sup->settings->config->listeners[sup->bound[i].listener].name);
+        }
+        struct ports_file ports;
+        ports_file_begin(&ports, sup->settings->ports_file);
+        for (size_t i = 0; i < sup->bound_count; i++)
+            ports_file_add(&ports, sup->settings->config->listeners[sup->bound[i].listener].name, &sup->bound[i].address);
+        if (!ports_file_end(&ports))
+            log_error("cannot write %s: %s", sup->settings->ports_file, strerror(errno));
+    }
+    sup->ready = true;
+    log_info("ready, %u workers", sup->settings->workers);
+}
+
+static void supervisor_take_message(struct supervisor *sup)
+{
+    struct channel_message message;
+    int got = channel_receive(sup->server.channel, &message, false);
+    if (got > 0 && message.fd >= 0)
+        close(message.fd);
+    if (got > 0 && message.kind == CHANNEL_READY && sup->stop_by_ms == 0)
+        supervisor_take_ready(sup);
+    if (got > 0 && message.kind == CHANNEL_UNLINKED)
+        sup->linked = false;
+    if (got == 0) /* its death is told by SIGCHLD; until then there is nothing to hear */
+        child_hang_up(&sup->server);
+}
+
+static int supervisor_wait_ms(const struct supervisor *sup)
+{
+    uint64_t now = clock_monotonic_ms(), until = UINT64_MAX;
+    const struct { bool wanted; uint64_t at_ms; } due[] = {
+        { sup->stop_by_ms != 0, sup->stop_by_ms },
+        { supervisor_wants_journal(sup), sup->journal.again_ms },
+        { supervisor_wants_server(sup), sup->server.again_ms },
+        { supervisor_wants_link(sup), sup->link_again_ms },
+    };
+    for (size_t i = 0; i < sizeof(due) / sizeof(due[0]); i++)
+        if (due[i].wanted && due[i].at_ms < until)
+            until = due[i].at_ms;
+    return until == UINT64_MAX ? -1 : until <= now ? 0 : (int)(until - now);
+}
+
+static void supervisor_kill_late(struct supervisor *sup)
+{
+    if (sup->stop_by_ms == 0 || clock_monotonic_ms() < sup->stop_by_ms)
+        return;
+    if (sup->server.pid > 0)
+        kill(sup->server.pid, SIGKILL);
+    if (sup->journal.pid > 0)
+        kill(sup->journal.pid, SIGKILL);
+    sup->exit_code = 1;
+    sup->stop_by_ms = clock_monotonic_ms() + STOP_PATIENCE_MS;
+}
+
+/* When the server has stopped, the end of its sockets and of this channel lets the journal go. */
+static bool supervisor_is_over(struct supervisor *sup)
+{
+    if (sup->stop_by_ms == 0 || sup->server.pid != 0)
+        return false;
+    child_hang_up(&sup->journal);
+    return sup->journal.pid == 0;
+}
+
+static void supervisor_loop(struct supervisor *sup)
+{
+    while (!supervisor_is_over(sup)) {
+        supervisor_start_due(sup);
+        struct pollfd watched[2] = { { .fd = sup->signals, .events = POLLIN }, { .fd = sup->server.channel, .events = POLLIN } };
+        if (poll(watched, 2, supervisor_wait_ms(sup)) > 0) {
+            if (watched[1].revents != 0)
+                supervisor_take_message(sup);
+            if (watched[0].revents != 0)
+                supervisor_take_signals(sup);
+        }
+        supervisor_kill_late(sup);
+    }
+}
+
+static void supervisor_free(struct supervisor *sup)
+{
+    supervisor_unbind(sup);
+    free(sup->bound);
+    if (sup->bundle_fd >= 0)
+        close(sup->bundle_fd);
+    if (sup->signals >= 0)
+        close(sup->signals);
+}
+
+static void supervisor_say_warnings(const struct fault_list *warnings)
+{
+    char *lines = NULL;
+    size_t len = 0;
+    FILE *memory = open_memstream(&lines, &len);
+    if (memory == NULL)
+        return;
+    fault_print(warnings, memory, false, true);
+    fclose(memory);
+    for (char *rest = lines, *line; (line = strsep(&rest, "\n")) != NULL;)
+        if (line[0] != '\0')
+            log_info("%s", line);
+    free(lines);
+}
+
+/* The usual soft limit of 1024 is a courtesy to select(2), which is not used here; children inherit it. */
+static void supervisor_raise_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+int supervisor_run(const struct supervisor_settings *settings)
+{
+    struct supervisor sup = {
+        .settings = settings, .signals = -1, .bundle_fd = -1,
+        .journal = { .role = PROCESS_ROLE_JOURNAL, .channel = -1 }, .server = { .role = PROCESS_ROLE_SERVER, .channel = -1 },
+    };
+    if (!supervisor_watch_signals(&sup) || !supervisor_keep_bundle(&sup)) {
+        log_error("cannot start: %s", strerror(errno));
+        sup.exit_code = 1;
+    } else if (!supervisor_bind(&sup)) {
+        sup.exit_code = 1;
+    } else {
+        sup.log = log_writer_start(STDERR_FILENO); /* from here on it watches children and must not wait for whoever reads its lines */
+        if (sup.log != NULL)
+            log_set_sink(log_writer_put, sup.log);
+        supervisor_say_warnings(settings->warnings);
+        supervisor_raise_limit();
+        supervisor_loop(&sup);
+        log_set_sink(NULL, NULL);
+        if (sup.log != NULL)
+            log_writer_stop(sup.log, 1000);
+    }
+    supervisor_free(&sup);
+    return sup.exit_code;
+}

@@ -1,0 +1,39 @@
+/* What each client was denied lately, for `GET /denials`: where curl or git print only a number, a build can ask why. */
+#ifndef EXEAT_PROXY_DENIALS_H
+#define EXEAT_PROXY_DENIALS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/address.h"
+#include "base/text.h"
+
+#define DENIALS_PER_CLIENT 50
+#define DENIALS_AGE_S (15 * 60)
+#define DENIALS_KEPT 4096 /* over all clients; the oldest goes first */
+
+struct denial {
+    uint64_t time_us;
+    struct address client;
+    char id[27];
+    char host[254]; /* cut */
+    uint16_t port;
+    const char *reason; /* static */
+    char rule[41];      /* "" none */
+};
+
+struct denials;
+
+/* One store for all workers; a lock inside, held for a few instructions and only on denials. */
+struct denials *denials_new(void);
+void denials_free(struct denials *denials);
+
+void denials_add(struct denials *denials, const struct denial *denial);
+
+/* Room for the answer of one client. */
+#define DENIALS_JSON_MAX (DENIALS_PER_CLIENT * 2048 + 64)
+
+/* Writes {"denials":[…]}: the client's own, newest first, at most DENIALS_PER_CLIENT, none older than DENIALS_AGE_S. */
+void denials_write(struct denials *denials, struct text *out, const struct address *client, uint64_t now_us);
+
+#endif

@@ -1,0 +1,365 @@
+/* Dialling an origin: one try after the other, until the first of them is connected or the deadline passes. */
+#include "proxy/dialer.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "proxy/route_source.h"
+
+enum {
+    DIAL_TRIES = 8,       /* under way at once; more addresses wait until one of these fails */
+    DIAL_DELAY_MS = 250,  /* RFC 8305's Connection Attempt Delay */
+    DIAL_BURST = 4,       /* tries that fail at once, in one turn of the loop: finding all ports of a source taken costs the kernel a long search */
+    DIAL_TURNS = 64,
+    KEEPALIVE_INTERVAL_S = 15,
+    KEEPALIVE_PROBES = 4,
+    KEEPALIVE_IDLE_MAX_S = 32767, /* what Linux takes */
+};
+
+struct dial_try {
+    struct dial *dial;
+    struct event *writable; /* NULL: a free place */
+    int fd;
+    struct endpoint upstream;
+    const struct source *source; /* NULL: unpinned */
+};
+
+struct dial {
+    struct grave grave; /* first: dial_bury() goes back from it */
+    struct loop *loop;
+    const struct route *route;
+    struct address client;
+    uint64_t keepalive_ms, started_ms;
+    unsigned turn;
+    struct event *pace, *deadline;
+    struct dial_try tries[DIAL_TRIES];
+    unsigned under_way;
+    struct dialed result; /* grows until it is reported */
+    void (*done)(void *arg, const struct dialed *dialed);
+    void *arg;
+    bool over;
+    uint16_t port;
+    unsigned attempt; /* which source is next for that address */
+    size_t next, count;
+    struct address addresses[];
+};
+
+/* A turn counter for each route, so that routes used in alternation do not halve each other's circle. */
+static _Atomic unsigned dial_turns[DIAL_TURNS];
+
+static const struct address *dial_next_of(const struct dial_request *request, enum family family, size_t *from)
+{
+    while (*from < request->address_count) {
+        const struct address *address = &request->addresses[(*from)++];
+        if (address->family == family)
+            return address;
+    }
+    return NULL;
+}
+
+static void dial_interleave(struct dial *dial, const struct dial_request *request)
+{
+    const enum family families[2] = {FAMILY_V6, FAMILY_V4};
+    size_t from[2] = {0, 0};
+    for (size_t before = SIZE_MAX; before != dial->count;) {
+        before = dial->count;
+        for (int i = 0; i < 2; i++) {
+            const struct address *address = dial_next_of(request, families[i], &from[i]);
+            if (address)
+                dial->addresses[dial->count++] = *address;
+        }
+    }
+}
+
+static bool dial_has_more(const struct dial *dial)
+{
+    return dial->next < dial->count && dial->under_way < DIAL_TRIES;
+}
+
+static void dial_pace(struct dial *dial, long ms)
+{
+    const struct timeval delay = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+    (void)evtimer_add(dial->pace, &delay); /* without it the deadline is still there */
+}
+
+/* How much an outcome says about the whole dial: not having been able to try outweighs a failure, and that a missing way. */
+static int dial_weight(enum dial_status status)
+{
+    return status == DIAL_OVERLOAD ? 2 : status == DIAL_NO_WAY ? 0 : 1;
+}
+
+static void dial_note(struct dial *dial, enum dial_status status, int error)
+{
+    if (error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM) {
+        status = DIAL_OVERLOAD;
+        dial->next = dial->count; /* what is under way may still win */
+    } else if (status == DIAL_FAILED && error == ETIMEDOUT) {
+        status = DIAL_TIMEOUT;
+    }
+    if (dial_weight(status) < dial_weight(dial->result.status))
+        return;
+    dial->result.status = status;
+    dial->result.error = error;
+}
+
+static void dial_next_address(struct dial *dial)
+{
+    dial->attempt = 0;
+    if (dial->next < dial->count)
+        dial->next++;
+}
+
+static void dial_next_source(struct dial *dial, const struct source *source)
+{
+    dial_note(dial, DIAL_NO_WAY, EADDRNOTAVAIL);
+    if (source)
+        dial->attempt++;
+    else
+        dial_next_address(dial);
+}
+
+/* The sources close up over one that is lacking, so the same number names the next of them, unless it could not be noted. */
+static void dial_source_lacks(struct dial *dial, const struct source *source, enum family family)
+{
+    dial_note(dial, DIAL_NO_WAY, EADDRNOTAVAIL);
+    route_source_lacks(dial->route, source);
+    if (route_source_at(dial->route, family, &dial->client, dial->turn, dial->attempt) == source)
+        dial->attempt++;
+}
+
+static void dial_drop(struct dial_try *try)
+{
+    event_free(try->writable);
+    try->writable = NULL;
+    try->dial->under_way--;
+    if (try->fd >= 0)
+        close(try->fd);
+}
+
+static void dial_bury(struct grave *grave)
+{
+    free((struct dial *)grave);
+}
+
+void dial_cancel(struct dial *dial)
+{
+    if (dial->over)
+        return;
+    dial->over = true;
+    for (int i = 0; i < DIAL_TRIES; i++)
+        if (dial->tries[i].writable)
+            dial_drop(&dial->tries[i]);
+    event_free(dial->pace);
+    event_free(dial->deadline);
+    dial->grave.bury = dial_bury;
+    loop_bury(dial->loop, &dial->grave);
+}
+
+static void dial_report(struct dial *dial)
+{
+    const struct dialed *result = &dial->result;
+    dial->result.took_ms = (uint32_t)(loop_now_ms(dial->loop) - dial->started_ms);
+    dial_cancel(dial);
+    dial->done(dial->arg, result); /* buried, but there until the turn ends */
+}
+
+static bool dial_egress(struct dial_try *try, struct endpoint *egress)
+{
+    struct sockaddr_storage name;
+    socklen_t len = sizeof name;
+    return getsockname(try->fd, (struct sockaddr *)&name, &len) == 0 && endpoint_from_sockaddr(egress, (struct sockaddr *)&name, len);
+}
+
+static void dial_won(struct dial_try *try)
+{
+    struct dial *dial = try->dial;
+    struct dialed *result = &dial->result;
+    dialer_tune(try->fd, dial->keepalive_ms);
+    result->status = DIAL_OK;
+    result->error = 0;
+    result->fd = try->fd;
+    result->upstream = try->upstream;
+    result->egress_public = try->source ? try->source->public_ip : result->egress.ip;
+    try->fd = -1;
+    dial_report(dial);
+}
+
+static void dial_step(evutil_socket_t unused, short what, void *arg);
+
+static void dial_answered(evutil_socket_t fd, short what, void *arg)
+{
+    struct dial_try *try = arg;
+    struct dial *dial = try->dial;
+    int error = 0;
+    socklen_t len = sizeof error;
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0)
+        error = errno;
+    /* A dial to a port of our own that nobody listens on can meet itself: that is nobody too. */
+    if (!error && (!dial_egress(try, &dial->result.egress) || endpoint_equal(&dial->result.egress, &try->upstream)))
+        error = ECONNREFUSED;
+    if (!error) {
+        dial_won(try);
+        return;
+    }
+    dial->result.upstream = try->upstream;
+    dial_drop(try);
+    dial_note(dial, DIAL_FAILED, error);
+    dial_step(-1, what, dial);
+}
+
+static struct dial_try *dial_free_try(struct dial *dial)
+{
+    struct dial_try *try = dial->tries;
+    while (try->writable)
+        try++;
+    return try;
+}
+
+/* Takes over the descriptor. */
+static bool dial_watch(struct dial *dial, int fd, const struct endpoint *upstream, const struct source *source)
+{
+    struct dial_try *try = dial_free_try(dial);
+    struct event *writable = event_new(dial->loop->base, fd, EV_WRITE, dial_answered, try);
+    if (!writable || event_add(writable, NULL) != 0) {
+        if (writable)
+            event_free(writable);
+        close(fd);
+        dial_note(dial, DIAL_OVERLOAD, ENOMEM);
+        return false;
+    }
+    *try = (struct dial_try){.dial = dial, .writable = writable, .fd = fd, .upstream = *upstream, .source = source};
+    dial->under_way++;
+    dial_next_address(dial);
+    return true;
+}
+
+static bool dial_connect(struct dial *dial, int fd, const struct endpoint *upstream, const struct source *source)
+{
+    struct sockaddr_storage name;
+    socklen_t len = (socklen_t)endpoint_to_sockaddr(upstream, &name);
+    int error = route_dress(dial->route, fd, upstream->ip.family, source);
+    bool dressed = error == 0;
+    if (dressed && connect(fd, (struct sockaddr *)&name, len) != 0)
+        error = errno;
+    if (!error || (dressed && error == EINPROGRESS))
+        return dial_watch(dial, fd, upstream, source);
+    close(fd);
+    if (error == EADDRNOTAVAIL && !dressed && source) {
+        dial_source_lacks(dial, source, upstream->ip.family);
+    } else if (error == EADDRNOTAVAIL) {
+        dial_next_source(dial, source); /* out of ports for this address */
+    } else {
+        dial_note(dial, dressed ? DIAL_FAILED : DIAL_NO_WAY, error);
+        dial_next_address(dial);
+    }
+    return false;
+}
+
+/* One address from one source. True when it is under way. */
+static bool dial_try(struct dial *dial)
+{
+    const struct endpoint upstream = {.ip = dial->addresses[dial->next], .port = dial->port};
+    const struct source *source = NULL;
+    if (dial->route->source_count) {
+        source = route_source_at(dial->route, upstream.ip.family, &dial->client, dial->turn, dial->attempt);
+        if (!source) { /* none of this family, or none is left */
+            dial_next_address(dial);
+            return false;
+        }
+    }
+    dial->result.upstream = upstream;
+    int fd = socket(upstream.ip.family == FAMILY_V6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        dial_note(dial, DIAL_FAILED, errno);
+        dial_next_address(dial);
+        return false;
+    }
+    return dial_connect(dial, fd, &upstream, source);
+}
+
+static void dial_step(evutil_socket_t unused, short what, void *arg)
+{
+    struct dial *dial = arg;
+    (void)unused;
+    (void)what;
+    bool started = false;
+    for (int i = 0; i < DIAL_BURST && !started && dial_has_more(dial); i++)
+        started = dial_try(dial);
+    if (dial_has_more(dial))
+        dial_pace(dial, started ? DIAL_DELAY_MS : 0);
+    else if (dial->under_way == 0)
+        dial_report(dial);
+}
+
+static void dial_expire(evutil_socket_t unused, short what, void *arg)
+{
+    struct dial *dial = arg;
+    (void)unused;
+    (void)what;
+    dial->result.status = DIAL_TIMEOUT;
+    dial->result.error = ETIMEDOUT;
+    dial_report(dial);
+}
+
+static bool dial_arm(struct dial *dial, uint64_t timeout_ms)
+{
+    const struct timeval deadline = {.tv_sec = (time_t)(timeout_ms / 1000), .tv_usec = (suseconds_t)(timeout_ms % 1000 * 1000)};
+    dial->pace = evtimer_new(dial->loop->base, dial_step, dial);
+    dial->deadline = evtimer_new(dial->loop->base, dial_expire, dial);
+    if (!dial->pace || !dial->deadline || evtimer_add(dial->deadline, &deadline) != 0)
+        return false;
+    event_active(dial->pace, EV_TIMEOUT, 0); /* soon, but not before dial_start() has returned */
+    return true;
+}
+
+static struct dial *dial_new(struct loop *loop, const struct dial_request *request)
+{
+    struct dial *dial = calloc(1, sizeof *dial + request->address_count * sizeof *dial->addresses);
+    if (!dial)
+        return NULL;
+    dial->loop = loop;
+    dial->route = request->route;
+    dial->client = request->client;
+    dial->port = request->port;
+    dial->keepalive_ms = request->keepalive_ms;
+    dial->started_ms = loop_now_ms(loop);
+    dial->turn = atomic_fetch_add(&dial_turns[request->route->number % DIAL_TURNS], 1);
+    dial->result = (struct dialed){.status = DIAL_NO_WAY, .error = EADDRNOTAVAIL, .fd = -1};
+    dial_interleave(dial, request);
+    return dial;
+}
+
+struct dial *dial_start(struct loop *loop, const struct dial_request *request, void (*done)(void *arg, const struct dialed *dialed), void *arg)
+{
+    struct dial *dial = dial_new(loop, request);
+    if (!dial)
+        return NULL;
+    dial->done = done;
+    dial->arg = arg;
+    if (dial_arm(dial, request->timeout_ms))
+        return dial;
+    if (dial->pace)
+        event_free(dial->pace);
+    if (dial->deadline)
+        event_free(dial->deadline);
+    free(dial);
+    return NULL;
+}
+
+void dialer_tune(int fd, uint64_t keepalive_ms)
+{
+    const int on = 1, keepalive = keepalive_ms != 0, interval = KEEPALIVE_INTERVAL_S, probes = KEEPALIVE_PROBES;
+    uint64_t seconds = keepalive_ms < 1000 ? 1 : keepalive_ms / 1000;
+    const int idle = seconds > KEEPALIVE_IDLE_MAX_S ? KEEPALIVE_IDLE_MAX_S : (int)seconds;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
+    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &keepalive, sizeof keepalive);
+}

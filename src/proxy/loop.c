@@ -1,0 +1,68 @@
+/* What everything on one worker shares: the event base, a scratch buffer, and a place where things are buried until the turn ends. */
+#include "proxy/loop.h"
+
+#include <event2/event.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+
+/* Takes the list whole: what a burial buries in turn makes the next one. */
+static void loop_dig(struct loop *loop)
+{
+    struct grave *grave = loop->graves;
+    loop->graves = NULL;
+    while (grave) {
+        struct grave *next = grave->next;
+        grave->bury(grave);
+        grave = next;
+    }
+}
+
+static void loop_turn_ends(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    loop_dig(arg);
+}
+
+struct loop *loop_new(void)
+{
+    struct loop *loop = calloc(1, sizeof(*loop));
+    if (!loop)
+        return NULL;
+    loop->base = event_base_new();
+    loop->scratch = malloc(LOOP_SCRATCH_SIZE);
+    if (loop->base)
+        loop->gravedigger = event_new(loop->base, -1, 0, loop_turn_ends, loop);
+    if (loop->scratch && loop->gravedigger)
+        return loop;
+    loop_free(loop);
+    return NULL;
+}
+
+void loop_free(struct loop *loop)
+{
+    if (!loop)
+        return;
+    while (loop->graves)
+        loop_dig(loop);
+    if (loop->gravedigger)
+        event_free(loop->gravedigger);
+    if (loop->base)
+        event_base_free(loop->base);
+    free(loop->scratch);
+    free(loop);
+}
+
+void loop_bury(struct loop *loop, struct grave *grave)
+{
+    grave->next = loop->graves;
+    loop->graves = grave;
+    event_active(loop->gravedigger, EV_TIMEOUT, 0);
+}
+
+uint64_t loop_now_ms(const struct loop *loop)
+{
+    (void)loop; /* what libevent caches for the turn is wall time, which may jump */
+    return clock_monotonic_ms();
+}

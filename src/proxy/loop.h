@@ -1,0 +1,37 @@
+/* What everything on one worker shares: the event base, a scratch buffer, and a place where things are buried until the turn ends. */
+#ifndef EXEAT_PROXY_LOOP_H
+#define EXEAT_PROXY_LOOP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct event;
+struct event_base;
+
+#define LOOP_SCRATCH_SIZE 65536
+
+/* Whatever may be freed from within its own callback embeds one: it is freed when the loop's turn ends. */
+struct grave {
+    struct grave *next;
+    void (*bury)(struct grave *grave);
+};
+
+struct loop {
+    struct event_base *base;
+    uint8_t *scratch; /* LOOP_SCRATCH_SIZE bytes, for use within one callback */
+    struct grave *graves;
+    struct event *gravedigger;
+};
+
+/* NULL when out of memory. */
+struct loop *loop_new(void);
+/* Buries what waits, then frees base and buffer. Safe on NULL. */
+void loop_free(struct loop *loop);
+
+/* Calls grave->bury(grave) after the running callback has returned, before the loop waits again. */
+void loop_bury(struct loop *loop, struct grave *grave);
+
+/* Monotonic milliseconds. */
+uint64_t loop_now_ms(const struct loop *loop);
+
+#endif

@@ -1,0 +1,75 @@
+/* Bytes both ways between two connected sockets, untouched: half-close, back-pressure, counts, and the watch for dead peers. */
+#ifndef EXEAT_PROXY_RELAY_H
+#define EXEAT_PROXY_RELAY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proxy/loop.h"
+
+enum relay_end {
+    RELAY_CLIENT_EOF = 0, /* both ways ended in order, the client first */
+    RELAY_ORIGIN_EOF,
+    RELAY_CLIENT_RESET,
+    RELAY_ORIGIN_RESET,
+    RELAY_IDLE,
+    RELAY_UNREACHABLE,    /* data unacknowledged for 90 s, window probes unanswered, keepalive failed */
+};
+
+const char *relay_end_text(enum relay_end end); /* "client_eof" … */
+
+struct event;
+
+/* What one look at a socket's TCP_INFO sees. */
+struct relay_sight {
+    bool pending;        /* something written is not acknowledged yet */
+    uint32_t tries;      /* retransmissions and window probes so far; an acknowledgement may set it back, never forward */
+    uint32_t ack_age_ms; /* since the peer last acknowledged anything, a probe too */
+};
+
+/* Since when looks have seen a peer acknowledge nothing. */
+struct relay_doubt {
+    uint64_t since_ms; /* 0: no doubt */
+    uint32_t tries;    /* had been made by then */
+};
+
+/* True when the peer is dead: for limit_ms it answered nothing while something was pending, and at least two tries were made in that time. A peer
+ * that merely stops reading answers each probe, and probes may be two minutes apart: neither time nor an unanswered probe is enough alone. Pure. */
+bool relay_doubts(struct relay_doubt *doubt, const struct relay_sight *sight, uint64_t now_ms, uint64_t limit_ms);
+
+/* Embedded in its session. An idle one holds no buffer; what one read could not pass on at once is kept (at most LOOP_SCRATCH_SIZE) until it is
+ * written, and that way's reading stops meanwhile. */
+struct relay {
+    struct loop *loop;
+    struct relay_side {
+        struct event *readable, *writable;
+        int fd;
+        uint8_t *kept; /* bytes on their way out to this side that its socket would not take */
+        uint32_t kept_len, kept_at;
+        uint64_t passed; /* bytes written to this side */
+        bool read_ended; /* it sent FIN, which has been passed on: nothing was kept when it was read */
+        struct relay_doubt doubt;
+    } side[2]; /* 0 the client, 1 the origin */
+    struct event *timer; /* whichever is first: idle, or the next look at the peers */
+    uint64_t idle_ms, last_ms;
+    uint64_t look_ms, dead_ms; /* between looks (30 s), and the silence that ends (90 s); set by relay_start, a test shortens them */
+    uint64_t next_look_ms;     /* 0: none needed, all is acknowledged and both ways are open */
+    bool origin_first;         /* the origin ended first */
+    void (*done)(void *arg, enum relay_end end);
+    void *arg;
+};
+
+/* Starts relaying; `first` (may be 0 long) is what the client already sent and goes to the origin before all else, copied if need be. Both sockets
+ * are non-blocking and stay the caller's. idle_ms 0: never idle. `done` runs once, from the loop; the relay is then stopped and only to be closed: with SO_LINGER 0 on both sockets
+ * when it ended by a reset or unreachable, so that the other peer hears it too. False: out of memory, nothing started. */
+bool relay_start(struct relay *relay, struct loop *loop, int client_fd, int origin_fd, const uint8_t *first, size_t first_len, uint64_t idle_ms,
+                 void (*done)(void *arg, enum relay_end end), void *arg);
+
+/* Takes the events away and frees what was kept; not the sockets. Safe on a zeroed or stopped relay. */
+void relay_stop(struct relay *relay);
+
+uint64_t relay_bytes_up(const struct relay *relay);   /* written to the origin */
+uint64_t relay_bytes_down(const struct relay *relay); /* written to the client */
+
+#endif

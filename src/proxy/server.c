@@ -1,0 +1,279 @@
+/* The server process: takes listeners and configuration from the supervisor, runs the workers, and keeps them in touch with the journal. */
+#include "proxy/server.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "config/bundle.h"
+#include "config/config.h"
+#include "host/channel.h"
+#include "proxy/denials.h"
+#include "proxy/mailbox.h"
+#include "proxy/worker.h"
+
+/* Descriptors that are not for sessions: a few a worker (epoll, eventfd, timer, journal, resolver sockets) and some for the process. */
+#define DESCRIPTORS_A_WORKER 32
+#define DESCRIPTORS_BESIDE 64
+
+struct server {
+    int channel;
+    struct event_base *base;
+    struct event *heard;
+    struct mailbox *news;
+    struct config *config;
+    struct shared shared;
+    struct worker *workers[WORKERS_MAX];
+    pthread_t threads[WORKERS_MAX];
+    unsigned worker_count, running, dry;
+    bool stopping;
+    int exit_code;
+};
+
+/* ---- setting up, from the messages up to CHANNEL_GO ---- */
+
+static struct config *server_read_config(const struct channel_message *message)
+{
+    struct fault_list *faults = fault_list_new();
+    bool rewound = lseek(message->fd, 0, SEEK_SET) == 0; /* an earlier generation has read it to its end */
+    struct bundle *bundle = rewound ? bundle_read(message->fd) : NULL;
+    struct config *config = bundle && faults ? config_load(bundle, message->text, faults) : NULL;
+    if (config == NULL && faults != NULL)
+        fault_print(faults, stderr, true, false);
+    bundle_free(bundle);
+    fault_list_free(faults);
+    return config;
+}
+
+/* Two descriptors a tunnel; one more while it is being dialled. `tunnels` in the configuration can only make it fewer. */
+static size_t server_sessions_max(const struct server *server)
+{
+    struct rlimit limit;
+    size_t descriptors = getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : 1024;
+    size_t beside = DESCRIPTORS_BESIDE + DESCRIPTORS_A_WORKER * (size_t)server->worker_count;
+    size_t most = descriptors > beside + 2 ? (descriptors - beside) / 2 : 1;
+    size_t wanted = server->config->limits.tunnels;
+    return wanted != 0 && wanted < most ? wanted : most;
+}
+
+static bool server_set_worker_count(struct server *server, unsigned count)
+{
+    if (count == 0 || count > WORKERS_MAX)
+        return false;
+    server->worker_count = count;
+    return true;
+}
+
+static bool server_make_workers(struct server *server)
+{
+    server->shared.sessions_max = server_sessions_max(server);
+    for (unsigned i = 0; i < server->worker_count; i++)
+        if ((server->workers[i] = worker_new(i, server->config, &server->shared)) == NULL)
+            return false;
+    return true;
+}
+
+static bool server_replace_listeners(struct server *server, const char *text)
+{
+    struct endpoint address;
+    return server->config != NULL && endpoint_read(&address, text, strlen(text)) && config_set_listen(server->config, &address);
+}
+
+/* An address that one of us listens on is never dialled; a port that was picked at bind is known only now. */
+static bool server_add_listener(struct server *server, const struct channel_message *message)
+{
+    struct sockaddr_storage name;
+    socklen_t len = sizeof(name);
+    struct endpoint bound;
+    return server->config != NULL && message->a < server->config->listener_count && message->b < server->worker_count &&
+           getsockname(message->fd, (struct sockaddr *)&name, &len) == 0 && endpoint_from_sockaddr(&bound, (struct sockaddr *)&name, len) &&
+           (message->b != 0 || config_never_listener(server->config, &bound)) &&
+           worker_add_listener(server->workers[message->b], &server->config->listeners[message->a], message->fd);
+}
+
+static bool server_take_setup(struct server *server, const struct channel_message *message)
+{
+    switch (message->kind) {
+    case CHANNEL_CONFIG:
+        server->config = server_read_config(message);
+        close(message->fd);
+        return server->config != NULL && server_set_worker_count(server, message->a);
+    case CHANNEL_LISTEN:
+        return server_replace_listeners(server, message->text);
+    case CHANNEL_LISTENER:
+        if (server->workers[0] == NULL && !server_make_workers(server))
+            return false;
+        return server_add_listener(server, message);
+    default:
+        return false;
+    }
+}
+
+static bool server_set_up(struct server *server)
+{
+    struct channel_message message;
+    for (;;) {
+        if (channel_receive(server->channel, &message, true) <= 0)
+            return false;
+        if (message.kind == CHANNEL_GO)
+            return server->workers[0] != NULL;
+        if (!server_take_setup(server, &message)) {
+            log_error("the server cannot be set up (message %u)", message.kind);
+            return false;
+        }
+    }
+}
+
+/* ---- serving ---- */
+
+static void server_order_all(struct server *server, enum worker_order order)
+{
+    for (unsigned i = 0; i < server->worker_count; i++)
+        worker_order(server->workers[i], order, -1);
+}
+
+static void server_stop(struct server *server)
+{
+    if (server->stopping)
+        return;
+    server->stopping = true;
+    server_order_all(server, ORDER_STOP);
+}
+
+static void server_heard(evutil_socket_t fd, short what, void *arg)
+{
+    (void)what;
+    struct server *server = arg;
+    struct channel_message message;
+    int got = channel_receive(fd, &message, false);
+    if (got < 0 && errno == EAGAIN)
+        return;
+    if (got <= 0) { /* without its supervisor nobody would restart or stop it: no orphan holds a port */
+        event_del(server->heard);
+        server_stop(server);
+    } else if (message.kind == CHANNEL_JOURNAL && message.fd < 0) {
+        channel_tell(server->channel, CHANNEL_UNLINKED, 0, 0, -1);
+    } else if (message.kind == CHANNEL_JOURNAL && message.b < server->worker_count) {
+        worker_order(server->workers[message.b], ORDER_JOURNAL, message.fd);
+    } else if (message.kind == CHANNEL_STOP) {
+        server_stop(server);
+    } else if (message.fd >= 0) {
+        close(message.fd);
+    }
+}
+
+/* Runs on a worker's thread. */
+static void server_report(void *arg, unsigned worker, int news)
+{
+    struct server *server = arg;
+    mailbox_put(server->news, news, (int)worker);
+}
+
+/* The first worker wrote `start`, so it writes `stop`, after all others have gone. */
+static void server_worker_ended(struct server *server, unsigned worker)
+{
+    pthread_join(server->threads[worker], NULL);
+    server->running--;
+    if (server->running == 1)
+        worker_order(server->workers[0], ORDER_END, -1);
+    if (server->running == 0)
+        event_base_loopbreak(server->base);
+}
+
+static void server_workers_dry(struct server *server)
+{
+    for (unsigned i = 1; i < server->worker_count; i++)
+        worker_order(server->workers[i], ORDER_END, -1);
+    if (server->worker_count == 1)
+        worker_order(server->workers[0], ORDER_END, -1);
+}
+
+static void server_take_news(void *arg, int news, int worker)
+{
+    struct server *server = arg;
+    switch ((enum worker_news)news) {
+    case WORKER_STARTED:
+        server_order_all(server, ORDER_LISTEN);
+        channel_tell(server->channel, CHANNEL_READY, 0, 0, -1);
+        break;
+    case WORKER_DRY:
+        if (++server->dry == server->worker_count)
+            server_workers_dry(server);
+        break;
+    case WORKER_ENDED:
+        server_worker_ended(server, (unsigned)worker);
+        break;
+    }
+}
+
+static bool server_start_workers(struct server *server)
+{
+    for (unsigned i = 0; i < server->worker_count; i++) {
+        int error = pthread_create(&server->threads[i], NULL, worker_run, server->workers[i]);
+        if (error != 0) {
+            log_error("cannot start worker %u: %s", i, strerror(error));
+            _exit(1); /* the threads that run cannot be left in half a server; the supervisor tries again */
+        }
+        server->running++;
+    }
+    worker_order(server->workers[0], ORDER_BEGIN, -1);
+    return true;
+}
+
+/* ---- the process ---- */
+
+static bool server_init(struct server *server, int channel)
+{
+    server->channel = channel;
+    server->shared.report = server_report;
+    server->shared.report_arg = server;
+    server->shared.denials = denials_new();
+    server->base = event_base_new();
+    if (server->base == NULL || server->shared.denials == NULL)
+        return false;
+    server->news = mailbox_new(server->base, server_take_news, server);
+    server->heard = event_new(server->base, channel, EV_READ | EV_PERSIST, server_heard, server);
+    return server->news != NULL && server->heard != NULL && event_add(server->heard, NULL) == 0;
+}
+
+static void server_fini(struct server *server)
+{
+    for (unsigned i = 0; i < server->worker_count; i++)
+        worker_free(server->workers[i]);
+    if (server->heard != NULL)
+        event_free(server->heard);
+    mailbox_free(server->news);
+    if (server->base != NULL)
+        event_base_free(server->base);
+    denials_free(server->shared.denials);
+    config_unref(server->config);
+    close(server->channel);
+    libevent_global_shutdown();
+}
+
+static bool server_has_lost(const struct server *server)
+{
+    for (unsigned i = 0; i < server->worker_count; i++)
+        if (server->workers[i]->lost)
+            return true;
+    return false;
+}
+
+int server_run(int channel)
+{
+    struct server server = { .channel = channel };
+    int code = 1;
+    if (server_init(&server, channel) && server_set_up(&server) && server_start_workers(&server)) {
+        event_base_dispatch(server.base);
+        code = server_has_lost(&server) ? 1 : 0;
+    }
+    server_fini(&server);
+    return code;
+}

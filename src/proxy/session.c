@@ -1,0 +1,385 @@
+/* The life of a session: its table of steps, the door between them, the door out, and its end. */
+#include "proxy/session.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "proxy/session_state.h"
+#include "proxy/worker.h"
+
+/* After a refusal: closing with unread bytes would send RST, and the client might never see the answer. */
+#define LINGER_MS 1000
+#define LINGER_BYTES 65536
+
+/* A journal that takes longer than this to commit one decision is as good as none. The agent itself gives up after 15 s. */
+#define COMMIT_TIMEOUT_MS 5000
+
+/* The `end` of a tunnel that exeat itself ends. */
+#define END_STOPPED "stopped"
+
+/* ---- the table of steps ---- */
+
+static uint64_t session_head_ms(const struct config *config)
+{
+    return config->limits.request_timeout_ms;
+}
+
+static uint64_t session_hello_ms(const struct config *config)
+{
+    return config->limits.hello_timeout_ms;
+}
+
+/* Resolver and dialer keep their own, shorter deadlines; these are for the day when one of them does not call back. */
+static uint64_t session_resolve_ms(const struct config *config)
+{
+    return config->dns.timeout_ms + 5000;
+}
+
+static uint64_t session_dial_ms(const struct config *config)
+{
+    return config->limits.connect_timeout_ms + 5000;
+}
+
+static uint64_t session_commit_ms(const struct config *config)
+{
+    (void)config;
+    return COMMIT_TIMEOUT_MS;
+}
+
+static uint64_t session_linger_ms(const struct config *config)
+{
+    (void)config;
+    return LINGER_MS;
+}
+
+static void session_linger_begin(struct session *session);
+
+static const struct step_row {
+    void (*begin)(struct session *session);
+    uint64_t (*deadline_ms)(const struct config *config);
+    enum reason late; /* the reason when the deadline passes */
+} STEPS[STEP_COUNT] = {
+    [STEP_HEAD] = { session_head_begin, session_head_ms, REASON_REQUEST_TIMEOUT },
+    [STEP_RESOLVE] = { session_resolve_begin, session_resolve_ms, REASON_DNS_TIMEOUT },
+    [STEP_DIAL] = { session_dial_begin, session_dial_ms, REASON_CONNECT_TIMEOUT },
+    [STEP_HELLO] = { session_hello_begin, session_hello_ms, REASON_HELLO_TIMEOUT },
+    [STEP_COMMIT] = { session_commit_begin, session_commit_ms, REASON_AUDIT_UNAVAILABLE },
+    [STEP_RELAY] = { session_relay_begin, NULL, REASON_UNKNOWN }, /* the relay watches itself; an open tunnel has no deadline */
+    [STEP_LINGER] = { session_linger_begin, session_linger_ms, REASON_UNKNOWN },
+};
+
+static bool session_set_deadline(struct session *session, uint64_t (*deadline_ms)(const struct config *config))
+{
+    if (deadline_ms == NULL)
+        return event_del(session->deadline) == 0;
+    uint64_t ms = deadline_ms(session->config);
+    struct timeval tv = { (time_t)(ms / 1000), (suseconds_t)(ms % 1000 * 1000) };
+    return evtimer_add(session->deadline, &tv) == 0;
+}
+
+static void session_over(struct session *session);
+
+void session_enter(struct session *session, enum session_step step)
+{
+    session->step = step;
+    if (session_set_deadline(session, STEPS[step].deadline_ms))
+        STEPS[step].begin(session);
+    else if (step == STEP_LINGER) /* out of memory, and no step goes without its deadline */
+        session_over(session);
+    else
+        session_close(session, REASON_OVERLOAD);
+}
+
+/* ---- birth ---- */
+
+static void session_late(evutil_socket_t fd, short what, void *arg);
+static void session_bury(struct grave *grave);
+
+static void session_link(struct session *session, struct worker *worker)
+{
+    session->worker = worker;
+    session->next = worker->sessions;
+    session->link = &worker->sessions;
+    if (session->next != NULL)
+        session->next->link = &session->next;
+    worker->sessions = session;
+    worker->session_count++;
+    session->counted = true;
+    atomic_fetch_add(&worker->shared->sessions, 1);
+}
+
+/* Who was refused counts no more while it lingers: refusals must not be the reason for refusals. */
+static void session_uncount(struct session *session)
+{
+    if (session->counted)
+        atomic_fetch_sub(&session->worker->shared->sessions, 1);
+    session->counted = false;
+}
+
+static struct session *session_new(struct worker *worker, const struct listener *listener, int fd, const struct endpoint *peer)
+{
+    struct session *session = calloc(1, sizeof(*session));
+    struct setup *setup = calloc(1, sizeof(*setup));
+    struct event *deadline = evtimer_new(worker->loop->base, session_late, session);
+    if (session == NULL || setup == NULL || deadline == NULL) {
+        free(session);
+        free(setup);
+        if (deadline != NULL)
+            event_free(deadline);
+        return NULL;
+    }
+    *session = (struct session){ .grave.bury = session_bury, .config = config_ref(worker->config), .listener = listener, .setup = setup, .client_fd = fd, .origin_fd = -1,
+                                 .deadline = deadline, .client = *peer, .started_ms = loop_now_ms(worker->loop) };
+    ulid_make(session->id, clock_wall_us());
+    session->verdict.group = policy_group_of(session->config->policy, &peer->ip); /* known from the start: every record says who */
+    session_link(session, worker);
+    return session;
+}
+
+/* Without memory for a session there is none for its words either: the connection is reset, and recorded from here. */
+static void session_stillborn(struct worker *worker, const struct listener *listener, int fd, const struct endpoint *peer)
+{
+    char id[ULID_TEXT_MAX];
+    ulid_make(id, clock_wall_us());
+    struct record record = {
+        .event = EVENT_DECISION, .id = id, .listener = listener->name, .mode = "connect", .client_ip = peer->ip, .client_port = peer->port,
+        .verdict = verdict_text(VERDICT_DENY), .class = reason_class_text(CLASS_CAPACITY), .reason = reason_row(REASON_OVERLOAD)->code,
+        .policy = worker->config->digest,
+    };
+    journal_queue_add(worker->journal, &record, NEED_REFUSAL, REASON_OVERLOAD, NULL);
+    session_close_fd(&fd, true);
+}
+
+void session_start(struct worker *worker, const struct listener *listener, int fd, const struct endpoint *peer)
+{
+    struct session *session = session_new(worker, listener, fd, peer);
+    if (session == NULL) {
+        session_stillborn(worker, listener, fd, peer);
+        return;
+    }
+    dialer_tune(fd, session->config->limits.keepalive_ms);
+    if (atomic_load(&worker->shared->sessions) > worker->shared->sessions_max) {
+        session->spoke = true; /* it is answered, so it is recorded */
+        session_close(session, REASON_OVERLOAD);
+        return;
+    }
+    session_enter(session, STEP_HEAD);
+}
+
+void session_refuse(struct worker *worker, const struct listener *listener, int fd, const struct endpoint *peer)
+{
+    struct session *session = session_new(worker, listener, fd, peer);
+    if (session == NULL) {
+        session_stillborn(worker, listener, fd, peer);
+        return;
+    }
+    session->spoke = true;
+    session_close(session, REASON_OVERLOAD);
+}
+
+struct session *session_next(const struct session *session)
+{
+    return session->next;
+}
+
+/* ---- the door out ---- */
+
+/* Takes back whatever is under way, so that nothing calls a session that is on its way out. */
+static void session_quiet(struct session *session)
+{
+    if (session->resolving != NULL)
+        resolve_cancel(session->resolving);
+    if (session->dialing != NULL)
+        dial_cancel(session->dialing);
+    session->resolving = NULL;
+    session->dialing = NULL;
+    journal_wait_cancel(&session->commit);
+    relay_stop(&session->relay);
+    if (session->client_event != NULL)
+        event_free(session->client_event);
+    session->client_event = NULL;
+    event_del(session->deadline);
+}
+
+void session_close_fd(int *fd, bool reset)
+{
+    struct linger now = { 1, 0 };
+    if (*fd < 0)
+        return;
+    if (reset)
+        setsockopt(*fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+    close(*fd);
+    *fd = -1;
+}
+
+void session_setup_free(struct session *session)
+{
+    struct setup *setup = session->setup;
+    if (setup == NULL)
+        return;
+    client_hello_fini(&setup->hello);
+    free(setup->bytes);
+    free(setup->user_agent);
+    free(setup);
+    session->setup = NULL;
+}
+
+static void session_bury(struct grave *grave)
+{
+    struct session *session = (struct session *)grave;
+    session_setup_free(session);
+    event_free(session->deadline);
+    free(session->host);
+    free(session->sni);
+    free(session->user);
+    config_unref(session->config);
+    free(session);
+}
+
+static void session_over(struct session *session)
+{
+    struct worker *worker = session->worker;
+    session_quiet(session);
+    session_close_fd(&session->client_fd, false);
+    session_close_fd(&session->origin_fd, false);
+    session->step = STEP_OVER;
+    *session->link = session->next;
+    if (session->next != NULL)
+        session->next->link = session->link;
+    worker->session_count--;
+    session_uncount(session);
+    loop_bury(worker->loop, &session->grave);
+}
+
+/* A worker that stops does not linger: what has come already is taken, so that closing sends no reset over the answer. */
+static void session_hang_up(struct session *session)
+{
+    if (session->client_fd >= 0) {
+        while (recv(session->client_fd, session->worker->loop->scratch, LOOP_SCRATCH_SIZE, MSG_DONTWAIT) == LOOP_SCRATCH_SIZE)
+            ;
+        shutdown(session->client_fd, SHUT_WR);
+    }
+    session_over(session);
+}
+
+/* Ended before it sent anything: no decision is owed, only a count. */
+static bool session_is_probe(const struct session *session, enum reason reason)
+{
+    return !session->spoke && reason == REASON_CLIENT_GONE;
+}
+
+void session_close(struct session *session, enum reason reason)
+{
+    session_quiet(session);
+    session_close_fd(&session->origin_fd, false);
+    if (session_is_probe(session, reason)) {
+        journal_queue_probe(session->worker->journal, session->listener->name, "connect", &session->client.ip);
+        session_over(session);
+        return;
+    }
+    session_record_denial(session, reason);
+    session_answer_refusal(session, reason);
+    if (session->client_fd >= 0 && !session->worker->stopping)
+        session_enter(session, STEP_LINGER);
+    else
+        session_hang_up(session);
+}
+
+static bool session_is_reset(const char *end)
+{
+    return strcmp(end, relay_end_text(RELAY_CLIENT_RESET)) == 0 || strcmp(end, relay_end_text(RELAY_ORIGIN_RESET)) == 0 ||
+           strcmp(end, relay_end_text(RELAY_UNREACHABLE)) == 0;
+}
+
+/* A reset on one side is passed on to the other: who only sees FIN takes half an answer for a whole one. */
+void session_end(struct session *session, const char *end, const char *detail)
+{
+    bool reset = session_is_reset(end);
+    session_record_close(session, end, detail);
+    session_quiet(session);
+    session_close_fd(&session->origin_fd, reset);
+    session_close_fd(&session->client_fd, reset);
+    session_over(session);
+}
+
+/* The decision is with the journal, which does not say that it is on file: the tunnel never opens. Its `close` says so. */
+void session_uncommitted(struct session *session, const char *detail)
+{
+    session_record_close(session, END_STOPPED, detail);
+    session_quiet(session);
+    session_close_fd(&session->origin_fd, false);
+    session_answer_refusal(session, REASON_AUDIT_UNAVAILABLE);
+    if (session->client_fd >= 0 && !session->worker->stopping)
+        session_enter(session, STEP_LINGER);
+    else
+        session_hang_up(session);
+}
+
+static void session_late(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd, (void)what;
+    struct session *session = arg;
+    if (session->step == STEP_LINGER) {
+        session_over(session);
+    } else if (session->step == STEP_COMMIT && session->config->audit.continue_on_failure) {
+        journal_wait_cancel(&session->commit);
+        session_enter(session, STEP_RELAY);
+    } else if (session->step == STEP_COMMIT) {
+        session_uncommitted(session, "the decision was not committed in time: the tunnel was not opened");
+    } else {
+        if (session->step == STEP_HEAD)
+            session->spoke = true; /* silent to the end is a decision, too */
+        session_close(session, STEPS[session->step].late);
+    }
+}
+
+/* What waits in its socket has not been read yet, but was sent. */
+static bool session_has_spoken(const struct session *session)
+{
+    char byte;
+    return session->spoke || recv(session->client_fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
+void session_stop(struct session *session)
+{
+    if (session->step == STEP_LINGER) {
+        session_hang_up(session);
+    } else if (session->decided) {
+        session_end(session, END_STOPPED, NULL);
+    } else {
+        session->spoke = session_has_spoken(session);
+        session_close(session, session->spoke ? REASON_DRAINING : REASON_CLIENT_GONE);
+    }
+}
+
+/* ---- the linger ---- */
+
+static void session_linger_readable(evutil_socket_t fd, short what, void *arg)
+{
+    (void)what;
+    struct session *session = arg;
+    ssize_t got = recv(fd, session->worker->loop->scratch, LOOP_SCRATCH_SIZE, 0);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (got > 0)
+        session->lingered += (size_t)got;
+    if (got <= 0 || session->lingered >= LINGER_BYTES)
+        session_over(session);
+}
+
+static void session_linger_begin(struct session *session)
+{
+    session_setup_free(session);
+    session_uncount(session);
+    shutdown(session->client_fd, SHUT_WR);
+    session->client_event = event_new(session->worker->loop->base, session->client_fd, EV_READ | EV_PERSIST, session_linger_readable, session);
+    if (session->client_event == NULL || event_add(session->client_event, NULL) != 0)
+        session_over(session);
+}

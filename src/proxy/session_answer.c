@@ -1,0 +1,167 @@
+/* What a client is told: the 200, a refusal in HTTP or TLS, its own denials. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/clock.h"
+#include "proxy/denials.h"
+#include "proxy/session_state.h"
+#include "proxy/worker.h"
+#include "wire/reply.h"
+
+/* How much of a URL is repeated to who asked for it in plain HTTP. */
+#define URL_SHOWN_MAX 80
+
+/* Everything said here fits an empty socket buffer; a socket that does not take it whole has nobody who listens. */
+static bool session_say(struct session *session, const void *bytes, size_t len)
+{
+    return send(session->client_fd, bytes, len, MSG_NOSIGNAL) == (ssize_t)len;
+}
+
+void session_answer_established(struct session *session)
+{
+    session->answered = session_say(session, REPLY_ESTABLISHED, strlen(REPLY_ESTABLISHED));
+}
+
+/* ---- refusals in HTTP ---- */
+
+/* The https form of a plain URL, which is what most who ask so want. */
+static void session_suggest_https(const struct session *session, struct text *out)
+{
+    static const char plain[] = "http://";
+    const struct setup *setup = session->setup;
+    const struct span target = setup->request.target;
+    text_add(out, "plain HTTP is not proxied");
+    if (target.len <= strlen(plain) || memcmp(setup->bytes + target.at, plain, strlen(plain)) != 0)
+        return;
+    text_add(out, ": use https://");
+    text_add_clean(out, setup->bytes + target.at + strlen(plain), target.len - strlen(plain), URL_SHOWN_MAX);
+    text_add(out, " instead"); /* the last words decide whether the agent retries: they are never the client's */
+}
+
+/* The true cause, in the words of whoever found it: parser, resolver or kernel. */
+static void session_add_cause(const struct session *session, enum reason reason, struct text *out)
+{
+    const struct setup *setup = session->setup;
+    if (reason == REASON_METHOD_NOT_ALLOWED)
+        session_suggest_https(session, out);
+    else if (reason_row(reason)->class == CLASS_CLIENT && setup->fault != NULL)
+        text_add(out, setup->fault);
+    else if (reason_row(reason)->class == CLASS_NETWORK && setup->cause != NULL)
+        text_add(out, setup->cause);
+}
+
+static void session_refuse_in_http(struct session *session, enum reason reason)
+{
+    const struct reason_row *row = reason_row(reason);
+    char cause_bytes[160], reply_bytes[REPLY_MAX];
+    struct text cause, reply;
+    text_init(&cause, cause_bytes, sizeof(cause_bytes));
+    text_init(&reply, reply_bytes, sizeof(reply_bytes));
+    if (session->setup != NULL)
+        session_add_cause(session, reason, &cause);
+    const char *ending = reason_ending_text(row->ending);
+    bool own_words = cause.len > 0 && strcmp(cause_bytes, ending) != 0; /* the ending says it already */
+    bool name_host = row->class != CLASS_CLIENT && session->host != NULL;
+    const struct refusal refusal = {
+        .status = row->status, .code = row->code, .proxy_error = row->proxy_error, .id = session->id,
+        .host = name_host ? session->host : NULL, .host_len = name_host ? session->host_len : 0, .port = name_host ? session->port : 0,
+        .sentence = row->sentence, .cause = own_words ? cause_bytes : NULL, .ending = ending,
+    };
+    reply_refusal(&reply, &refusal);
+    session_say(session, reply.at, reply.len);
+}
+
+/* ---- refusals after the 200 ---- */
+
+static void session_refuse_in_tls(struct session *session, enum reason reason)
+{
+    uint8_t alert[REPLY_ALERT_SIZE];
+    switch (reason_row(reason)->cut) {
+    case CUT_ACCESS_DENIED:
+        reply_alert(alert, ALERT_ACCESS_DENIED);
+        session_say(session, alert, sizeof(alert));
+        break;
+    case CUT_DECODE_ERROR:
+        reply_alert(alert, ALERT_DECODE_ERROR);
+        session_say(session, alert, sizeof(alert));
+        break;
+    case CUT_RESET:
+        session_close_fd(&session->client_fd, true);
+        break;
+    case CUT_FIN:
+        break;
+    }
+}
+
+/* ---- GET /denials ---- */
+
+/* A Host that names somebody else is a page in a browser that was led here (DNS rebinding). */
+static bool session_is_asked_by_name(const struct session *session)
+{
+    const char *host = session->host ? session->host : "";
+    size_t len = session->host_len;
+    struct endpoint endpoint;
+    struct address address;
+    if (endpoint_read(&endpoint, host, len) || address_read(&address, host, len))
+        return true;
+    if (len > 2 && host[0] == '[' && host[len - 1] == ']')
+        return address_read(&address, host + 1, len - 2);
+    const char *colon = memchr(host, ':', len);
+    size_t name_len = colon != NULL ? (size_t)(colon - host) : len;
+    return name_len == strlen(session->listener->name) && memcmp(host, session->listener->name, name_len) == 0;
+}
+
+static bool session_may_see_denials(const struct session *session)
+{
+    return session->verdict.group != NULL && session->verdict.group->denials && session_is_asked_by_name(session);
+}
+
+void session_answer_denials(struct session *session)
+{
+    session_close(session, session->verdict.group == NULL ? REASON_CLIENT_UNKNOWN : REASON_DENIALS_ASKED);
+}
+
+static void session_tell_denials(struct session *session)
+{
+    const size_t size = DENIALS_JSON_MAX;
+    char *body = malloc(size), *reply = malloc(size + REPLY_MAX);
+    if (body != NULL && reply != NULL) {
+        struct text json, whole;
+        text_init(&json, body, size);
+        text_init(&whole, reply, size + REPLY_MAX);
+        denials_write(session->worker->shared->denials, &json, &session->client.ip, clock_wall_us());
+        reply_json(&whole, json.at, json.len);
+        session_say(session, whole.at, whole.len);
+    }
+    free(body);
+    free(reply);
+}
+
+static void session_refuse_denials(struct session *session)
+{
+    char bytes[REPLY_MAX];
+    struct text reply;
+    text_init(&reply, bytes, sizeof(bytes));
+    const struct refusal refusal = {
+        .status = 403, .code = reason_row(REASON_DENIALS_ASKED)->code, .proxy_error = "http_request_denied", .id = session->id,
+        .sentence = "denials are not shown to this client, or not under this Host (denials = own)", .ending = "",
+    };
+    reply_refusal(&reply, &refusal);
+    session_say(session, reply.at, reply.len);
+}
+
+/* ---- all of them ---- */
+
+void session_answer_refusal(struct session *session, enum reason reason)
+{
+    if (session->answered)
+        session_refuse_in_tls(session, reason);
+    else if (reason == REASON_DENIALS_ASKED && session_may_see_denials(session))
+        session_tell_denials(session);
+    else if (reason == REASON_DENIALS_ASKED)
+        session_refuse_denials(session);
+    else if (reason_row(reason)->status != 0)
+        session_refuse_in_http(session, reason);
+}

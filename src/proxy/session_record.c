@@ -1,0 +1,125 @@
+/* What the journal is told of a session: its decision and its close. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "proxy/denials.h"
+#include "proxy/session_state.h"
+#include "proxy/worker.h"
+
+static struct bytes session_bytes(const char *at, size_t len)
+{
+    return (struct bytes){ at, at != NULL ? len : 0 };
+}
+
+static struct bytes session_words(const char *text)
+{
+    return session_bytes(text, text != NULL ? strlen(text) : 0);
+}
+
+/* What decision and close both say: who, where to, by which rule and which way. */
+static void session_fill(const struct session *session, struct record *record, enum record_event event)
+{
+    const struct verdict *verdict = &session->verdict;
+    *record = (struct record){ .time_us = clock_wall_us(), .event = event, .id = session->id, .listener = session->listener->name, .mode = "connect" };
+    record->client_ip = session->client.ip;
+    record->client_port = session->client.port;
+    record->client_group = verdict->group != NULL ? verdict->group->name : NULL;
+    record->client_user = session_words(session->user);
+    record->host = session_bytes(session->host, session->host_len);
+    record->port = session->port;
+    record->sni = session_bytes(session->sni, session->sni_len);
+    if (verdict->rule != NULL) {
+        record->rule = verdict->rule->name;
+        record->rule_at = verdict->rule->at;
+    }
+    record->policy = session->config->digest;
+    record->route = verdict->route != NULL ? verdict->route->name : NULL;
+    record->egress_ip = session->egress.ip;
+    record->egress_port = session->egress.port;
+    record->egress_public_ip = session->egress_public;
+    record->upstream_ip = session->upstream.ip;
+    record->upstream_port = session->upstream.port;
+}
+
+/* What only the decision says: what the client looked like, and how long the way out took. */
+static void session_fill_setup(const struct session *session, struct record *record)
+{
+    const struct setup *setup = session->setup;
+    record->has_dns_ms = session->has_dns_ms;
+    record->dns_ms = session->dns_ms;
+    record->has_connect_ms = session->has_connect_ms;
+    record->connect_ms = session->connect_ms;
+    if (setup == NULL)
+        return;
+    record->user_agent = session_words(setup->user_agent);
+    if (!setup->hello_seen)
+        return;
+    record->has_hello = true;
+    record->ech = setup->hello.has_ech;
+    record->ja4 = setup->hello.ja4;
+    record->tls_version = setup->version_text;
+    record->alpn_count = setup->hello.alpn_count < HELLO_ALPN_MAX ? setup->hello.alpn_count : HELLO_ALPN_MAX;
+    for (size_t i = 0; i < record->alpn_count; i++)
+        record->alpn[i] = (struct bytes){ setup->hello.alpn[i].bytes, setup->hello.alpn[i].len };
+}
+
+static void session_fill_verdict(struct record *record, enum verdict_kind kind, enum reason reason)
+{
+    const struct reason_row *row = reason_row(reason);
+    record->verdict = verdict_text(kind);
+    record->class = kind == VERDICT_ALLOW ? NULL : reason_class_text(row->class);
+    record->reason = row->code;
+}
+
+enum session_recorded session_record_allow(struct session *session)
+{
+    struct record record;
+    bool at_once = false;
+    session_fill(session, &record, EVENT_DECISION);
+    session_fill_setup(session, &record);
+    session_fill_verdict(&record, session->verdict.kind, session->verdict.reason);
+    if (!journal_queue_add(session->worker->journal, &record, NEED_DECISION, session->verdict.reason, &at_once))
+        return RECORDED_NOT;
+    session->decided = true;
+    return at_once ? RECORDED_AT_ONCE : RECORDED_WAIT;
+}
+
+static void session_remember_denial(struct session *session, const char *code)
+{
+    struct denial denial = { .time_us = clock_wall_us(), .client = session->client.ip, .port = session->port, .reason = code };
+    memcpy(denial.id, session->id, sizeof(denial.id));
+    if (session->host != NULL)
+        text_copy(denial.host, sizeof(denial.host), session->host, session->host_len);
+    if (session->verdict.rule != NULL)
+        text_copy(denial.rule, sizeof(denial.rule), session->verdict.rule->name, strlen(session->verdict.rule->name));
+    denials_add(session->worker->shared->denials, &denial);
+}
+
+void session_record_denial(struct session *session, enum reason reason)
+{
+    struct record record;
+    session_fill(session, &record, EVENT_DECISION);
+    session_fill_setup(session, &record);
+    session_fill_verdict(&record, VERDICT_DENY, reason);
+    const struct setup *setup = session->setup;
+    if (setup != NULL)
+        record.detail = session_words(setup->fault != NULL ? setup->fault : setup->cause);
+    journal_queue_add(session->worker->journal, &record, NEED_REFUSAL, reason, NULL);
+    bool may_ask = session->verdict.group != NULL && session->verdict.group->denials; /* nobody else could ever see it */
+    if (may_ask && reason != REASON_DENIALS_ASKED && reason != REASON_CLIENT_GONE)
+        session_remember_denial(session, record.reason);
+}
+
+void session_record_close(struct session *session, const char *end, const char *detail)
+{
+    struct record record;
+    session_fill(session, &record, EVENT_CLOSE);
+    record.has_close = true;
+    record.bytes_up = relay_bytes_up(&session->relay);
+    record.bytes_down = relay_bytes_down(&session->relay);
+    record.duration_ms = loop_now_ms(session->worker->loop) - session->started_ms;
+    record.end = end;
+    record.detail = session_words(detail);
+    journal_queue_add(session->worker->journal, &record, NEED_KEEP, session->verdict.reason, NULL);
+}

@@ -1,0 +1,241 @@
+/* One worker: a thread with its own event loop, listeners, resolver, journal queue and sessions; nothing here is shared but what `shared` says. */
+#include "proxy/worker.h"
+
+#include <event2/event.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "audit/record.h"
+#include "base/log.h"
+#include "proxy/listening.h"
+#include "proxy/mailbox.h"
+#include "proxy/resolver.h"
+#include "proxy/session.h"
+
+/* A journal that does not come at all must not keep the listeners shut: then every tunnel is refused, which is an answer. */
+#define START_PATIENCE_MS 1500
+
+/* A stop waits this long for the last records to be on file, for all that it has to do; the supervisor is more patient by a third. */
+#define STOP_PATIENCE_MS 10000
+
+/* How often it is looked whether what is waited for is there. */
+#define LOOK_EVERY_MS 10
+
+static const struct timeval LOOK_EVERY = { 0, LOOK_EVERY_MS * 1000 };
+
+static void worker_take_order(void *arg, int order, int fd);
+static void worker_look(evutil_socket_t fd, short what, void *arg);
+
+struct worker *worker_new(unsigned number, struct config *config, struct shared *shared)
+{
+    struct worker *worker = calloc(1, sizeof(*worker));
+    if (worker == NULL)
+        return NULL;
+    worker->number = number;
+    worker->shared = shared;
+    worker->config = config_ref(config);
+    worker->loop = loop_new();
+    if (worker->loop != NULL) {
+        const struct journal_settings settings = { .instance = config->name, .continue_on_failure = config->audit.continue_on_failure };
+        struct event_base *base = worker->loop->base;
+        worker->journal = journal_queue_new(base, &settings);
+        worker->resolver = resolver_new(worker->loop);
+        worker->listening = listening_new(worker);
+        worker->mailbox = mailbox_new(base, worker_take_order, worker);
+        worker->look = event_new(base, -1, EV_PERSIST, worker_look, worker);
+    }
+    if (worker->loop == NULL || worker->journal == NULL || worker->resolver == NULL || worker->listening == NULL || worker->mailbox == NULL ||
+        worker->look == NULL) {
+        worker_free(worker);
+        return NULL;
+    }
+    return worker;
+}
+
+bool worker_add_listener(struct worker *worker, const struct listener *listener, int fd)
+{
+    return listening_add(worker->listening, listener, fd);
+}
+
+void worker_order(struct worker *worker, enum worker_order order, int fd)
+{
+    if (!mailbox_put(worker->mailbox, (int)order, fd) && fd >= 0)
+        close(fd);
+}
+
+static void worker_report(struct worker *worker, enum worker_news news)
+{
+    worker->shared->report(worker->shared->report_arg, worker->number, (int)news);
+}
+
+static void worker_record(struct worker *worker, enum record_event event, const char *detail)
+{
+    struct record record = { .event = event, .policy = worker->config->digest, .detail = { detail, detail != NULL ? strlen(detail) : 0 } };
+    journal_queue_add(worker->journal, &record, NEED_KEEP, REASON_UNKNOWN, NULL);
+}
+
+/* ---- what is waited for: phase after phase, each until it is there or its time is up ---- */
+
+static void worker_await(struct worker *worker, enum worker_phase phase, uint64_t until_ms)
+{
+    worker->phase = phase;
+    worker->phase_until_ms = until_ms;
+    event_add(worker->look, &LOOK_EVERY);
+}
+
+static void worker_started(struct worker *worker, bool committed)
+{
+    if (!committed)
+        log_warn("the audit journal has not committed the start record yet: tunnels are refused until it can");
+    worker->began = true;
+    worker_report(worker, WORKER_STARTED);
+}
+
+/* Everything that is owed is on file. A generation that never began owes nothing but its `start`. */
+static bool worker_is_settled(const struct worker *worker)
+{
+    bool owes = worker->began || worker->number != 0;
+    return !owes || journal_queue_is_empty(worker->journal);
+}
+
+static bool worker_is_there(const struct worker *worker)
+{
+    switch (worker->phase) {
+    case PHASE_BEGINNING:
+        return journal_queue_is_empty(worker->journal);
+    case PHASE_OPENING:
+        return journal_queue_is_ready(worker->journal);
+    case PHASE_STOPPING:
+        return worker->session_count == 0 && worker_is_settled(worker);
+    case PHASE_ENDING:
+        return worker_is_settled(worker);
+    case PHASE_SERVING:
+        break;
+    }
+    return true;
+}
+
+static void worker_leave_phase(struct worker *worker, enum worker_phase phase, bool there)
+{
+    switch (phase) {
+    case PHASE_BEGINNING:
+        worker_started(worker, there);
+        break;
+    case PHASE_OPENING:
+        if (worker->listening != NULL)
+            listening_begin(worker->listening);
+        break;
+    case PHASE_STOPPING:
+        worker_report(worker, WORKER_DRY);
+        break;
+    case PHASE_ENDING:
+        worker->lost = !there;
+        event_base_loopbreak(worker->loop->base);
+        break;
+    case PHASE_SERVING:
+        break;
+    }
+}
+
+static void worker_look(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd, (void)what;
+    struct worker *worker = arg;
+    const enum worker_phase phase = worker->phase;
+    const bool there = worker_is_there(worker);
+    if (!there && loop_now_ms(worker->loop) < worker->phase_until_ms)
+        return;
+    event_del(worker->look);
+    worker->phase = PHASE_SERVING;
+    worker_leave_phase(worker, phase, there);
+}
+
+/* ---- beginning and ending ---- */
+
+static void worker_begin(struct worker *worker)
+{
+    worker_record(worker, EVENT_START, policy_observe_route(worker->config->policy) != NULL ? "mode observe" : "mode enforce");
+    worker_await(worker, PHASE_BEGINNING, loop_now_ms(worker->loop) + START_PATIENCE_MS);
+}
+
+/* Each worker opens when its own journal socket is up, so that its first denials find a journal, too. */
+static void worker_listen(struct worker *worker)
+{
+    if (!worker->stopping)
+        worker_await(worker, PHASE_OPENING, loop_now_ms(worker->loop) + START_PATIENCE_MS);
+}
+
+static void worker_stop(struct worker *worker)
+{
+    if (worker->stopping)
+        return;
+    worker->stopping = true;
+    listening_free(worker->listening);
+    worker->listening = NULL;
+    while (worker->sessions != NULL)
+        session_stop(worker->sessions);
+    journal_queue_flush(worker->journal);
+    worker->stop_until_ms = loop_now_ms(worker->loop) + STOP_PATIENCE_MS;
+    worker_await(worker, PHASE_STOPPING, worker->stop_until_ms);
+}
+
+/* The `stop` record comes after every other worker's last one: the main thread gives this order last to the worker that wrote `start`. */
+static void worker_end(struct worker *worker)
+{
+    if (worker->began)
+        worker_record(worker, EVENT_STOP, NULL);
+    worker_await(worker, PHASE_ENDING, worker->stop_until_ms);
+}
+
+/* ---- orders ---- */
+
+static void worker_take_order(void *arg, int order, int fd)
+{
+    struct worker *worker = arg;
+    switch ((enum worker_order)order) {
+    case ORDER_JOURNAL:
+        journal_queue_attach(worker->journal, fd);
+        break;
+    case ORDER_BEGIN:
+        worker_begin(worker);
+        break;
+    case ORDER_LISTEN:
+        worker_listen(worker);
+        break;
+    case ORDER_STOP:
+        worker_stop(worker);
+        break;
+    case ORDER_END:
+        worker_end(worker);
+        break;
+    }
+}
+
+void *worker_run(void *arg)
+{
+    struct worker *worker = arg;
+    log_set_sink(journal_queue_log, worker->journal);
+    event_base_loop(worker->loop->base, EVLOOP_NO_EXIT_ON_EMPTY);
+    log_set_sink(NULL, NULL);
+    worker_report(worker, WORKER_ENDED);
+    return NULL;
+}
+
+void worker_free(struct worker *worker)
+{
+    if (worker == NULL)
+        return;
+    listening_free(worker->listening);
+    if (worker->look != NULL)
+        event_free(worker->look);
+    if (worker->resolver != NULL)
+        resolver_free(worker->resolver);
+    if (worker->journal != NULL)
+        journal_queue_free(worker->journal);
+    mailbox_free(worker->mailbox);
+    if (worker->loop != NULL)
+        loop_free(worker->loop);
+    config_unref(worker->config);
+    free(worker);
+}

@@ -1,0 +1,83 @@
+/* One worker: a thread with its own event loop, listeners, resolver, journal queue and sessions; nothing here is shared but what `shared` says. */
+#ifndef EXEAT_PROXY_WORKER_H
+#define EXEAT_PROXY_WORKER_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "audit/journal_queue.h"
+#include "config/config.h"
+#include "proxy/loop.h"
+
+struct denials;
+struct event;
+struct listening;
+struct mailbox;
+struct resolver;
+struct session;
+
+/* What the workers of one server share: each part is safe to use from any of them. */
+struct shared {
+    struct denials *denials;
+    atomic_size_t sessions; /* on all workers */
+    size_t sessions_max;
+    void (*report)(void *arg, unsigned worker, int news); /* enum worker_news, to the main thread; never waits */
+    void *report_arg;
+};
+
+/* What a worker tells the main thread. */
+enum worker_news { WORKER_STARTED = 1, WORKER_DRY, WORKER_ENDED };
+
+/* What the main thread tells a worker; `fd` where one goes with it. */
+enum worker_order {
+    ORDER_JOURNAL = 1, /* fd: the socket of a new journal process */
+    ORDER_BEGIN,       /* write the `start` record; WORKER_STARTED when it is on file, or cannot be for now */
+    ORDER_LISTEN,      /* start accepting */
+    ORDER_STOP,        /* stop accepting, end every session; WORKER_DRY when none is left and all is on file, or after a while */
+    ORDER_END,         /* write the `stop` record if this worker began, leave the loop; WORKER_ENDED */
+};
+
+enum worker_phase {
+    PHASE_SERVING = 0,
+    PHASE_BEGINNING, /* until the `start` record is on file */
+    PHASE_OPENING,   /* until its journal is up: then it listens */
+    PHASE_STOPPING,  /* until the last session is over and its record on file */
+    PHASE_ENDING,    /* until the `stop` record is on file */
+};
+
+struct worker {
+    unsigned number;
+    struct shared *shared;
+    struct config *config; /* the snapshot that new sessions are judged by; one reference */
+    struct loop *loop;
+    struct journal_queue *journal;
+    struct resolver *resolver;
+    struct listening *listening; /* its listening sockets */
+    struct session *sessions;    /* all of them, newest first */
+    size_t session_count;
+    struct mailbox *mailbox;
+    bool began;    /* the `start` record is its own */
+    bool stopping;
+    bool lost;     /* it ended with records that are not on file */
+    enum worker_phase phase; /* what it waits for, besides serving */
+    uint64_t phase_until_ms, stop_until_ms;
+    struct event *look; /* runs while it waits for something */
+};
+
+/* Takes its own reference to the configuration. NULL when out of memory. */
+struct worker *worker_new(unsigned number, struct config *config, struct shared *shared);
+
+/* Gives it a listening socket before it runs; the socket is the worker's from here on, also when this fails. */
+bool worker_add_listener(struct worker *worker, const struct listener *listener, int fd);
+
+/* The body of its thread; returns after ORDER_END. */
+void *worker_run(void *worker);
+
+/* From any thread. */
+void worker_order(struct worker *worker, enum worker_order order, int fd);
+
+/* After its thread was joined. */
+void worker_free(struct worker *worker);
+
+#endif
