@@ -1,0 +1,21 @@
+/* JSON strings on a stream. */
+#include "cli/json.h"
+
+#include <string.h>
+
+#include "base/text.h"
+
+void json_put(FILE *to, const char *string)
+{
+    char buffer[JSON_STRING_MAX * 6 + 8]; /* a byte can become \uXXXX */
+    struct text text;
+    text_init(&text, buffer, sizeof(buffer));
+    text_add_json(&text, string, string != NULL ? strlen(string) : 0, JSON_STRING_MAX);
+    fputs(buffer, to);
+}
+
+void json_put_member(FILE *to, const char *key, const char *string)
+{
+    fprintf(to, ",\"%s\":", key);
+    json_put(to, string);
+}

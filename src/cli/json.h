@@ -1,0 +1,15 @@
+/* JSON strings on a stream. */
+#ifndef EXEAT_CLI_JSON_H
+#define EXEAT_CLI_JSON_H
+
+#include <stdio.h>
+
+#define JSON_STRING_MAX 4096
+
+/* Writes the string escaped and in quotes, cut at JSON_STRING_MAX bytes; NULL as null. */
+void json_put(FILE *to, const char *string);
+
+/* Writes `,"key":` and the string: a member that is not the first. */
+void json_put_member(FILE *to, const char *key, const char *string);
+
+#endif

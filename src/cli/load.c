@@ -1,0 +1,64 @@
+/* Reads the configuration for a command and says on standard error what is wrong with it. */
+#include "cli/load.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/command.h"
+
+const char *load_name(const char *path)
+{
+    return path != NULL ? path : CONFIG_EMBEDDED;
+}
+
+struct config *load_read(const char *path, struct fault_list *faults)
+{
+    struct bundle *bundle = bundle_new();
+    if (bundle == NULL) {
+        command_no_memory();
+        return NULL;
+    }
+    struct config *config = config_load(bundle, load_name(path), faults);
+    bundle_free(bundle);
+    if (config == NULL && fault_count(faults) == 0)
+        command_no_memory();
+    return config;
+}
+
+static void load_print_lines(char *lines)
+{
+    for (char *line = strtok(lines, "\n"); line != NULL; line = strtok(NULL, "\n"))
+        fprintf(stderr, "exeat: %s\n", line);
+}
+
+void load_print(const struct fault_list *faults)
+{
+    char *lines = NULL;
+    size_t len = 0;
+    FILE *memory = open_memstream(&lines, &len);
+    if (memory == NULL) {
+        command_no_memory();
+        return;
+    }
+    fault_print(faults, memory, true, true);
+    if (fclose(memory) == 0)
+        load_print_lines(lines);
+    else
+        command_no_memory();
+    free(lines);
+}
+
+struct config *load_config(const char *path)
+{
+    struct fault_list *faults = fault_list_new();
+    if (faults == NULL) {
+        command_no_memory();
+        return NULL;
+    }
+    struct config *config = load_read(path, faults);
+    if (config == NULL)
+        load_print(faults);
+    fault_list_free(faults);
+    return config;
+}

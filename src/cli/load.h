@@ -1,0 +1,20 @@
+/* Reads the configuration for a command and says on standard error what is wrong with it. */
+#ifndef EXEAT_CLI_LOAD_H
+#define EXEAT_CLI_LOAD_H
+
+#include "config/config.h"
+
+/* The configuration at `path` (NULL: the embedded default), of which the caller owns one reference. NULL: every fault has been printed, or memory ran
+ * out, which has been said; end with COMMAND_ERROR. */
+struct config *load_config(const char *path);
+
+/* The same for a caller that has more to look at before the faults are printed: they are only added to `faults`. */
+struct config *load_read(const char *path, struct fault_list *faults);
+
+/* Every fault and warning on standard error, a line each behind `exeat: `. */
+void load_print(const struct fault_list *faults);
+
+/* What a message calls the configuration. */
+const char *load_name(const char *path);
+
+#endif

@@ -1,0 +1,131 @@
+/* exeat run: judge the configuration, then serve in the foreground. */
+#include "cli/command.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "cli/load.h"
+#include "config/config.h"
+#include "host/supervisor.h"
+#include "proxy/server.h"
+
+static const char RUN_USAGE[] =
+    "usage: exeat run [OPTION]...\n"
+    "\n"
+    "Serve in the foreground; log to standard error.\n"
+    "\n"
+    "  -c, --config=FILE      the configuration; without it the embedded default\n"
+    "      --listen=ADDRESS   listen on this ADDRESS:PORT, in place of the configured listeners\n"
+    "      --ports-file=FILE  when ready, write a line 'NAME ADDRESS' there for each listener\n"
+    "      --help             print this and exit\n"
+    "\n"
+    "SIGINT and SIGTERM end every tunnel with its record and stop; a second one stops at once.\n";
+
+struct run_options {
+    const char *path, *listen, *ports_file;
+    bool help;
+};
+
+static bool run_read_options(int argc, char **argv, struct run_options *options)
+{
+    static const struct option known[] = {
+        { "config", required_argument, NULL, 'c' }, { "listen", required_argument, NULL, 'l' }, { "ports-file", required_argument, NULL, 'p' },
+        { "help", no_argument, NULL, 'h' },         { NULL, 0, NULL, 0 },
+    };
+    for (int option; (option = getopt_long(argc, argv, "c:h", known, NULL)) != -1;) {
+        switch (option) {
+        case 'c':
+            options->path = optarg;
+            break;
+        case 'l':
+            options->listen = optarg;
+            break;
+        case 'p':
+            options->ports_file = optarg;
+            break;
+        case 'h':
+            options->help = true;
+            break;
+        default:
+            return false;
+        }
+    }
+    if (optind < argc)
+        log_error("\"%s\" is more than `run` takes", argv[optind]);
+    return optind == argc;
+}
+
+static unsigned run_workers(const struct config *config)
+{
+    cpu_set_t cpus;
+    if (config->workers != 0)
+        return config->workers;
+    unsigned count = sched_getaffinity(0, sizeof(cpus), &cpus) == 0 ? (unsigned)CPU_COUNT(&cpus) : 1;
+    return count < WORKERS_MAX ? count : WORKERS_MAX;
+}
+
+/* Lints only warn here; an expectation that fails keeps the proxy from starting, as it would keep a reload from being taken. */
+static struct config *run_load(const struct run_options *options, struct bundle *bundle, struct fault_list *faults)
+{
+    const char *path = options->path != NULL ? options->path : CONFIG_EMBEDDED;
+    struct config *config = config_load(bundle, path, faults);
+    if (config != NULL) {
+        uint32_t today = clock_day(clock_wall_us());
+        config_lint(config, today, faults);
+        config_expect(config, today, faults);
+    }
+    if (fault_count(faults) == 0)
+        return config;
+    load_print(faults);
+    config_unref(config);
+    return NULL;
+}
+
+static bool run_replace_listeners(struct config *config, const char *text)
+{
+    struct endpoint address;
+    if (text == NULL)
+        return true;
+    if (endpoint_read(&address, text, strlen(text)))
+        return config_set_listen(config, &address);
+    log_error("--listen: \"%s\" is not ADDRESS:PORT, as 127.0.0.1:3128 or [::1]:3128", text);
+    return false;
+}
+
+static int run_serve(const struct run_options *options, struct bundle *bundle, struct fault_list *faults)
+{
+    struct config *config = run_load(options, bundle, faults);
+    if (config == NULL)
+        return COMMAND_ERROR;
+    int code = COMMAND_ERROR;
+    if (run_replace_listeners(config, options->listen)) {
+        const struct supervisor_settings settings = {
+            .config = config, .bundle = bundle, .config_path = options->path != NULL ? options->path : CONFIG_EMBEDDED,
+            .listen = options->listen, .ports_file = options->ports_file, .warnings = faults, .workers = run_workers(config),
+        };
+        code = supervisor_run(&settings);
+    }
+    config_unref(config);
+    return code;
+}
+
+int command_run(int argc, char **argv)
+{
+    struct run_options options = { 0 };
+    if (!run_read_options(argc, argv, &options))
+        return command_misuse("run");
+    if (options.help)
+        return command_help(RUN_USAGE);
+    struct bundle *bundle = bundle_new();
+    struct fault_list *faults = fault_list_new();
+    int code = bundle != NULL && faults != NULL ? run_serve(&options, bundle, faults) : command_no_memory();
+    fault_list_free(faults);
+    bundle_free(bundle);
+    return code;
+}
