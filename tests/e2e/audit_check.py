@@ -1,0 +1,296 @@
+#!/usr/bin/env python3
+"""Holds an audit file against the schema and the promises of its records: one decision a session, one close an open tunnel."""
+
+import argparse
+import base64
+import binascii
+import ipaddress
+import json
+import pathlib
+import re
+import sys
+
+EVENTS = "start stop reload decision close rotate recovered gap probe checkpoint".split()
+SESSION_EVENTS = ("decision", "close")
+ENDS = "client_eof origin_eof client_reset origin_reset idle policy_revoked stopped unreachable".split()
+CLASSES = "policy client network capacity".split()
+LINE_MAX = 8192
+
+
+class AuditFault(AssertionError):
+    """What is wrong, and in which line."""
+
+
+def demand(condition, what):
+    if not condition:
+        raise AuditFault(what)
+
+
+# Types: each takes a value that is not None.
+
+
+def is_text(value):
+    return isinstance(value, str)
+
+
+def is_count(value):
+    return type(value) is int and 0 <= value < 2**64
+
+
+def is_port(value):
+    return type(value) is int and 1 <= value <= 65535
+
+
+def is_flag(value):
+    return type(value) is bool
+
+
+def is_word(value):
+    return is_text(value) and re.fullmatch(r"[a-z][a-z0-9_]*", value) is not None
+
+
+def is_ip(value):
+    try:
+        return is_text(value) and str(ipaddress.ip_address(value)) == value
+    except ValueError:
+        return False
+
+
+def is_time(value):
+    return is_text(value) and re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", value) is not None
+
+
+def is_ulid(value):
+    return is_text(value) and re.fullmatch(r"[0-7][0-9A-HJKMNP-TV-Z]{25}", value) is not None
+
+
+def is_alpn(value):
+    return isinstance(value, list) and len(value) <= 16 and all(map(is_text, value))
+
+
+def is_ja4(value):
+    return is_text(value) and re.fullmatch(r"[tqd][0-9sd]{2}[di]\d{4}.{2}_[0-9a-f]{12}_[0-9a-f]{12}", value) is not None
+
+
+def is_chain(value):
+    try:
+        return is_text(value) and len(value) == 44 and len(base64.b64decode(value, validate=True)) == 32
+    except binascii.Error:
+        return False
+
+
+def one_of(words):
+    return lambda value: value in words
+
+
+# Every key in its order, the type of its value, and whether it is in every record (else it may be null).
+SCHEMA = [
+    ("v", is_count, True),
+    ("seq", is_count, True),
+    ("time", is_time, True),
+    ("instance", is_text, True),
+    ("event", one_of(EVENTS), True),
+    ("id", is_ulid, False),
+    ("listener", is_text, False),
+    ("mode", one_of(("connect", "redirect", "tproxy")), False),
+    ("client_ip", is_ip, False),
+    ("client_port", is_port, False),
+    ("peer_ip", is_ip, False),
+    ("client_group", is_text, False),
+    ("client_user", is_text, False),
+    ("user_agent", is_text, False),
+    ("host", is_text, False),
+    ("port", is_port, False),
+    ("sni", is_text, False),
+    ("alpn", is_alpn, False),
+    ("ja4", is_ja4, False),
+    ("ech", is_flag, False),
+    ("tls_version", is_text, False),
+    ("original_ip", is_ip, False),
+    ("verdict", one_of(("allow", "deny", "observe")), False),
+    ("class", one_of(CLASSES), False),
+    ("reason", is_word, False),
+    ("rule", is_text, False),
+    ("rule_at", is_text, False),
+    ("policy", is_text, False),
+    ("route", is_text, False),
+    ("egress_ip", is_ip, False),
+    ("egress_public_ip", is_ip, False),
+    ("egress_port", is_port, False),
+    ("upstream_ip", is_ip, False),
+    ("upstream_port", is_port, False),
+    ("dns_ms", is_count, False),
+    ("connect_ms", is_count, False),
+    ("bytes_up", is_count, False),
+    ("bytes_down", is_count, False),
+    ("duration_ms", is_count, False),
+    ("end", one_of(ENDS), False),
+    ("detail", is_text, False),
+    ("chain", is_chain, False),
+]
+KEYS = [key for key, _, _ in SCHEMA]
+
+
+def read_reasons():
+    """Reason codes and their classes, from the table in the source where there is one beside us; else nothing is known."""
+    header = pathlib.Path(__file__).resolve().parents[2] / "src" / "policy" / "reason.h"
+    if not header.is_file():
+        return {}
+    rows = re.findall(r'X\([A-Z0-9_]+, "([a-z0-9_]+)", CLASS_([A-Z]+)', header.read_text(encoding="utf-8"))
+    return {code: None if name == "NONE" else name.lower() for code, name in rows}
+
+
+REASONS = read_reasons()
+
+
+def read_pairs(pairs):
+    keys = [key for key, _ in pairs]
+    demand(keys == KEYS, f"keys are {keys}")
+    return dict(pairs)
+
+
+def refuse_constant(text):
+    raise AuditFault(f"{text} is no JSON")
+
+
+def read_line(line):
+    demand(line.endswith(b"\n"), "the line is torn")
+    demand(len(line) <= LINE_MAX, f"the line has {len(line)} bytes")
+    demand(all(0x20 <= byte <= 0x7E for byte in line[:-1]), "a byte outside printable ASCII")
+    try:
+        record = json.loads(line, object_pairs_hook=read_pairs, parse_constant=refuse_constant)
+    except json.JSONDecodeError as error:
+        raise AuditFault(f"no JSON: {error}") from error
+    demand(isinstance(record, dict), "no object")
+    return record
+
+
+def check_types(record):
+    for key, is_type, always in SCHEMA:
+        value = record[key]
+        if value is None:
+            demand(not always, f"{key} is null")
+        else:
+            demand(is_type(value), f"{key} is {value!r}")
+    demand(record["v"] == 1, f"v is {record['v']}")
+
+
+def demand_known(record, *keys):
+    for key in keys:
+        demand(record[key] is not None, f"{key} is null in {record['event']} {record['verdict'] or ''}")
+
+
+def demand_null(record, *keys):
+    for key in keys:
+        demand(record[key] is None, f"{key} is {record[key]!r} in {record['event']} {record['verdict'] or ''}")
+
+
+def check_decision(record):
+    reason = record["reason"]
+    demand_known(record, "verdict", "reason", "listener", "mode", "client_ip", "client_port")
+    if REASONS:
+        demand(reason in REASONS, f"reason {reason} is not in the table")
+    if record["verdict"] == "allow":
+        demand(reason == "rule_allow", f"allowed with reason {reason}")
+        demand_null(record, "class")
+    elif record["verdict"] == "deny":
+        demand_known(record, "class")
+        demand(not REASONS or record["class"] == REASONS[reason], f"class {record['class']} with reason {reason}")
+    if record["verdict"] != "deny":
+        demand_known(record, "route", "upstream_ip", "upstream_port", "egress_ip", "egress_port")
+    demand_null(record, "bytes_up", "bytes_down", "duration_ms", "end")
+    demand((record["alpn"] is None) == (record["ech"] is None), "alpn and ech are known together or not at all")
+
+
+def check_close(record):
+    demand_known(record, "bytes_up", "bytes_down", "duration_ms", "end")
+    demand_null(record, "user_agent", "alpn", "ja4")
+
+
+def check_other(record):
+    demand_null(record, "verdict", "class", "reason", "bytes_up", "bytes_down", "duration_ms", "end")
+    if record["event"] == "probe":
+        demand(re.fullmatch(r"\d+ connections? without a byte", record["detail"] or ""), f"detail is {record['detail']!r}")
+    if record["event"] == "gap":
+        demand(re.fullmatch(r"\w+ \d+(, \w+ \d+)*", record["detail"] or ""), f"detail is {record['detail']!r}")
+
+
+def check_event(record):
+    demand((record["id"] is not None) == (record["event"] in SESSION_EVENTS), f"id is {record['id']} in {record['event']}")
+    {"decision": check_decision, "close": check_close}.get(record["event"], check_other)(record)
+
+
+class Sessions:
+    """Who was decided, who is open, who was closed; a close repeats what its decision said."""
+
+    REPEATED = (
+        "listener mode client_ip client_port peer_ip client_group client_user host port sni original_ip rule rule_at "
+        "route egress_ip egress_public_ip egress_port upstream_ip upstream_port"
+    ).split()
+
+    def __init__(self):
+        self.decisions = {}
+        self.open = set()
+
+    def see(self, record):
+        if record["event"] == "decision":
+            self.decide(record)
+        elif record["event"] == "close":
+            self.close(record)
+
+    def decide(self, record):
+        demand(record["id"] not in self.decisions, f"a second decision on {record['id']}")
+        self.decisions[record["id"]] = record
+        if record["verdict"] != "deny":
+            self.open.add(record["id"])
+
+    def close(self, record):
+        demand(record["id"] in self.decisions, f"a close without a decision: {record['id']}")
+        demand(record["id"] in self.open, f"a second close of {record['id']}")
+        self.open.remove(record["id"])
+        decision = self.decisions[record["id"]]
+        for key in self.REPEATED:
+            demand(record[key] == decision[key], f"{key} is {record[key]!r} in the close, {decision[key]!r} in the decision")
+        for key in ("verdict", "class", "reason"):
+            demand(record[key] in (None, decision[key]), f"{key} is {record[key]!r} in the close, {decision[key]!r} in the decision")
+
+
+def check_file(path, allow_open=False, first=None):
+    """Checks every line and returns the records. `allow_open`: tunnels may lack their close. `first`: the seq to begin with (None: any).
+
+    Raises AuditFault, an AssertionError, with FILE:LINE."""
+    records, sessions, number = [], Sessions(), 0
+    try:
+        with open(path, "rb") as lines:
+            for number, line in enumerate(lines, 1):
+                record = read_line(line)
+                check_types(record)
+                expected = records[-1]["seq"] + 1 if records else first or record["seq"]
+                demand(record["seq"] == expected, f"seq {record['seq']} where {expected} should be")
+                check_event(record)
+                sessions.see(record)
+                records.append(record)
+        demand(allow_open or not sessions.open, f"without a close: {', '.join(sorted(sessions.open))}")
+    except AuditFault as fault:
+        raise AuditFault(f"{path}:{number}: {fault}") from fault
+    return records
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--allow-open", action="store_true", help="tunnels may lack their close")
+    parser.add_argument("--first", type=int, help="the seq of the first record (default: any)")
+    parser.add_argument("files", nargs="+", metavar="FILE")
+    options = parser.parse_args()
+    try:
+        for path in options.files:
+            records = check_file(path, options.allow_open, options.first)
+            print(f"{path}: {len(records)} records")
+    except (AuditFault, OSError) as fault:
+        print(fault, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,319 @@
+"""The three processes: what happens to tunnels when one of them dies, stops, or cannot write."""
+
+import contextlib
+import itertools
+import os
+import pathlib
+import resource
+import signal
+import socket
+import subprocess
+import threading
+import time
+import unittest
+
+import audit_check
+from harness import BACK_WITHIN, EXEAT, DnsStub, Exeat, Origin, Story, client_hello, policy, receive_exactly, wait_until
+
+NAME = "allowed.example.test"
+
+
+def is_gone(pid):
+    """Ended, also when nobody has collected it yet."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+class Everywhere(dict):
+    """A zone in which every name is here."""
+
+    def get(self, name, default=None):
+        return {"A": ["127.0.0.1"]}
+
+
+class Processes(Story):
+    def setUp(self):
+        super().setUp()
+        self.origin = self.use(Origin())
+        self.hosts = self.directory / "hosts"
+        self.hosts.write_text(f"127.0.0.1 {NAME}\n")
+
+    def start(self, extra="", **how):
+        self.proxy = self.exeat(policy(NAME, port=self.origin.port, hosts=self.hosts, extra=extra), **how)
+        return self.proxy
+
+    def open_tunnel(self):
+        sock, status, head = self.proxy.connect(NAME, self.origin.port)
+        self.addCleanup(sock.close)
+        self.assertEqual(200, status, head)
+        hello = client_hello(NAME)
+        sock.sendall(hello)
+        self.assertEqual(hello, receive_exactly(sock, len(hello)))
+        return sock
+
+    def assert_echo(self, sock, data=b"still here"):
+        sock.sendall(data)
+        self.assertEqual(data, receive_exactly(sock, len(data)))
+
+    def tunnel_works(self):
+        with contextlib.suppress(AssertionError, OSError):
+            sock, status, _ = self.proxy.connect(NAME, self.origin.port, timeout=5)
+            with sock:
+                hello = client_hello(NAME)
+                sock.sendall(hello)
+                return status == 200 and receive_exactly(sock, len(hello)) == hello
+        return False
+
+    # -- the journal --
+
+    def test_without_the_journal_new_tunnels_are_refused_and_open_ones_go_on(self):
+        proxy = self.start()
+        tunnel = self.open_tunnel()
+        journal = proxy.children()["journal"]
+        os.kill(proxy.process.pid, signal.SIGSTOP)  # so that nobody starts it again yet
+        try:
+            os.kill(journal, signal.SIGKILL)
+            wait_until("the journal's end", lambda: is_gone(journal))
+
+            def refused():
+                sock, status, head = proxy.connect(NAME, self.origin.port)
+                with sock:
+                    if status == 200:  # its end is not known to every worker yet: cut before a byte goes out
+                        sock.sendall(client_hello(NAME))
+                        with contextlib.suppress(ConnectionError):
+                            self.assertEqual(b"", sock.recv(1))
+                    return head if status == 503 else None
+            head = wait_until("a refusal", refused)
+            self.assertIn("audit_unavailable", head)
+            self.assertTrue(head.splitlines()[0].endswith("connection refused"), head)
+            self.assert_echo(tunnel)
+        finally:
+            os.kill(proxy.process.pid, signal.SIGCONT)
+        wait_until("tunnels again", self.tunnel_works)
+        self.assert_echo(tunnel)
+        gap = proxy.wait_records("a gap", lambda rs: next((r for r in rs if r["event"] == "gap"), None))
+        self.assertIn("audit_unavailable", gap["detail"])
+        tunnel.close()
+        self.assertEqual(0, proxy.stop())
+        audit_check.check_file(proxy.audit_path)
+
+    def test_the_journal_is_back_within_a_second_each_time(self):
+        proxy = self.start()
+        tunnel = self.open_tunnel()
+        for _ in range(5):
+            before = proxy.children()["journal"]
+            os.kill(before, signal.SIGKILL)
+            began = time.monotonic()
+            wait_until("another journal", lambda: proxy.children().get("journal", before) != before)
+            wait_until("a tunnel", self.tunnel_works)
+            self.assertLess(time.monotonic() - began, BACK_WITHIN)
+            self.assert_echo(tunnel)
+        tunnel.close()
+        self.assertEqual(0, proxy.stop())
+        audit_check.check_file(proxy.audit_path)
+
+    # -- the server --
+
+    def test_when_the_server_dies_the_listeners_stay(self):
+        proxy = self.start()
+        self.open_tunnel()
+        server = proxy.children()["server"]
+        os.kill(server, signal.SIGKILL)
+        began = time.monotonic()
+        sock = proxy.dial()  # the kernel still listens
+        with sock:
+            sock.sendall(f"CONNECT {NAME}:{self.origin.port} HTTP/1.1\r\nHost: {NAME}:{self.origin.port}\r\n\r\n".encode())
+            status, head = proxy.read_head(sock)
+        self.assertEqual(200, status, head)
+        self.assertLess(time.monotonic() - began, BACK_WITHIN)
+        self.assertNotEqual(server, proxy.children()["server"])
+        self.assertEqual(0, proxy.stop())
+        starts = [record for record in proxy.records() if record["event"] == "start"]
+        self.assertEqual(2, len(starts))
+        audit_check.check_file(proxy.audit_path, allow_open=True)
+
+    # -- the supervisor --
+
+    def test_when_the_supervisor_dies_the_others_end_and_the_port_is_free(self):
+        proxy = self.start()
+        children = proxy.children()
+        proxy.process.kill()
+        proxy.process.wait()
+        for role, pid in children.items():
+            wait_until(f"the {role}'s end", lambda pid=pid: is_gone(pid))
+        with socket.socket() as sock:
+            sock.bind((proxy.host, proxy.port))
+
+    def test_a_second_exeat_on_the_same_port_is_refused(self):
+        proxy = self.start()
+        ran = subprocess.run([EXEAT, "run", "--listen", f"127.0.0.1:{proxy.port}"], capture_output=True, text=True, timeout=30,
+                             stdin=subprocess.DEVNULL)
+        self.assertEqual(1, ran.returncode)
+        self.assertIn(f"cannot listen on 127.0.0.1:{proxy.port}", ran.stderr)
+
+    # -- stopping --
+
+    def stop_with_tunnels(self, how):
+        proxy = self.start()
+        tunnels = [self.open_tunnel() for _ in range(20)]
+        self.assertEqual(0, proxy.stop(how))
+        for tunnel in tunnels:
+            with contextlib.suppress(ConnectionError):
+                self.assertEqual(b"", tunnel.recv(1))
+        records = audit_check.check_file(proxy.audit_path)
+        closes = [record for record in records if record["event"] == "close"]
+        self.assertEqual({"stopped"}, {record["end"] for record in closes})
+        self.assertEqual(20, len(closes))
+        self.assertEqual("stop", records[-1]["event"])
+
+    def test_sigterm_closes_every_tunnel_with_its_record(self):
+        self.stop_with_tunnels(signal.SIGTERM)
+
+    def test_sigint_closes_every_tunnel_with_its_record(self):
+        self.stop_with_tunnels(signal.SIGINT)
+
+    def test_seq_goes_on_over_restarts(self):
+        for _ in range(3):
+            proxy = self.start()
+            self.assertTrue(self.tunnel_works())
+            self.assertEqual(0, proxy.stop())
+        records = audit_check.check_file(proxy.audit_path)
+        self.assertEqual(["start", "decision", "close", "stop"] * 3, [record["event"] for record in records])
+
+    # -- under load --
+
+    def test_nothing_reaches_an_origin_unrecorded_whoever_dies(self):
+        dns = self.use(DnsStub(Everywhere()))
+        self.proxy = self.exeat(policy("*.load.example.test", port=self.origin.port, extra=f"[dns]\nserver = {dns.address}\n"))
+        seen, done = set(), threading.Event()
+        lock = threading.Lock()
+        numbers = itertools.count()
+
+        def serve(sock):
+            data = sock.recv(65536)
+            at = data.find(b".load.example.test")
+            if at >= 0:
+                with lock:
+                    seen.add(data[data.rfind(b"n", 0, at):at].decode() + ".load.example.test")
+            sock.sendall(data)
+        self.origin.serve = serve
+
+        def load():
+            while not done.is_set():
+                name = f"n{next(numbers)}.load.example.test"
+                with contextlib.suppress(OSError, IndexError):
+                    sock, status, _ = self.proxy.connect(name, self.origin.port, timeout=5)
+                    with sock:
+                        if status == 200:
+                            sock.sendall(client_hello(name))
+                            sock.recv(65536)
+        loaders = [threading.Thread(target=load) for _ in range(8)]
+        for loader in loaders:
+            loader.start()
+        self.addCleanup(done.set)
+        for turn in range(10):
+            reached = len(seen)
+            wait_until("progress", lambda reached=reached: len(seen) > reached + 20)
+            role = ("journal", "server")[turn % 2]
+            pid = self.proxy.children()[role]
+            os.kill(pid, signal.SIGKILL)
+            wait_until(f"another {role}", lambda role=role, pid=pid: self.proxy.children().get(role) not in (None, pid))
+        done.set()
+        for loader in loaders:
+            loader.join()
+        self.assertEqual(0, self.proxy.stop())
+        records = audit_check.check_file(self.proxy.audit_path, allow_open=True)
+        allowed = {record["host"] for record in records if record["event"] == "decision" and record["verdict"] == "allow"}
+        self.assertEqual(set(), seen - allowed, "an origin saw payload for which no decision is on file")
+
+    # -- what cannot be written --
+
+    def test_a_file_that_cannot_be_opened_keeps_it_from_starting(self):
+        with self.assertRaisesRegex(AssertionError, "ended with 1"):
+            Exeat(self.directory, policy(NAME, hosts=self.hosts) + "\n[audit]\nfile = /nonexistent/audit.jsonl\n", audit=False)
+
+    def limit_file_size(self, proxy, size):
+        resource.prlimit(proxy.children()["journal"], resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+    def test_a_full_disk_refuses_and_recovers(self):
+        proxy = self.start()
+        tunnel = self.open_tunnel()
+        proxy.wait_records("the decision", lambda rs: len(rs) >= 2)
+        self.limit_file_size(proxy, proxy.audit_path.stat().st_size)
+
+        def refused():
+            sock, status, head = proxy.connect(NAME, self.origin.port)
+            with sock:
+                if status != 200:
+                    return head
+                sock.sendall(client_hello(NAME))
+                with contextlib.suppress(ConnectionError):
+                    self.assertEqual(b"", sock.recv(1))
+        self.assertIn("audit_unavailable", wait_until("a refusal", refused))
+        self.assert_echo(tunnel)
+        reached = len(self.origin.payload)
+        self.limit_file_size(proxy, resource.RLIM_INFINITY)
+        wait_until("tunnels again", self.tunnel_works)
+        self.assertGreater(len(self.origin.payload), reached)
+        self.assert_echo(tunnel)
+        tunnel.close()
+        self.assertEqual(0, proxy.stop())
+        records = audit_check.check_file(proxy.audit_path)
+        self.assertTrue(any(record["event"] == "gap" for record in records))
+        self.assertEqual(1, proxy.log_text().count("writes again"), proxy.log_text())
+
+    def test_on_failure_continue_lets_out_and_counts(self):
+        audit = f"[audit]\nfile = {self.directory}/audit.jsonl\non_failure = continue\n"
+        proxy = self.start(extra=audit)
+        proxy.wait_records("the start", lambda rs: len(rs) >= 1)
+        self.limit_file_size(proxy, proxy.audit_path.stat().st_size)
+        self.tunnel_works()  # finds the disk full; may itself be the one that is cut
+        wait_until("a tunnel without a record", self.tunnel_works)
+        self.limit_file_size(proxy, resource.RLIM_INFINITY)
+        gap = proxy.wait_records("a gap", lambda rs: next((r for r in rs if r["event"] == "gap"), None))
+        self.assertIn("rule_allow", gap["detail"])
+        self.assertEqual(0, proxy.stop())
+
+    def test_standard_output_as_journal(self):
+        reader, writer = os.pipe()
+        proxy = self.start(extra="[audit]\nfile = -\n", stdout=writer)
+        os.close(writer)
+        self.assertTrue(self.tunnel_works())
+        self.assertEqual(0, proxy.stop())
+        lines = b""
+        while part := os.read(reader, 65536):
+            lines += part
+        os.close(reader)
+        copy = self.directory / "copy.jsonl"
+        copy.write_bytes(lines)
+        self.assertEqual(["start", "decision", "close", "stop"], [record["event"] for record in audit_check.check_file(copy)])
+
+    # -- a reader that does not read --
+
+    def test_a_stuck_standard_error_stalls_nobody(self):
+        reader, writer = os.pipe()
+        self.addCleanup(os.close, reader)
+        self.addCleanup(os.close, writer)
+        proxy = self.start(stderr=writer)
+        os.set_blocking(writer, False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(writer, b"x" * 4096)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(writer, b"x")
+        os.set_blocking(writer, True)
+        tunnel = self.open_tunnel()
+        for _ in range(3):  # each death is a line that nobody reads
+            journal = proxy.children()["journal"]
+            os.kill(journal, signal.SIGKILL)
+            wait_until("another journal", lambda pid=journal: proxy.children().get("journal", pid) != pid)
+            wait_until("a tunnel", self.tunnel_works)
+            self.assert_echo(tunnel)
+        self.assertEqual(0, proxy.stop())
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,102 @@
+"""Two thousand tunnels opened, used and closed: no descriptor is left and memory comes back. The same under valgrind, where it is installed, says every leak."""
+
+import concurrent.futures
+import contextlib
+import os
+import pathlib
+import shutil
+import stat
+import unittest
+
+import audit_check
+import harness
+from harness import Origin, Story, client_hello, policy, receive_exactly, wait_until
+
+NAME = "allowed.example.test"
+TUNNELS = 2000
+
+
+def descriptors(pid):
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def resident_kib(pid):
+    for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1])
+    return 0
+
+
+class Soak(Story):
+    def setUp(self):
+        super().setUp()
+        self.origin = self.use(Origin())
+        self.hosts = self.directory / "hosts"
+        self.hosts.write_text(f"127.0.0.1 {NAME}\n")
+
+    def start(self):
+        self.proxy = self.exeat(policy(NAME, port=self.origin.port, hosts=self.hosts))
+
+    def one(self, number):
+        """One in five is denied, one in five asks for another name, the rest carry bytes."""
+        kind = number % 5
+        sock, status, _ = self.proxy.connect("denied.example.test" if kind == 0 else NAME, self.origin.port, timeout=60)
+        with sock, contextlib.suppress(ConnectionError):
+            if status != 200:
+                return 0
+            hello = client_hello("evil.example.test" if kind == 1 else NAME)
+            sock.sendall(hello)
+            got = receive_exactly(sock, len(hello))
+            return int(got == hello)
+
+    def run_tunnels(self, count, threads):
+        with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+            return sum(pool.map(self.one, range(count)))
+
+    def settle(self, count):
+        def closed(records):
+            return sum(1 for record in records if record["event"] == "close") >= count
+        self.proxy.wait_records(f"{count} closes", closed, 60)
+
+    def test_descriptors_and_memory_come_back(self):
+        self.start()
+        server = self.proxy.children()["server"]
+        self.settle(self.run_tunnels(200, 16))  # what is kept for reuse is there now
+        wait_until("the lingering to end", lambda: descriptors(server) < 60)
+        before, memory = descriptors(server), resident_kib(server)
+        opened = self.run_tunnels(TUNNELS, 16)
+        self.assertEqual(TUNNELS * 3 // 5, opened)
+        self.settle(opened)
+        wait_until("every descriptor to be closed", lambda: descriptors(server) <= before)
+        if not harness.SANITIZED:  # sanitizers keep what was freed
+            self.assertLess(resident_kib(server) - memory, 4096)
+        self.assertEqual(0, self.proxy.stop())
+        records = audit_check.check_file(self.proxy.audit_path)
+        self.assertEqual(TUNNELS + 200, sum(1 for record in records if record["event"] == "decision"))
+
+    def test_valgrind_finds_nothing(self):
+        if harness.SANITIZED:
+            self.skipTest("a sanitizer is in the way of valgrind")
+        if shutil.which("valgrind") is None:
+            self.skipTest("valgrind is not installed: contrib/test installs it")
+        wrapper = self.directory / "exeat-under-valgrind"
+        wrapper.write_text(f"""#!/bin/sh
+exec valgrind -q --trace-children=yes --leak-check=full --show-leak-kinds=definite,indirect --errors-for-leak-kinds=definite,indirect \\
+    --error-exitcode=99 --log-file={self.directory}/valgrind.%p {os.path.abspath(harness.EXEAT)} "$@"
+""")
+        wrapper.chmod(wrapper.stat().st_mode | stat.S_IXUSR)
+        plain, patience = harness.EXEAT, harness.PATIENCE
+        harness.EXEAT, harness.PATIENCE = str(wrapper), 120
+        try:
+            self.start()
+            self.settle(self.run_tunnels(TUNNELS, 8))
+            self.assertEqual(0, self.proxy.stop())
+        finally:
+            harness.EXEAT, harness.PATIENCE = plain, patience
+        logs = list(self.directory.glob("valgrind.*"))
+        self.assertGreaterEqual(len(logs), 3, "all three processes were watched")
+        self.assertEqual("", "".join(log.read_text() for log in logs))
+
+
+if __name__ == "__main__":
+    unittest.main()
