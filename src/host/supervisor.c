@@ -19,27 +19,14 @@
 #include "base/text.h"
 #include "host/bind.h"
 #include "host/channel.h"
+#include "host/child.h"
 #include "host/ports_file.h"
 #include "host/process.h"
-
-/* A child that lived this long is started again at once; one that dies sooner waits a little longer each time, up to the last of BACKOFF_MS. */
-#define LIVED_WELL_MS 1000
-static const unsigned BACKOFF_MS[] = { 0, 50, 100, 200, 400, 800 };
-#define BACKOFF_LAST (sizeof(BACKOFF_MS) / sizeof(BACKOFF_MS[0]) - 1)
 
 /* How long a stop may take before what is left is killed. */
 #define STOP_PATIENCE_MS 15000
 
 #define LINK_AGAIN_MS 100
-
-struct child {
-    char *role;
-    pid_t pid;          /* 0: not running */
-    int channel;        /* -1: none */
-    uint64_t started_ms;
-    uint64_t again_ms;  /* when it may start again */
-    unsigned failures;
-};
 
 /* The sockets of one address of one listener, one a worker. */
 struct bound {
@@ -105,44 +92,6 @@ static bool supervisor_bind(struct supervisor *sup)
         }
     }
     return true;
-}
-
-static void child_ended(struct child *child);
-
-/* Starts a child with a channel of its own; when it cannot be had it is tried again like one that died. */
-static bool child_start(struct child *child)
-{
-    int ends[2];
-    child->started_ms = clock_monotonic_ms();
-    if (!channel_pair(ends)) {
-        child_ended(child);
-        return false;
-    }
-    child->pid = process_start(child->role, ends[1]);
-    close(ends[1]);
-    if (child->pid < 0) {
-        close(ends[0]);
-        child_ended(child);
-        return false;
-    }
-    child->channel = ends[0];
-    return true;
-}
-
-static void child_hang_up(struct child *child)
-{
-    if (child->channel >= 0)
-        close(child->channel);
-    child->channel = -1;
-}
-
-static void child_ended(struct child *child)
-{
-    uint64_t now = clock_monotonic_ms();
-    child->failures = now - child->started_ms >= LIVED_WELL_MS ? 0 : child->failures + 1;
-    child->again_ms = now + BACKOFF_MS[child->failures < BACKOFF_LAST ? child->failures : BACKOFF_LAST];
-    child->pid = 0;
-    child_hang_up(child);
 }
 
 static bool supervisor_link_worker(struct supervisor *sup, unsigned worker)
@@ -255,18 +204,10 @@ static void supervisor_stop(struct supervisor *sup)
     supervisor_unbind(sup); /* nobody accepts any more: who comes now is refused, not left waiting */
 }
 
-static void supervisor_say_how(const struct child *child, int status)
-{
-    if (WIFSIGNALED(status))
-        log_error("the %s died of signal %d (%s)", child->role + 1, WTERMSIG(status), strsignal(WTERMSIG(status)));
-    else if (WEXITSTATUS(status) != 0)
-        log_error("the %s ended with code %d", child->role + 1, WEXITSTATUS(status));
-}
-
 /* Before the first readiness a child that gives up, or dies again and again, means that nothing can be served: the audit file cannot be had, say. */
 static bool supervisor_is_hopeless(const struct supervisor *sup, const struct child *child, int status)
 {
-    return !sup->ready && sup->stop_by_ms == 0 && (WIFEXITED(status) || child->failures >= BACKOFF_LAST);
+    return !sup->ready && sup->stop_by_ms == 0 && (WIFEXITED(status) || child_is_failing(child));
 }
 
 static void supervisor_reap(struct supervisor *sup)
@@ -276,8 +217,7 @@ static void supervisor_reap(struct supervisor *sup)
         struct child *child = pid == sup->journal.pid ? &sup->journal : pid == sup->server.pid ? &sup->server : NULL;
         if (child == NULL)
             continue;
-        supervisor_say_how(child, status);
-        child_ended(child);
+        child_ended(child, status);
         if (supervisor_is_hopeless(sup, child, status)) {
             sup->exit_code = 1;
             supervisor_stop(sup);
@@ -303,19 +243,35 @@ static void supervisor_take_signals(struct supervisor *sup)
     }
 }
 
+static const char *supervisor_listener_name(const struct supervisor *sup, size_t bound)
+{
+    return sup->settings->config->listeners[sup->bound[bound].listener].name;
+}
+
+/* For scripts: where it listens, once it does. */
+static void supervisor_write_ports(const struct supervisor *sup)
+{
+    struct ports_file ports;
+    ports_file_begin(&ports, sup->settings->ports_file);
+    for (size_t i = 0; i < sup->bound_count; i++)
+        ports_file_add(&ports, supervisor_listener_name(sup, i), &sup->bound[i].address);
+    if (!ports_file_end(&ports))
+        log_error("cannot write %s: %s", sup->settings->ports_file, strerror(errno));
+}
+
+static void supervisor_say_listeners(const struct supervisor *sup)
+{
+    for (size_t i = 0; i < sup->bound_count; i++) {
+        char text[ENDPOINT_TEXT_MAX];
+        log_info("listening on %s (%s)", endpoint_text(&sup->bound[i].address, text), supervisor_listener_name(sup, i));
+    }
+}
+
 static void supervisor_take_ready(struct supervisor *sup)
 {
     if (!sup->ready) {
-        for (size_t i = 0; i < sup->bound_count; i++) {
-            char text[ENDPOINT_TEXT_MAX];
-            log_info("listening on %s (%s)", endpoint_text(&sup->bound[i].address, text), sup->settings->config->listeners[sup->bound[i].listener].name);
-        }
-        struct ports_file ports;
-        ports_file_begin(&ports, sup->settings->ports_file);
-        for (size_t i = 0; i < sup->bound_count; i++)
-            ports_file_add(&ports, sup->settings->config->listeners[sup->bound[i].listener].name, &sup->bound[i].address);
-        if (!ports_file_end(&ports))
-            log_error("cannot write %s: %s", sup->settings->ports_file, strerror(errno));
+        supervisor_say_listeners(sup);
+        supervisor_write_ports(sup);
     }
     sup->ready = true;
     log_info("ready, %u workers", sup->settings->workers);

@@ -29,24 +29,24 @@ static bool session_make_room(struct setup *setup, size_t most)
     return true;
 }
 
-enum read_result { READ_NOTHING = 0, READ_SOME, READ_FULL, READ_GONE, READ_NO_MEMORY };
-
-/* One read; `most` bounds what is kept in all. */
-static enum read_result session_read(struct session *session, size_t most)
+/* One read, of what `most` still leaves room for in all. True: there is more to look at. False: nothing came, or it is closed already: past the bound for `too_much`. */
+static bool session_read(struct session *session, size_t most, enum reason too_much)
 {
     struct setup *setup = session->setup;
-    if (setup->len >= most)
-        return READ_FULL;
-    if (!session_make_room(setup, most))
-        return READ_NO_MEMORY;
+    if (setup->len >= most || !session_make_room(setup, most)) {
+        session_close(session, setup->len >= most ? too_much : REASON_OVERLOAD);
+        return false;
+    }
     ssize_t got = recv(session->client_fd, setup->bytes + setup->len, setup->size - setup->len, 0);
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
-        return READ_NOTHING;
-    if (got <= 0)
-        return READ_GONE;
+        return false;
+    if (got <= 0) {
+        session_close(session, REASON_CLIENT_GONE);
+        return false;
+    }
     setup->len += (size_t)got;
     session->spoke = true;
-    return READ_SOME;
+    return true;
 }
 
 /* What was parsed goes; what came behind it is the start of what is parsed next. */
@@ -171,21 +171,8 @@ static void session_head_readable(evutil_socket_t fd, short what, void *arg)
     (void)fd, (void)what;
     struct session *session = arg;
     struct setup *setup = session->setup;
-    switch (session_read(session, session->config->limits.request_head + EARLY_MAX)) {
-    case READ_NOTHING:
+    if (!session_read(session, session->config->limits.request_head + EARLY_MAX, REASON_REQUEST_TOO_LARGE))
         return;
-    case READ_GONE:
-        session_close(session, REASON_CLIENT_GONE);
-        return;
-    case READ_FULL:
-        session_close(session, REASON_REQUEST_TOO_LARGE);
-        return;
-    case READ_NO_MEMORY:
-        session_close(session, REASON_OVERLOAD);
-        return;
-    case READ_SOME:
-        break;
-    }
     enum request_result result = connect_request_feed(&setup->request, setup->bytes, setup->len);
     if (result != REQUEST_MORE)
         session_head_whole(session, result);
@@ -392,21 +379,8 @@ static void session_hello_readable(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd, (void)what;
     struct session *session = arg;
-    switch (session_read(session, session->config->limits.hello + EARLY_MAX)) {
-    case READ_NOTHING:
-        return;
-    case READ_GONE:
-        session_close(session, REASON_CLIENT_GONE);
-        return;
-    case READ_FULL:
-        session_close(session, REASON_HELLO_TOO_LARGE);
-        return;
-    case READ_NO_MEMORY:
-        session_close(session, REASON_OVERLOAD);
-        return;
-    case READ_SOME:
+    if (session_read(session, session->config->limits.hello + EARLY_MAX, REASON_HELLO_TOO_LARGE))
         session_hello_feed(session);
-    }
 }
 
 /* The 200 goes alone; what the client sent early is looked at once it is out. */
