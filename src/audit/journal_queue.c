@@ -17,7 +17,7 @@
 #define QUEUE_MAX_DEFAULT (8u << 20)
 #define PROBE_PERIOD_S 60
 #define RETRY_MS 20
-#define STALL_MS 5000
+#define STALL_MS 4000 /* less than a session waits for its decision: the next one is refused at once */
 #define SEND_BUFFER (4 * JOURNAL_PACKET_MAX)
 #define DETAIL_SIZE 1536
 

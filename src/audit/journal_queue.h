@@ -49,7 +49,7 @@ void journal_queue_free(struct journal_queue *queue);
  * has. */
 void journal_queue_attach(struct journal_queue *queue, int fd);
 
-/* Whether an allow could be recorded now (up, room in the queue, and no record has waited for 5 s). Always true with continue_on_failure. */
+/* Whether an allow could be recorded now (up, room in the queue, and no record has waited for 4 s). Always true with continue_on_failure. */
 bool journal_queue_is_ready(const struct journal_queue *queue);
 
 /* Queues one record (time and instance are filled in when zero), sent at the end of the loop's turn, many in one packet. False: it was not taken; a

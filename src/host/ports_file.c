@@ -27,6 +27,8 @@ bool ports_file_end(struct ports_file *ports)
         ok = !ferror(ports->stream);
         ok = fclose(ports->stream) == 0 && ok;
         ok = ok && rename(ports->temporary, ports->path) == 0;
+        if (!ok)
+            unlink(ports->temporary);
     }
     free(ports->temporary);
     return ok;

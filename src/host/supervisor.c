@@ -155,7 +155,7 @@ static bool supervisor_start_server(struct supervisor *sup)
 
 static bool supervisor_wants_journal(const struct supervisor *sup)
 {
-    return sup->journal.pid == 0 && (sup->stop_by_ms == 0 || sup->server.pid > 0); /* also for the last records of a stop */
+    return sup->journal.pid == 0 && (sup->stop_by_ms == 0 || (sup->ready && sup->server.pid > 0)); /* also for the last records of a stop */
 }
 
 static bool supervisor_wants_server(const struct supervisor *sup)
@@ -218,6 +218,8 @@ static void supervisor_reap(struct supervisor *sup)
         if (child == NULL)
             continue;
         child_ended(child, status);
+        if (sup->stop_by_ms != 0 && child == &sup->server && !(WIFEXITED(status) && WEXITSTATUS(status) == 0))
+            sup->exit_code = 1; /* not an orderly end: records may be missing */
         if (supervisor_is_hopeless(sup, child, status)) {
             sup->exit_code = 1;
             supervisor_stop(sup);
@@ -238,7 +240,7 @@ static void supervisor_take_signals(struct supervisor *sup)
             supervisor_stop(sup);
             break;
         default:
-            log_warn("signal %u is not served by this version: nothing was done", info.ssi_signo);
+            log_warn("SIG%s is not served by this version: nothing was done", sigabbrev_np((int)info.ssi_signo));
         }
     }
 }

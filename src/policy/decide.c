@@ -200,6 +200,23 @@ static bool policy_is_never(const struct policy *policy, const struct address *a
     return false;
 }
 
+bool policy_has_never_port(const struct policy *policy, uint16_t port)
+{
+    for (size_t i = 0; i < policy->never_count; i++)
+        if (policy->nevers[i].port == port && port != 0)
+            return true;
+    return false;
+}
+
+/* Loopback, link-local and metadata addresses are not meant by a network that merely happens to hold them: 0.0.0.0/0, or fd00::/8. */
+static bool route_lists(const struct route *route, const struct address *address)
+{
+    const struct network *network = network_set_find(route->listed, address);
+    if (network == NULL || !address_class_needs_listing(address_class_of(address)))
+        return network != NULL;
+    return address_class_needs_listing(address_class_of(&network->base));
+}
+
 bool policy_accepts(const struct policy *policy, const struct route *route, const struct endpoint *to)
 {
     struct address v4;
@@ -212,7 +229,7 @@ bool policy_accepts(const struct policy *policy, const struct route *route, cons
     case ADDRESSES_PUBLIC:
         return address_class_of(&to->ip) == ADDRESS_PUBLIC;
     case ADDRESSES_LISTED:
-        return network_set_find(route->listed, &to->ip) != NULL;
+        return route_lists(route, &to->ip);
     case ADDRESSES_ANY:
         return true;
     }

@@ -95,6 +95,8 @@ void policy_set_observe(struct policy *policy, struct route *route); /* mode = o
 /* Own listeners, own addresses, sister instances: dialled on no route. Port 0: any port. Also after policy_seal(), as long as nobody shares the policy yet: a
  * port that the kernel picked is known only once it is bound. */
 bool policy_add_never(struct policy *policy, const struct network *network, uint16_t port);
+/* Whether some address is never dialled on just this port: then it is a port of our own. */
+bool policy_has_never_port(const struct policy *policy, uint16_t port);
 /* Seals sets and tables. After this it is immutable and may be read by every thread. */
 bool policy_seal(struct policy *policy);
 

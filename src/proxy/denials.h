@@ -10,7 +10,10 @@
 
 #define DENIALS_PER_CLIENT 50
 #define DENIALS_AGE_S (15 * 60)
-#define DENIALS_KEPT 4096 /* over all clients; the oldest goes first */
+
+/* Clients are spread over this many rings, so that one who hammers flushes only the few that share its ring. */
+#define DENIALS_RINGS 128
+#define DENIALS_A_RING 64
 
 struct denial {
     uint64_t time_us;

@@ -325,6 +325,7 @@ static void dns_answer_read(struct dns_answer *answer, enum family family, const
         break;
     case ARES_ENODATA:
         dns_answer_deny(answer, "no address of this name");
+        answer->no_data = true;
         break;
     case ARES_ENOMEM:
         dns_answer_fail(answer, RESOLVE_OVERLOAD, "out of memory");

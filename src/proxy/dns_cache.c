@@ -11,7 +11,7 @@ struct dns_entry {
     struct dns_entry *newer, *older; /* by when it was last asked for */
     uint64_t expires_ms;
     struct dns_question question;
-    bool negative;
+    bool negative, no_data;
     const char *detail;
     size_t count;
     struct address addresses[];
@@ -76,6 +76,7 @@ static void dns_cache_answer(const struct dns_entry *entry, struct dns_answer *a
     memset(answer, 0, sizeof(*answer));
     answer->status = entry->negative ? RESOLVE_FAILED : RESOLVE_OK;
     answer->negative = entry->negative;
+    answer->no_data = entry->no_data;
     answer->detail = entry->detail;
     answer->count = entry->count;
     memcpy(answer->addresses, entry->addresses, entry->count * sizeof(*entry->addresses));
@@ -105,6 +106,7 @@ static struct dns_entry *dns_entry_new(const struct dns_question *question, cons
     entry->question = *question;
     entry->expires_ms = expires_ms;
     entry->negative = answer->negative;
+    entry->no_data = answer->no_data;
     entry->detail = answer->detail;
     entry->count = answer->count;
     memcpy(entry->addresses, answer->addresses, answer->count * sizeof(*entry->addresses));

@@ -19,6 +19,7 @@ struct dns_question {
 struct dns_answer {
     enum resolve_status status;
     bool negative;      /* FAILED because there is no such name or no such data: this much is known, and may be kept */
+    bool no_data;       /* negative, but the name is there and has other data */
     const char *detail; /* static; NULL when OK */
     uint32_t ttl_s;     /* OK: the least of the chain */
     size_t count;

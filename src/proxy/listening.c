@@ -19,6 +19,9 @@
 /* Out of descriptors or memory: nothing is accepted for this long. */
 #define ACCEPT_PAUSE_MS 100
 
+/* Strangers decide how often that happens: the log hears of it no more than this often. */
+#define PAUSE_SAID_EVERY_MS 10000
+
 struct door {
     struct door *next;
     struct listening *listening;
@@ -32,7 +35,8 @@ struct listening {
     struct door *doors;
     struct event *resume;
     int spare_fd; /* given up for a moment, so that a connection can be refused in words when descriptors are out */
-    bool begun, paused;
+    uint64_t quiet_until_ms; /* until then a pause is not said again */
+    bool begun;
 };
 
 static void listening_open(struct listening *listening)
@@ -85,9 +89,11 @@ void listening_free(struct listening *listening)
 static void listening_pause(struct listening *listening, int error)
 {
     const struct timeval pause = { 0, ACCEPT_PAUSE_MS * 1000 };
-    if (!listening->paused)
-        log_warn("worker %u pauses accepting: %s", listening->worker->number, strerror(error));
-    listening->paused = true;
+    const uint64_t now_ms = loop_now_ms(listening->worker->loop);
+    if (now_ms >= listening->quiet_until_ms) {
+        log_warn("worker %u pauses accepting: %s (said once in %u s)", listening->worker->number, strerror(error), PAUSE_SAID_EVERY_MS / 1000);
+        listening->quiet_until_ms = now_ms + PAUSE_SAID_EVERY_MS;
+    }
     for (struct door *door = listening->doors; door != NULL; door = door->next)
         event_del(door->readable);
     if (evtimer_add(listening->resume, &pause) != 0)
@@ -137,10 +143,6 @@ static void listening_ready(evutil_socket_t listening_fd, short what, void *arg)
             if (listening_is_out(errno))
                 listening_refuse(door, errno);
             return; /* EAGAIN; a connection that is gone again is nobody's fault */
-        }
-        if (listening->paused) {
-            log_info("worker %u accepts again", listening->worker->number);
-            listening->paused = false;
         }
         session_start(listening->worker, door->listener, fd, &peer);
     }

@@ -46,7 +46,9 @@ struct resolve {
     struct event *event; /* the deadline, or what is ready already */
     struct resolve_part parts[PARTS];
     uint64_t started_ms, timeout_ms;
+    struct resolve_taste taste;
     bool asked_dns, from_cache;
+    bool left_out; /* a family was not asked, for want of a source */
     bool over;
     void (*done)(void *arg, const struct resolved *resolved);
     void *arg;
@@ -174,6 +176,9 @@ static void resolve_conclude(const struct resolve *resolve, struct resolved *res
     if (resolved->count) {
         resolved->status = RESOLVE_OK;
         resolved->detail = NULL;
+    } else if (resolve->left_out && worst->no_data) {
+        resolved->status = RESOLVE_NO_WAY; /* it is there, but what it has may not be asked for */
+        resolved->detail = "the route has no source of the name's family";
     } else if (resolved->status == RESOLVE_OK) {
         resolved->status = RESOLVE_FAILED;
     }
@@ -208,6 +213,15 @@ static bool resolve_has_address(const struct resolve *resolve)
     return resolve->parts[PART_V6].answer.count || resolve->parts[PART_V4].answer.count;
 }
 
+static bool resolve_has_acceptable(const struct resolve *resolve)
+{
+    for (int part = 0; part < PARTS; part++)
+        for (size_t i = 0; i < resolve->parts[part].answer.count; i++)
+            if (!resolve->taste.accepts || resolve->taste.accepts(resolve->taste.arg, &resolve->parts[part].answer.addresses[i]))
+                return true;
+    return false;
+}
+
 /* Ready from the start, or out of time: for the whole question, or for the second family once the first has answered. */
 static void resolve_rings(evutil_socket_t fd, short what, void *arg)
 {
@@ -224,7 +238,7 @@ static void resolve_wind(struct resolve *resolve)
 {
     uint64_t spent_ms = loop_now_ms(resolve->resolver->loop) - resolve->started_ms;
     uint64_t left_ms = spent_ms < resolve->timeout_ms ? resolve->timeout_ms - spent_ms : 0;
-    if (resolve_has_address(resolve) && left_ms > RESOLUTION_DELAY_MS)
+    if (left_ms > RESOLUTION_DELAY_MS && resolve_has_acceptable(resolve))
         left_ms = RESOLUTION_DELAY_MS;
     const struct timeval wait = {.tv_sec = (time_t)(left_ms / 1000), .tv_usec = (suseconds_t)(left_ms % 1000 * 1000)};
     event_add(resolve->event, &wait);
@@ -317,19 +331,23 @@ static void resolve_by_dns(struct resolve *resolve, const struct config *config,
         resolve_fail(resolve, RESOLVE_OVERLOAD, "out of memory");
         return;
     }
-    for (int i = 0; i < PARTS; i++)
+    for (int i = 0; i < PARTS; i++) {
         if (route_has_family(route, families[i]))
             resolve_ask(resolve, config, channel, families[i], name);
+        else
+            resolve->left_out = true;
+    }
 }
 
 struct resolve *resolve_start(struct resolver *resolver, const struct config *config, const struct route *route, const char *name,
-                              void (*done)(void *arg, const struct resolved *resolved), void *arg)
+                              const struct resolve_taste *taste, void (*done)(void *arg, const struct resolved *resolved), void *arg)
 {
     struct resolve *resolve = resolve_new(resolver, done, arg);
     if (!resolve)
         return NULL;
     const struct static_host *host = config_static_host(config, name);
     resolve->timeout_ms = config->dns.timeout_ms;
+    resolve->taste = *taste;
     if (host)
         resolve_static(resolve, host, route);
     else

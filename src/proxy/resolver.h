@@ -36,11 +36,18 @@ struct resolver *resolver_new(struct loop *loop);
 /* Everything in flight must have been cancelled. */
 void resolver_free(struct resolver *resolver);
 
+/* Whether an address may be dialled at all: only such a one ends the wait for the other family early. */
+struct resolve_taste {
+    bool (*accepts)(void *arg, const struct address *address); /* NULL: every address is fine */
+    void *arg;
+};
+
 /* Asks for the addresses of `name` (normal form) over `route`: hosts file first, then its own resolver (with the route's source, interface and mark, or not at all) or those of
- * [dns]. A pinned route's families without a source are not asked. The answer comes through `done`, never before this returns; NULL only when out of memory.
+ * [dns]. A pinned route's families without a source are not asked; where only such
+ * a family is left it is RESOLVE_NO_WAY. The answer comes through `done`, never before this returns; NULL only when out of memory.
  * The whole question is bounded by dns.timeout. `done` is not called after resolve_cancel. config and route must live until done or cancel. */
 struct resolve *resolve_start(struct resolver *resolver, const struct config *config, const struct route *route, const char *name,
-                              void (*done)(void *arg, const struct resolved *resolved), void *arg);
+                              const struct resolve_taste *taste, void (*done)(void *arg, const struct resolved *resolved), void *arg);
 void resolve_cancel(struct resolve *resolve);
 
 /* Entries in the cache, for tests and metrics. Bounded at RESOLVER_CACHE_MAX, oldest out first. */

@@ -74,6 +74,7 @@ static bool server_set_worker_count(struct server *server, unsigned count)
 static bool server_make_workers(struct server *server)
 {
     server->shared.sessions_max = server_sessions_max(server);
+    server->shared.lingers_max = server->shared.sessions_max / (4 * server->worker_count) + 1;
     for (unsigned i = 0; i < server->worker_count; i++)
         if ((server->workers[i] = worker_new(i, server->config, &server->shared)) == NULL)
             return false;

@@ -135,8 +135,8 @@ static struct session *session_new(struct worker *worker, const struct listener 
             event_free(deadline);
         return NULL;
     }
-    *session = (struct session){ .grave.bury = session_bury, .config = config_ref(worker->config), .listener = listener, .setup = setup, .client_fd = fd, .origin_fd = -1,
-                                 .deadline = deadline, .client = *peer, .started_ms = loop_now_ms(worker->loop) };
+    *session = (struct session){ .grave.bury = session_bury, .config = config_ref(worker->config), .listener = listener, .setup = setup, .client_fd = fd, .origin_fd = -1, .deadline = deadline,
+                                 .client = *peer };
     ulid_make(session->id, clock_wall_us());
     session->verdict.group = policy_group_of(session->config->policy, &peer->ip); /* known from the start: every record says who */
     session_link(session, worker);
@@ -254,11 +254,12 @@ static void session_over(struct session *session)
     if (session->next != NULL)
         session->next->link = session->link;
     worker->session_count--;
+    worker->linger_count -= session->lingers;
     session_uncount(session);
     loop_bury(worker->loop, &session->grave);
 }
 
-/* A worker that stops does not linger: what has come already is taken, so that closing sends no reset over the answer. */
+/* Without lingering: what has come already is taken, so that closing sends no reset over the answer. */
 static void session_hang_up(struct session *session)
 {
     if (session->client_fd >= 0) {
@@ -267,6 +268,16 @@ static void session_hang_up(struct session *session)
         shutdown(session->client_fd, SHUT_WR);
     }
     session_over(session);
+}
+
+/* After the answer. Who lingers holds a descriptor, so not everybody may. */
+static void session_leave(struct session *session)
+{
+    const struct worker *worker = session->worker;
+    if (session->client_fd >= 0 && !worker->stopping && worker->linger_count < worker->shared->lingers_max)
+        session_enter(session, STEP_LINGER);
+    else
+        session_hang_up(session);
 }
 
 /* Ended before it sent anything: no decision is owed, only a count. */
@@ -286,10 +297,7 @@ void session_close(struct session *session, enum reason reason)
     }
     session_record_denial(session, reason);
     session_answer_refusal(session, reason);
-    if (session->client_fd >= 0 && !session->worker->stopping)
-        session_enter(session, STEP_LINGER);
-    else
-        session_hang_up(session);
+    session_leave(session);
 }
 
 static bool session_is_reset(const char *end)
@@ -316,10 +324,7 @@ void session_uncommitted(struct session *session, const char *detail)
     session_quiet(session);
     session_close_fd(&session->origin_fd, false);
     session_answer_refusal(session, REASON_AUDIT_UNAVAILABLE);
-    if (session->client_fd >= 0 && !session->worker->stopping)
-        session_enter(session, STEP_LINGER);
-    else
-        session_hang_up(session);
+    session_leave(session);
 }
 
 static void session_late(evutil_socket_t fd, short what, void *arg)
@@ -378,6 +383,8 @@ static void session_linger_begin(struct session *session)
 {
     session_setup_free(session);
     session_uncount(session);
+    session->lingers = true;
+    session->worker->linger_count++;
     shutdown(session->client_fd, SHUT_WR);
     session->client_event = event_new(session->worker->loop->base, session->client_fd, EV_READ | EV_PERSIST, session_linger_readable, session);
     if (session->client_event == NULL || event_add(session->client_event, NULL) != 0)

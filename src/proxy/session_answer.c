@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 
 #include "base/clock.h"
@@ -97,7 +98,13 @@ static void session_refuse_in_tls(struct session *session, enum reason reason)
 
 /* ---- GET /denials ---- */
 
-/* A Host that names somebody else is a page in a browser that was led here (DNS rebinding). */
+static bool session_is_name(const char *host, size_t len, const char *name)
+{
+    return len == strlen(name) && strncasecmp(host, name, len) == 0;
+}
+
+/* By address, by the listener's name or by the one that `exeat env` hands out. A Host that names somebody else is a page in a browser that was led here
+ * (DNS rebinding). */
 static bool session_is_asked_by_name(const struct session *session)
 {
     const char *host = session->host ? session->host : "";
@@ -110,7 +117,7 @@ static bool session_is_asked_by_name(const struct session *session)
         return address_read(&address, host + 1, len - 2);
     const char *colon = memchr(host, ':', len);
     size_t name_len = colon != NULL ? (size_t)(colon - host) : len;
-    return name_len == strlen(session->listener->name) && memcmp(host, session->listener->name, name_len) == 0;
+    return session_is_name(host, name_len, session->listener->name) || session_is_name(host, name_len, session->config->name);
 }
 
 static bool session_may_see_denials(const struct session *session)

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "proxy/own_address.h"
 #include "proxy/session_state.h"
 #include "proxy/worker.h"
 
@@ -81,16 +82,28 @@ static bool session_keep(char **out, const void *bytes, size_t len)
     return true;
 }
 
+/* What was asked for, as far as it can hold no secret: a target with a user name or a path is left out. */
+static struct span session_asked_host(const struct connect_request *request, const char *bytes)
+{
+    const struct span target = request->target;
+    if (request->host.len > 0)
+        return request->host;
+    if (memchr(bytes + target.at, '@', target.len) != NULL || memchr(bytes + target.at, '/', target.len) != NULL)
+        return (struct span){ 0, 0 };
+    return target;
+}
+
 /* The host as it was written stands in the record until its normal form is known. */
 static bool session_keep_head(struct session *session)
 {
     struct setup *setup = session->setup;
     const struct connect_request *request = &setup->request;
     const char *bytes = (const char *)setup->bytes;
+    const struct span host = session_asked_host(request, bytes);
     bool ok = true;
-    if (request->host.len > 0) {
-        ok = session_keep(&session->host, bytes + request->host.at, request->host.len);
-        session->host_len = request->host.len;
+    if (host.len > 0) {
+        ok = session_keep(&session->host, bytes + host.at, host.len);
+        session->host_len = host.len;
     }
     session->port = request->port;
     if (request->user_agent.len > 0)
@@ -98,6 +111,27 @@ static bool session_keep_head(struct session *session)
     if (request->user[0] != '\0')
         ok = ok && session_keep(&session->user, request->user, strlen(request->user));
     return ok;
+}
+
+/* `GET http://mirror.example`: who still asks in plain HTTP, and where. Not the path and the query, nor a user: they may hold tokens. */
+static void session_note_asked(struct setup *setup)
+{
+    const struct span method = setup->request.method, target = setup->request.target;
+    const char *at = (const char *)setup->bytes + target.at, *end = at + target.len;
+    const char *slashes = memmem(at, target.len, "://", 3);
+    const char *authority = slashes != NULL ? slashes + 3 : end;
+    const char *stop = authority;
+    while (stop < end && strchr("/?#", *stop) == NULL)
+        stop++;
+    const char *user = memrchr(authority, '@', (size_t)(stop - authority));
+    struct text text;
+    text_init(&text, setup->asked, sizeof(setup->asked));
+    text_add_clean(&text, setup->bytes + method.at, method.len, 32);
+    text_add(&text, " ");
+    text_add_clean(&text, at, (size_t)(authority - at), 16);
+    if (user != NULL)
+        authority = user + 1;
+    text_add_clean(&text, authority, (size_t)(stop - authority), 128);
 }
 
 static bool session_keep_name(struct session *session, const char *name)
@@ -154,6 +188,7 @@ static void session_head_whole(struct session *session, enum request_result resu
         session_answer_denials(session);
         break;
     case REQUEST_METHOD:
+        session_note_asked(session->setup);
         session_close(session, REASON_METHOD_NOT_ALLOWED);
         break;
     case REQUEST_TOO_LARGE:
@@ -187,6 +222,29 @@ void session_head_begin(struct session *session)
 
 /* ---- the name ---- */
 
+/* An address of this host on a port of ours is ourselves, also one that came after the configuration was read: only the kernel knows. */
+static bool session_leads_back(const struct session *session, const struct address *address)
+{
+    return policy_has_never_port(session->config->policy, session->port) && own_address_is(address);
+}
+
+static bool session_accepts(void *arg, const struct address *address)
+{
+    const struct session *session = arg;
+    const struct endpoint to = { .ip = *address, .port = session->port };
+    return policy_accepts(session->config->policy, session->verdict.route, &to) && !session_leads_back(session, address);
+}
+
+static void session_drop_own(struct session *session)
+{
+    struct setup *setup = session->setup;
+    size_t kept = 0;
+    for (size_t i = 0; i < setup->address_count; i++)
+        if (!session_leads_back(session, &setup->addresses[i]))
+            setup->addresses[kept++] = setup->addresses[i];
+    setup->address_count = kept;
+}
+
 /* Only addresses that the route may dial stay; with none left the reason says why. */
 static void session_sieve(struct session *session, const struct address *addresses, size_t count)
 {
@@ -194,6 +252,7 @@ static void session_sieve(struct session *session, const struct address *address
     memcpy(setup->addresses, addresses, count * sizeof(*addresses));
     enum reason reason;
     setup->address_count = policy_sieve(session->config->policy, session->verdict.route, session->port, setup->addresses, count, &reason);
+    session_drop_own(session);
     if (setup->address_count == 0)
         session_close(session, reason);
     else
@@ -237,7 +296,9 @@ void session_resolve_begin(struct session *session)
         session_sieve(session, &host->address, 1);
         return;
     }
-    session->resolving = resolve_start(session->worker->resolver, session->config, session->verdict.route, host->name, session_resolved, session);
+    const struct resolve_taste taste = { session_accepts, session };
+    session->resolving =
+        resolve_start(session->worker->resolver, session->config, session->verdict.route, host->name, &taste, session_resolved, session);
     if (session->resolving == NULL)
         session_close(session, REASON_OVERLOAD);
 }
@@ -438,6 +499,7 @@ static void session_relayed(void *arg, enum relay_end end)
 void session_relay_begin(struct session *session)
 {
     struct setup *setup = session->setup;
+    session->opened_ms = loop_now_ms(session->worker->loop);
     if (!session->answered)
         session_answer_established(session); /* sni = off: the decision came first */
     if (!session->answered || !relay_start(&session->relay, session->worker->loop, session->client_fd, session->origin_fd, setup->bytes, setup->len,

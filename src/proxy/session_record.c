@@ -96,15 +96,22 @@ static void session_remember_denial(struct session *session, const char *code)
     denials_add(session->worker->shared->denials, &denial);
 }
 
+static const char *session_denial_detail(const struct setup *setup)
+{
+    if (setup == NULL)
+        return NULL;
+    if (setup->asked[0] != '\0')
+        return setup->asked;
+    return setup->fault != NULL ? setup->fault : setup->cause;
+}
+
 void session_record_denial(struct session *session, enum reason reason)
 {
     struct record record;
     session_fill(session, &record, EVENT_DECISION);
     session_fill_setup(session, &record);
     session_fill_verdict(&record, VERDICT_DENY, reason);
-    const struct setup *setup = session->setup;
-    if (setup != NULL)
-        record.detail = session_words(setup->fault != NULL ? setup->fault : setup->cause);
+    record.detail = session_words(session_denial_detail(session->setup));
     journal_queue_add(session->worker->journal, &record, NEED_REFUSAL, reason, NULL);
     bool may_ask = session->verdict.group != NULL && session->verdict.group->denials; /* nobody else could ever see it */
     if (may_ask && reason != REASON_DENIALS_ASKED && reason != REASON_CLIENT_GONE)
@@ -118,7 +125,7 @@ void session_record_close(struct session *session, const char *end, const char *
     record.has_close = true;
     record.bytes_up = relay_bytes_up(&session->relay);
     record.bytes_down = relay_bytes_down(&session->relay);
-    record.duration_ms = loop_now_ms(session->worker->loop) - session->started_ms;
+    record.duration_ms = session->opened_ms != 0 ? loop_now_ms(session->worker->loop) - session->opened_ms : 0;
     record.end = end;
     record.detail = session_words(detail);
     journal_queue_add(session->worker->journal, &record, NEED_KEEP, session->verdict.reason, NULL);

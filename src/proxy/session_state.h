@@ -46,6 +46,7 @@ struct setup {
     char *user_agent;
     const char *cause; /* why the network said no, for the reply and the record's detail; static */
     const char *fault; /* what is wrong with what the client sent; static */
+    char asked[200];   /* the method and authority of a request that is no CONNECT; "" none */
 };
 
 struct session {
@@ -69,6 +70,7 @@ struct session {
     bool answered;  /* the 200 is out: from here on HTTP cannot say anything */
     bool decided;   /* an allowing decision was given to the journal: a `close` is owed */
     bool counted;   /* among the sessions that the limit is about */
+    bool lingers;
     size_t lingered; /* bytes thrown away after a refusal */
 
     char id[ULID_TEXT_MAX];
@@ -84,7 +86,7 @@ struct session {
     struct address egress_public;
     bool has_dns_ms, has_connect_ms;
     uint32_t dns_ms, connect_ms;
-    uint64_t started_ms;
+    uint64_t opened_ms; /* when the relay began; 0: never */
 };
 
 /* The one door between steps: sets the step, its deadline, and calls what begins it. */

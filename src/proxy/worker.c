@@ -131,6 +131,8 @@ static void worker_leave_phase(struct worker *worker, enum worker_phase phase, b
         break;
     case PHASE_ENDING:
         worker->lost = !there;
+        if (worker->lost)
+            log_error("worker %u ends with records that are not on file", worker->number);
         event_base_loopbreak(worker->loop->base);
         break;
     case PHASE_SERVING:

@@ -22,6 +22,7 @@ struct shared {
     struct denials *denials;
     atomic_size_t sessions; /* on all workers */
     size_t sessions_max;
+    size_t lingers_max; /* a worker: more who were refused are hung up on at once */
     void (*report)(void *arg, unsigned worker, int news); /* enum worker_news, to the main thread; never waits */
     void *report_arg;
 };
@@ -55,7 +56,7 @@ struct worker {
     struct resolver *resolver;
     struct listening *listening; /* its listening sockets */
     struct session *sessions;    /* all of them, newest first */
-    size_t session_count;
+    size_t session_count, linger_count;
     struct mailbox *mailbox;
     bool began;    /* the `start` record is its own */
     bool stopping;

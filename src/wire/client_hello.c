@@ -22,6 +22,9 @@ enum extension {
     EXTENSION_PRE_SHARED_KEY = 41,
     EXTENSION_SUPPORTED_VERSIONS = 43,
     EXTENSION_ENCRYPTED_CLIENT_HELLO = 0xfe0d,
+    EXTENSION_ECH_DRAFT_8 = 0xfe08, /* and up to 0xfe0a: drafts before the number was settled */
+    EXTENSION_ECH_DRAFT_10 = 0xfe0a,
+    EXTENSION_ENCRYPTED_SERVER_NAME = 0xffce, /* what became ECH */
 };
 
 _Static_assert(HELLO_JA4_SIZE == JA4_SIZE, "the two headers disagree about the size of a fingerprint");
@@ -162,6 +165,12 @@ static const char *hello_read_versions(struct client_hello *hello, struct hello_
     return NULL;
 }
 
+static bool hello_is_encrypted_name(unsigned type)
+{
+    return type == EXTENSION_ENCRYPTED_CLIENT_HELLO || (type >= EXTENSION_ECH_DRAFT_8 && type <= EXTENSION_ECH_DRAFT_10) ||
+           type == EXTENSION_ENCRYPTED_SERVER_NAME;
+}
+
 static const char *hello_read_extension(struct client_hello *hello, struct ja4_facts *facts, unsigned type, struct hello_bytes body)
 {
     switch (type) {
@@ -173,10 +182,8 @@ static const char *hello_read_extension(struct client_hello *hello, struct ja4_f
         return hello_read_versions(hello, body);
     case EXTENSION_SIGNATURE_ALGORITHMS:
         return hello_numbers(&facts->signatures, body, 2) ? NULL : "signature_algorithms is malformed";
-    case EXTENSION_ENCRYPTED_CLIENT_HELLO:
-        hello->has_ech = true;
-        return NULL;
     default:
+        hello->has_ech = hello->has_ech || hello_is_encrypted_name(type);
         return NULL;
     }
 }

@@ -4,10 +4,10 @@
 import argparse
 import base64
 import binascii
-import ipaddress
 import json
 import pathlib
 import re
+import socket
 import sys
 
 EVENTS = "start stop reload decision close rotate recovered gap probe checkpoint".split()
@@ -49,10 +49,14 @@ def is_word(value):
     return is_text(value) and re.fullmatch(r"[a-z][a-z0-9_]*", value) is not None
 
 
+def family_of(value):
+    return socket.AF_INET6 if ":" in value else socket.AF_INET
+
+
 def is_ip(value):
     try:
-        return is_text(value) and str(ipaddress.ip_address(value)) == value
-    except ValueError:
+        return is_text(value) and socket.inet_ntop(family_of(value), socket.inet_pton(family_of(value), value)) == value
+    except OSError:
         return False
 
 

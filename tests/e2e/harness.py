@@ -180,7 +180,7 @@ class TlsOrigin(Origin):
 
 
 class DnsStub:
-    """A scripted DNS server on one port, UDP and TCP. `zone` maps a name to a dict: A, AAAA (lists), ttl, rcode, truncate, drop, delay, forge.
+    """A scripted DNS server on one port, UDP and TCP. `zone` maps a name to a dict: A, AAAA (lists), ttl, rcode, truncate, drop, delay (seconds, or a dict by type), forge.
 
     Names that are not in the zone do not exist. `questions` is the log: (name, type, transport)."""
 
@@ -223,7 +223,7 @@ class DnsStub:
         name, kind, entry = self.read(packet, "udp")
         if entry.get("drop"):
             return
-        time.sleep(entry.get("delay", 0))
+        time.sleep(self.delay_of(entry, kind))
         with contextlib.suppress(OSError):
             for forged in self.forgeries(packet, entry):
                 self.udp.sendto(forged, peer)
@@ -242,9 +242,13 @@ class DnsStub:
             while head := receive_exactly(sock, 2):
                 packet = receive_exactly(sock, struct.unpack(">H", head)[0])
                 name, kind, entry = self.read(packet, "tcp")
-                time.sleep(entry.get("delay", 0))
+                time.sleep(self.delay_of(entry, kind))
                 reply = self.reply(packet, kind, entry, False)
                 sock.sendall(struct.pack(">H", len(reply)) + reply)
+
+    def delay_of(self, entry, kind):
+        delay = entry.get("delay", 0)
+        return delay.get(self.TYPES.get(kind), 0) if isinstance(delay, dict) else delay
 
     def read(self, packet, transport):
         labels, at = [], 12

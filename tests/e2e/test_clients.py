@@ -68,6 +68,7 @@ class Clients(Story):
         record = self.assert_decision(ALLOWED, "allow", "rule_allow")
         self.assertEqual((ALLOWED, "test", "nat", "127.0.0.1"), (record["sni"], record["rule"], record["route"], record["upstream_ip"]))
         self.assertIn("curl/", record["user_agent"])
+        self.assertEqual(("TLS 1.3", ["h2", "http/1.1"], False), (record["tls_version"], record["alpn"], record["ech"]))
         self.assertRegex(record["ja4"], r"^t13d\d{4}h2_[0-9a-f]{12}_[0-9a-f]{12}$")
         self.proxy.wait_close(record["id"])
 

@@ -50,7 +50,7 @@ class Misbehaviour(Story):
             status, head = self.proxy.read_head(sock)
         self.assertEqual(408, status)
         self.assertIn("request_timeout", head)
-        self.proxy.wait_decision(reason="request_timeout")
+        self.assertEqual("local", self.proxy.wait_decision(reason="request_timeout")["client_group"])
 
     def test_a_silent_client_is_answered_408_and_recorded(self):
         self.start()
@@ -87,6 +87,18 @@ class Misbehaviour(Story):
             details = " ".join(r["detail"] or "" for r in records if r["event"] == "decision")
             return all(word in details for word in ("TLS", "SOCKS", "HTTP/2"))
         self.proxy.wait_records("the three tongues", named)
+
+    def test_plain_http_is_recorded_without_what_may_be_secret(self):
+        self.start()
+        with self.proxy.dial() as sock:
+            sock.sendall(b"GET http://user:token@mirror.example/path?key=secret HTTP/1.1\r\nHost: mirror.example\r\n\r\n")
+            self.assertEqual(405, self.proxy.read_head(sock)[0])
+        self.assertEqual("GET http://mirror.example", self.proxy.wait_decision(reason="method_not_allowed")["detail"])
+        with self.proxy.dial() as sock:
+            sock.sendall(b"CONNECT 2001:db8::7:443 HTTP/1.0\r\n\r\n")
+            status, head = self.proxy.read_head(sock)
+        self.assertIn("in brackets", head)
+        self.assertEqual("2001:db8::7:443", self.proxy.wait_decision(reason="bad_request")["host"])
 
     # -- hellos --
 
@@ -245,6 +257,18 @@ class Misbehaviour(Story):
             return code == 200
         wait_until("room again", again)
 
+    def test_refusals_are_not_the_reason_for_refusals(self):
+        self.start(limits="tunnels = 4")
+        held = [self.tunnel() for _ in range(4)]
+        refused = [self.proxy.connect(NAME, self.origin.port) for _ in range(20)]  # each lingers, since its client does not close
+        self.assertEqual({503}, {status for _, status, _ in refused})
+        for sock in held:
+            sock.close()
+        self.proxy.wait_records("the four closes", lambda rs: sum(1 for r in rs if r["event"] == "close") == 4)
+        self.assert_echo(self.tunnel())
+        for sock, _, _ in refused:
+            sock.close()
+
     # -- denials --
 
     def test_a_client_may_ask_for_its_own_denials(self):
@@ -263,6 +287,10 @@ class Misbehaviour(Story):
         self.assertEqual([("evil.example.test", 443, "default_deny", None)], [(d["host"], d["port"], d["reason"], d["rule"]) for d in denials])
         self.assertEqual({"id", "time", "host", "port", "reason", "rule"}, set(denials[0]))
         self.proxy.wait_decision(reason="denials_asked", verdict="deny")
+        for name in ("test", "explicit:3128", "[::1]:3128", "127.0.0.1"):  # the instance's, the listener's, addresses
+            with self.subTest(name), self.proxy.dial() as sock:
+                sock.sendall(f"GET /denials HTTP/1.1\r\nHost: {name}\r\n\r\n".encode())
+                self.assertEqual(200, self.proxy.read_head(sock)[0])
         with self.proxy.dial() as sock:  # led here by a name of somebody else's
             sock.sendall(b"GET /denials HTTP/1.1\r\nHost: rebound.example.test\r\n\r\n")
             self.assertEqual(403, self.proxy.read_head(sock)[0])
@@ -294,11 +322,13 @@ class Misbehaviour(Story):
             "silent.zone.test": {"drop": True},
             "forged.zone.test": {"A": ["127.0.0.1"], "forge": "127.0.0.66", "delay": 0.05},
             "inside.zone.test": {"A": ["10.0.0.1"]},
+            "mixed.zone.test": {"AAAA": ["64:ff9b::7f00:1"], "A": ["127.0.0.1"], "delay": {"A": 0.2}},
         })
         self.assertEqual(200, self.answer("good.zone.test")[0])
         self.assertEqual(200, self.answer("big.zone.test")[0])
         self.assertIn(("big.zone.test", "A", "tcp"), self.dns.questions)
         self.assertEqual(200, self.answer("forged.zone.test")[0])
+        self.assertEqual(200, self.answer("mixed.zone.test")[0], "a forbidden address ended the wait for a good one")
         for name, status, reason, ending in (("slow.zone.test", 504, "dns_timeout", "connection timed out"), ("silent.zone.test", 504, "dns_timeout", "connection timed out"),
                                              ("broken.zone.test", 502, "dns_failed", "no such host"), ("missing.zone.test", 502, "dns_failed", "no such host"),
                                              ("inside.zone.test", 403, "address_forbidden", ")")):

@@ -13,6 +13,7 @@ import time
 import unittest
 
 import audit_check
+import harness
 from harness import BACK_WITHIN, EXEAT, DnsStub, Exeat, Origin, Story, client_hello, policy, receive_exactly, wait_until
 
 NAME = "allowed.example.test"
@@ -181,6 +182,74 @@ class Processes(Story):
             self.assertEqual(0, proxy.stop())
         records = audit_check.check_file(proxy.audit_path)
         self.assertEqual(["start", "decision", "close", "stop"] * 3, [record["event"] for record in records])
+
+    def test_a_stop_brings_a_dead_journal_back_for_the_last_records(self):
+        proxy = self.start()
+        for _ in range(3):
+            self.open_tunnel()
+        journal = proxy.children()["journal"]
+        os.kill(proxy.process.pid, signal.SIGSTOP)
+        os.kill(journal, signal.SIGKILL)
+        wait_until("the journal's end", lambda: is_gone(journal))
+        os.kill(proxy.process.pid, signal.SIGTERM)
+        os.kill(proxy.process.pid, signal.SIGCONT)
+        self.assertEqual(0, proxy.process.wait(harness.PATIENCE))
+        records = audit_check.check_file(proxy.audit_path)
+        self.assertEqual(3, sum(1 for record in records if record["event"] == "close"))
+        self.assertEqual("stop", records[-1]["event"])
+
+    # -- a journal that hangs --
+
+    @staticmethod
+    def wake(pid):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+
+    def stall_journal(self):
+        journal = self.proxy.children()["journal"]
+        os.kill(journal, signal.SIGSTOP)
+        self.addCleanup(self.wake, journal)
+        return journal
+
+    def test_a_journal_that_hangs_is_as_good_as_none(self):
+        proxy = self.start(workers=1)  # each learns it for itself, by the first decision that is not answered
+        tunnel = self.open_tunnel()
+        journal = self.stall_journal()
+        sock, status, _ = proxy.connect(NAME, self.origin.port)
+        with sock:
+            self.assertEqual(200, status)
+            sock.sendall(client_hello(NAME))
+            with self.assertRaises(ConnectionResetError):
+                sock.recv(1)
+        sock, status, head = proxy.connect(NAME, self.origin.port)
+        sock.close()
+        self.assertEqual(503, status)
+        self.assertIn("audit_unavailable", head)
+        self.assert_echo(tunnel)
+        self.assertEqual(1, self.origin.payload.count(b"\x16\x03\x01"), "only the first hello came through")
+        os.kill(journal, signal.SIGCONT)
+        wait_until("tunnels again", self.tunnel_works)
+        tunnel.close()
+        self.assertEqual(0, proxy.stop())
+        audit_check.check_file(proxy.audit_path)
+
+    def test_a_journal_that_hangs_delays_but_does_not_refuse_when_told_to_continue(self):
+        proxy = self.start(extra=f"[audit]\nfile = {self.directory}/audit.jsonl\non_failure = continue\n")
+        journal = self.stall_journal()
+        self.assert_echo(self.open_tunnel())
+        os.kill(journal, signal.SIGCONT)
+        self.assertEqual(0, proxy.stop())
+        audit_check.check_file(proxy.audit_path)
+
+    def test_without_sni_a_decision_that_is_not_committed_is_told_before_the_200(self):
+        self.proxy = self.exeat(policy(NAME, port=self.origin.port, hosts=self.hosts, rule="sni = off"))
+        journal = self.stall_journal()
+        sock, status, head = self.proxy.connect(NAME, self.origin.port)
+        sock.close()
+        self.assertEqual(503, status, head)
+        os.kill(journal, signal.SIGCONT)
+        self.assertEqual(0, self.proxy.stop())
+        audit_check.check_file(self.proxy.audit_path)
 
     # -- under load --
 

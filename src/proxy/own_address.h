@@ -1,0 +1,13 @@
+/* Whether an address leads to this host itself, as the kernel sees it now. */
+#ifndef EXEAT_PROXY_OWN_ADDRESS_H
+#define EXEAT_PROXY_OWN_ADDRESS_H
+
+#include <stdbool.h>
+
+#include "base/address.h"
+
+/* Asks by binding a datagram socket, which also knows of addresses that came late and of whole networks routed to this host (AnyIP). When it cannot be
+ * asked the answer is yes: whoever asks is about to dial. */
+bool own_address_is(const struct address *address);
+
+#endif

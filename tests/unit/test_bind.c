@@ -1,0 +1,198 @@
+/* Listening sockets: one port for all of ours, and none that somebody else has. */
+#include "host/bind.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "net.h"
+
+enum { WORKERS = 4 };
+
+/* A free port of the kernel's choice is free for one family and address: with the machine's other sockets around, not always for the next. */
+static void enter_network(void)
+{
+    net_own_network();
+}
+
+TestSuite(bind, .init = enter_network);
+
+static void close_all(const int *fds, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        close(fds[i]);
+}
+
+static int option(int fd, int level, int name)
+{
+    int value = -1;
+    socklen_t len = sizeof(value);
+    cr_assert(getsockopt(fd, level, name, &value, &len) == 0);
+    return value;
+}
+
+static struct endpoint name_of(int fd)
+{
+    struct sockaddr_storage name;
+    struct endpoint at = {.port = 0};
+    socklen_t len = sizeof(name);
+    cr_assert(getsockname(fd, (struct sockaddr *)&name, &len) == 0);
+    cr_assert(endpoint_from_sockaddr(&at, (struct sockaddr *)&name, len));
+    return at;
+}
+
+/* A blocking connection, or -1. */
+static int connect_to(const struct endpoint *to)
+{
+    struct sockaddr_storage name;
+    socklen_t len = (socklen_t)endpoint_to_sockaddr(to, &name);
+    int fd = socket(name.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    cr_assert(fd >= 0);
+    if (connect(fd, (struct sockaddr *)&name, len) == 0)
+        return fd;
+    close(fd);
+    return -1;
+}
+
+static void expect_refused(struct endpoint at, int error)
+{
+    int fds[WORKERS];
+    const struct endpoint before = at;
+    size_t held = net_descriptors();
+    errno = 0;
+    cr_expect_not(bind_listeners(&at, fds, WORKERS));
+    cr_expect_eq(errno, error, "errno %d", errno);
+    cr_expect(endpoint_equal(&at, &before) || before.port == 0);
+    cr_expect_eq(net_descriptors(), held, "something is left open");
+}
+
+static void expect_one_port(const char *ip)
+{
+    int fds[WORKERS];
+    struct endpoint at = {.ip = net_address(ip)};
+    cr_assert(bind_listeners(&at, fds, WORKERS));
+    cr_expect(at.port != 0 && net_address(ip).family == at.ip.family);
+    for (int i = 0; i < WORKERS; i++) {
+        const struct endpoint name = name_of(fds[i]);
+        cr_expect(endpoint_equal(&name, &at), "socket %d is at port %u, not %u", i, name.port, at.port);
+        cr_expect_eq(option(fds[i], SOL_SOCKET, SO_ACCEPTCONN), 1, "socket %d does not listen", i);
+        cr_expect(fcntl(fds[i], F_GETFL) & O_NONBLOCK);
+        cr_expect(fcntl(fds[i], F_GETFD) & FD_CLOEXEC);
+    }
+    int client = connect_to(&at);
+    cr_expect(client >= 0, "%s: nobody answers", ip);
+    close(client);
+    close_all(fds, WORKERS);
+}
+
+Test(bind, port_0_is_one_port_for_all)
+{
+    expect_one_port("127.0.0.1");
+    expect_one_port("::1");
+}
+
+Test(bind, a_port_is_taken_as_asked)
+{
+    int one, fds[WORKERS];
+    struct endpoint at = {.ip = net_address("127.0.0.1")};
+    cr_assert(bind_listeners(&at, &one, 1)); /* to learn one that is free */
+    close(one);
+    const struct endpoint asked = at;
+    size_t held = net_descriptors();
+    cr_assert(bind_listeners(&at, fds, WORKERS));
+    cr_expect_eq(net_descriptors(), held + WORKERS);
+    cr_expect(endpoint_equal(&at, &asked));
+    for (int i = 0; i < WORKERS; i++)
+        cr_expect_eq(name_of(fds[i]).port, asked.port);
+    close_all(fds, WORKERS);
+}
+
+/* SO_REUSEPORT alone would let the same user's second exeat in, and half of the clients with it. */
+Test(bind, a_second_one_on_the_same_port_is_refused)
+{
+    int fds[WORKERS];
+    struct endpoint at = {.ip = net_address("127.0.0.1")};
+    cr_assert(bind_listeners(&at, fds, WORKERS));
+    expect_refused(at, EADDRINUSE);
+    expect_refused((struct endpoint){.ip = net_address("0.0.0.0"), .port = at.port}, EADDRINUSE);
+    close_all(fds, WORKERS);
+}
+
+Test(bind, one_address_of_a_port_that_is_taken_everywhere_is_refused)
+{
+    int fds[WORKERS];
+    struct endpoint at = {.ip = net_address("0.0.0.0")};
+    cr_assert(bind_listeners(&at, fds, WORKERS));
+    expect_refused((struct endpoint){.ip = net_address("127.0.0.1"), .port = at.port}, EADDRINUSE);
+    close_all(fds, WORKERS);
+}
+
+Test(bind, a_foreign_listener_is_left_alone)
+{
+    struct endpoint at;
+    int foreign = net_listen("127.0.0.1", &at);
+    expect_refused(at, EADDRINUSE);
+    close(foreign);
+}
+
+/* A restart must not wait for the kernel to forget the old tunnels. */
+Test(bind, a_port_is_free_again_although_its_connections_linger)
+{
+    int fds[WORKERS];
+    struct endpoint at = {.ip = net_address("127.0.0.1")}, from;
+    cr_assert(bind_listeners(&at, fds, 1));
+    int client = connect_to(&at);
+    int server = net_accept(fds[0], &from);
+    close(server); /* first, so that TIME_WAIT is ours */
+    char byte;
+    cr_assert_eq(read(client, &byte, 1), 0);
+    close(client);
+    close(fds[0]);
+    cr_assert(bind_listeners(&at, fds, WORKERS));
+    close_all(fds, WORKERS);
+}
+
+Test(bind, ipv6_is_ipv6_only)
+{
+    int six[WORKERS], four[WORKERS];
+    struct endpoint at = {.ip = net_address("::")};
+    cr_assert(bind_listeners(&at, six, WORKERS));
+    struct endpoint beside = {.ip = net_address("127.0.0.77"), .port = at.port};
+    for (int i = 0; i < WORKERS; i++)
+        cr_expect_eq(option(six[i], IPPROTO_IPV6, IPV6_V6ONLY), 1);
+    cr_expect_eq(connect_to(&beside), -1, "[::] answers IPv4");
+    cr_assert(bind_listeners(&beside, four, WORKERS), "the listener of IPv4 beside it finds no room: %s", strerror(errno));
+    close_all(six, WORKERS);
+    close_all(four, WORKERS);
+}
+
+Test(bind, an_address_of_somebody_else_is_refused)
+{
+    expect_refused((struct endpoint){.ip = net_address("192.0.2.1"), .port = 0}, EADDRNOTAVAIL);
+    expect_refused((struct endpoint){.ip = net_address("192.0.2.1"), .port = 3128}, EADDRNOTAVAIL);
+}
+
+Test(bind, out_of_descriptors_on_the_way_leaves_nothing_open)
+{
+    struct rlimit limit, two;
+    struct endpoint at = {.ip = net_address("127.0.0.1")};
+    int fds[WORKERS], free_at[3];
+    size_t held = net_descriptors();
+    for (int i = 0; i < 3; i++)
+        cr_assert((free_at[i] = open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0);
+    close_all(free_at, 3);
+    cr_assert(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+    two = (struct rlimit){.rlim_cur = (rlim_t)free_at[2], .rlim_max = limit.rlim_max};
+    cr_assert(setrlimit(RLIMIT_NOFILE, &two) == 0);
+    bool bound = bind_listeners(&at, fds, WORKERS);
+    int error = errno;
+    cr_assert(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    cr_expect_not(bound);
+    cr_expect_eq(error, EMFILE);
+    cr_expect_eq(net_descriptors(), held);
+}
