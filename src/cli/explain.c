@@ -36,7 +36,7 @@ static bool explain_read_ip(struct address *out, const char *option, const char 
     return false;
 }
 
-/* A mapped client is an IPv4 client, as for a listener on [::]. */
+/* An IPv4 client may be written as IPv6 (::ffff:10.0.0.1); the groups know it as the IPv4 client that it is. */
 static bool explain_read_from(struct address *out, const char *text)
 {
     struct address address;

@@ -25,7 +25,9 @@ static const char RUN_USAGE[] =
     "      --ports-file=FILE  when ready, write a line 'NAME ADDRESS' there for each listener\n"
     "      --help             print this and exit\n"
     "\n"
-    "SIGINT and SIGTERM end every tunnel with its record and stop; a second one stops at once.\n";
+    "SIGINT and SIGTERM end every tunnel with its record and stop; a second one stops at once.\n"
+    "SIGHUP, SIGUSR1 and SIGUSR2 are kept for a later version: this one names them in the log\n"
+    "and does nothing.\n";
 
 struct run_options {
     const char *path, *listen, *ports_file;

@@ -57,7 +57,7 @@ struct limit_settings {
 };
 
 struct audit_settings {
-    char *file; /* "-": standard output */
+    char *file; /* "-": standard output; a relative one has been put beside the file that names it */
     bool continue_on_failure;
 };
 

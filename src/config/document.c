@@ -100,24 +100,39 @@ static void document_include_fault(struct document_reader *reader, const struct 
     fault_add(reader->faults, place_text(reader->file, entry->line, at), "exeat", "include", "%s cannot be read: %s", path, strerror(error));
 }
 
-/* A pattern may match nothing: a directory that is still empty. A plain path that is not there is a fault when it is read. */
-static void document_include_pattern(struct document_reader *reader, const struct entry *entry, const char *pattern, struct path_list *includes)
+/* A plain path means that file: one that cannot be read is a fault of the line that names it. */
+static bool document_include_path(struct document_reader *reader, const struct entry *entry, const char *path, struct path_list *includes)
+{
+    const struct bundle_file *file = bundle_file(reader->bundle, path);
+    if (file != NULL && file->error == 0)
+        return path_list_add(includes, strdup(path));
+    document_include_fault(reader, entry, path, file ? file->error : ENOENT);
+    return true;
+}
+
+/* A pattern may match nothing: a directory that is still empty. */
+static bool document_include_glob(struct document_reader *reader, const struct entry *entry, const char *path, struct path_list *includes)
 {
     size_t count = 0;
-    char *path = path_beside(reader->file, pattern);
-    bool plain = strpbrk(pattern, "*?[") == NULL;
+    bool fine = true;
+    const char *const *found = bundle_glob(reader->bundle, path, &count);
+    if (found == NULL && errno != 0)
+        document_include_fault(reader, entry, path, errno);
+    for (size_t i = 0; i < count; i++)
+        fine = path_list_add(includes, strdup(found[i])) && fine;
+    return fine;
+}
+
+static void document_include_word(struct document_reader *reader, const struct entry *entry, const char *word, struct path_list *includes)
+{
+    char *path = path_beside(reader->file, word);
     bool fine = path != NULL;
-    if (fine && plain) {
-        fine = path_list_add(includes, strdup(path));
-    } else if (fine) {
-        const char *const *found = bundle_glob(reader->bundle, path, &count);
-        if (found == NULL && errno != 0)
-            document_include_fault(reader, entry, path, errno);
-        for (size_t i = 0; i < count; i++)
-            fine = path_list_add(includes, strdup(found[i])) && fine;
-    }
+    if (fine && strpbrk(word, "*?[") == NULL)
+        fine = document_include_path(reader, entry, path, includes);
+    else if (fine)
+        fine = document_include_glob(reader, entry, path, includes);
     if (!fine)
-        document_include_fault(reader, entry, pattern, ENOMEM);
+        document_include_fault(reader, entry, word, ENOMEM);
     free(path);
 }
 
@@ -128,7 +143,7 @@ static void document_include_words(struct document_reader *reader, const struct 
         size_t len = strcspn(at, " \t");
         char *word = strndup(at, len);
         if (word != NULL)
-            document_include_pattern(reader, entry, word, includes);
+            document_include_word(reader, entry, word, includes);
         else
             document_include_fault(reader, entry, at, ENOMEM);
         free(word);

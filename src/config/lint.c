@@ -47,7 +47,7 @@ static const struct rule *lint_allowing_rule(const struct lint *lint, const stru
     return NULL;
 }
 
-/* Wildcards over public suffixes, shared storage, others' DNS; public resolvers. */
+/* Wildcards over public suffixes, shared storage, others' DNS; public resolvers by name or address. */
 static void lint_patterns(const struct lint *lint)
 {
     const struct lint_notes *notes = lint->config->notes;
@@ -162,15 +162,16 @@ static void lint_sources(const struct lint *lint, const struct route *route, con
     lint_warn(lint, route->at, "route", route->name, "source", what);
 }
 
-/* IPv4 only, as Buildkite takes them. */
+/* What `exeat ranges --format buildkite` would print: IPv4, and nothing that means something to its owner only. */
 static void lint_public_range(const struct lint *lint, const struct route *route)
 {
     struct network *networks = calloc(route->source_count + 1, sizeof(*networks));
     size_t count = 0;
     char what[160];
     for (size_t i = 0; networks != NULL && i < route->source_count; i++) {
-        if (route->sources[i].public_ip.family == FAMILY_V4)
-            networks[count++] = (struct network){.base = route->sources[i].public_ip, .prefix = 32};
+        const struct network network = {.base = route->sources[i].public_ip, .prefix = 32};
+        if (network.base.family == FAMILY_V4 && !network_is_private(&network))
+            networks[count++] = network;
     }
     count = networks ? network_aggregate(networks, count) : 0;
     free(networks);

@@ -79,6 +79,14 @@ static bool lint_notes_keep_pattern(struct noted_list *noted, const struct patte
     return true;
 }
 
+/* As an operator would write it. Malloc'd; NULL: out of memory. */
+static char *lint_notes_pattern_text(const struct pattern *pattern)
+{
+    char buf[NETWORK_TEXT_MAX], *text = NULL;
+    const char *what = pattern->kind == PATTERN_NETWORK ? network_text(&pattern->network, buf) : pattern->name;
+    return asprintf(&text, "%s%s", pattern->kind == PATTERN_BELOW ? "*." : "", what) < 0 ? NULL : text;
+}
+
 static bool lint_notes_add_remark(struct lint_notes *notes, const struct lint_remark *from, const struct pattern *pattern)
 {
     if (notes->remark_count >= LINT_REMARKS_KEPT)
@@ -92,8 +100,7 @@ static bool lint_notes_add_remark(struct lint_notes *notes, const struct lint_re
     remark->at = strdup(from->at);
     remark->section = strdup(from->section);
     remark->key = strdup(from->key);
-    if (asprintf(&remark->pattern, "%s%s", pattern->kind == PATTERN_BELOW ? "*." : "", pattern->name) < 0)
-        remark->pattern = NULL;
+    remark->pattern = lint_notes_pattern_text(pattern);
     return remark->at && remark->section && remark->key && remark->pattern;
 }
 

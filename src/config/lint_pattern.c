@@ -37,6 +37,22 @@ static const char *const RESOLVERS[] = {
     NULL,
 };
 
+/* The same by address: of Cloudflare, Google and Quad9, whose certificates hold them. */
+static const struct address RESOLVER_ADDRESSES[] = {
+    {FAMILY_V4, {1, 1, 1, 1}},
+    {FAMILY_V4, {1, 0, 0, 1}},
+    {FAMILY_V4, {8, 8, 8, 8}},
+    {FAMILY_V4, {8, 8, 4, 4}},
+    {FAMILY_V4, {9, 9, 9, 9}},
+    {FAMILY_V4, {149, 112, 112, 112}},
+    {FAMILY_V6, {0x26, 0x06, 0x47, 0x00, 0x47, 0x00, [14] = 0x11, [15] = 0x11}}, /* 2606:4700:4700::1111 */
+    {FAMILY_V6, {0x26, 0x06, 0x47, 0x00, 0x47, 0x00, [14] = 0x10, [15] = 0x01}}, /* 2606:4700:4700::1001 */
+    {FAMILY_V6, {0x20, 0x01, 0x48, 0x60, 0x48, 0x60, [14] = 0x88, [15] = 0x88}}, /* 2001:4860:4860::8888 */
+    {FAMILY_V6, {0x20, 0x01, 0x48, 0x60, 0x48, 0x60, [14] = 0x88, [15] = 0x44}}, /* 2001:4860:4860::8844 */
+    {FAMILY_V6, {0x26, 0x20, 0x00, 0xfe, [15] = 0xfe}},                          /* 2620:fe::fe */
+    {FAMILY_V6, {0x26, 0x20, 0x00, 0xfe, [15] = 0x09}},                          /* 2620:fe::9 */
+};
+
 /* Storage in which any tenant has a name of their own. S3 has too many forms for a table. */
 static const char *const STORAGE[] = {
     "storage.googleapis.com",
@@ -118,6 +134,17 @@ static bool lint_covers_any(const struct pattern *pattern, const char *const *na
     return false;
 }
 
+static bool lint_is_resolver(const struct pattern *pattern)
+{
+    if (pattern->kind != PATTERN_NETWORK)
+        return lint_covers_any(pattern, RESOLVERS);
+    for (size_t i = 0; i < sizeof(RESOLVER_ADDRESSES) / sizeof(RESOLVER_ADDRESSES[0]); i++) {
+        if (network_has(&pattern->network, &RESOLVER_ADDRESSES[i]))
+            return true;
+    }
+    return false;
+}
+
 /* A wildcard exactly there, or further up. */
 static bool lint_is_wide(const struct pattern *pattern, const char *const *tops)
 {
@@ -135,9 +162,21 @@ static bool lint_is_s3(const char *name)
     return aws && strncmp(name, "s3", 2) == 0 && (name[2] == '.' || name[2] == '-') && strstr(name, ".s3.") == NULL && strstr(name, ".s3-") == NULL;
 }
 
+/* REGION.amazonaws.com, such as eu-west-1 or us-gov-west-1: a dash and a digit at the label's end, as no service has them. */
+static bool lint_is_aws_region(const char *name)
+{
+    size_t len = strcspn(name, ".");
+    bool aws = strcmp(name + len, ".amazonaws.com") == 0 || strcmp(name + len, ".amazonaws.com.cn") == 0;
+    return aws && len >= 2 && name[len - 2] == '-' && name[len - 1] >= '0' && name[len - 1] <= '9';
+}
+
+/* What S3's endpoints stand below, those of a region with all their buckets in the path. */
 static bool lint_is_above_s3(const char *name)
 {
-    return strcmp(name, "amazonaws.com") == 0 || strcmp(name, "amazonaws.com.cn") == 0;
+    static const char DUALSTACK[] = "dualstack.";
+    if (strncmp(name, DUALSTACK, strlen(DUALSTACK)) == 0)
+        name += strlen(DUALSTACK);
+    return strcmp(name, "amazonaws.com") == 0 || strcmp(name, "amazonaws.com.cn") == 0 || lint_is_aws_region(name);
 }
 
 static bool lint_is_storage(const struct pattern *pattern)
@@ -154,9 +193,7 @@ static bool lint_is_shared_storage(const struct pattern *pattern)
 
 const char *lint_pattern(const struct pattern *pattern)
 {
-    if (pattern->kind == PATTERN_NETWORK)
-        return NULL;
-    if (lint_covers_any(pattern, RESOLVERS))
+    if (lint_is_resolver(pattern))
         return "covers a public DNS-over-HTTPS resolver, through which names and data leave unseen";
     if (lint_is_storage(pattern))
         return "covers storage that any tenant can write to; prefer the bucket's own host, such as my-bucket.s3.amazonaws.com";

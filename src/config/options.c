@@ -123,7 +123,8 @@ static const struct option_row ROWS[] = {
     {"limits", "keepalive", .type = OPTION_DURATION, .min = SECONDS(1), .max = HOURS(2), .fallback = "60s", INTO(limit_settings, keepalive_ms),
      .help = "TCP keepalive on both legs after so long; clouds drop idle flows silently after 240 to 350 s."},
 
-    {"audit", "file", TEXT, .fallback = "-", INTO(audit_settings, file), .restart = true, .help = "Where the records go; - is standard output."},
+    {"audit", "file", TEXT, .fallback = "-", INTO(audit_settings, file), .restart = true,
+     .help = "Where the records go: a path, relative to this file; - is standard output."},
     {"audit", "on_failure", .type = OPTION_WORD, .words = "refuse continue", .fallback = "refuse", INTO(audit_settings, continue_on_failure),
      .help = "When records cannot be written: refuse new tunnels, or continue (a gap is counted and recorded)."},
     {"audit", "sync", .type = OPTION_WORD, .words = "none batch", .later = "journals that survive power loss", .only = "none",
@@ -133,7 +134,8 @@ static const struct option_row ROWS[] = {
     {"audit", "reserve", .type = OPTION_SIZE, .max = UINT64_MAX, .later = "reserving space for records",
      .help = "Below this much free space denials are only counted, so that allows and closes still fit."},
     {"audit", "sign_key", TEXT, .later = "signed records", .help = "The key that signs checkpoints."},
-    {"audit", "checkpoint", .type = OPTION_DURATION, .max = HOURS(24), .later = "signed records", .help = "How often a checkpoint is signed."},
+    {"audit", "checkpoint", OWN, .later = "signed records", .value = "records and a time, as in 1000 60s",
+     .help = "A checkpoint is signed after so many records, or so long: 1000 60s."},
 
     {"admin", "listen", TEXT, .later = "the admin listener", .restart = true, .help = "Where status, rules and reloads are asked for."},
     {"admin", "metrics", TEXT, .later = "the admin listener", .restart = true, .help = "Where metrics and health are asked for."},

@@ -46,7 +46,7 @@ static void exeat_find_observe_route(struct loader *loader, const struct section
     struct policy *policy = loader->config->policy;
     struct route *route = exeat->observe_route ? policy_find_route(policy, exeat->observe_route) : NULL;
     struct suggestion suggestion = {.asked = exeat->observe_route};
-    char near[SUGGESTION_TEXT_MAX];
+    char instead[SUGGESTION_ALLOWED_MAX];
     if (exeat->observe_route == NULL && exeat->observe)
         section_fault(loader, section, "observe_route", "is missing; mode = observe needs the name of a [route]");
     if (exeat->observe && route != NULL)
@@ -55,7 +55,7 @@ static void exeat_find_observe_route(struct loader *loader, const struct section
         return;
     for (size_t i = 0; i < policy_route_count(policy); i++)
         suggestion_offer(&suggestion, policy_route_at(policy, i)->name);
-    section_fault(loader, section, "observe_route", "there is no [route %.60s]%s", exeat->observe_route, suggestion_text(&suggestion, near));
+    section_fault(loader, section, "observe_route", "there is no [route %.60s]%s", exeat->observe_route, suggestion_or_allowed(&suggestion, instead));
 }
 
 void exeat_finish(struct loader *loader, const struct section *section, void *target)

@@ -91,7 +91,7 @@ static struct host_list *hosts_add_builtin(const struct setting *setting, const 
 
 static void hosts_unknown(const struct setting *setting, const char *name)
 {
-    char near[SUGGESTION_TEXT_MAX];
+    char instead[SUGGESTION_ALLOWED_MAX];
     struct suggestion suggestion = {.asked = name};
     const struct document *document = &setting->loader->document;
     for (size_t i = 0; i < document->count; i++) {
@@ -100,7 +100,7 @@ static void hosts_unknown(const struct setting *setting, const char *name)
     }
     for (const struct embedded_file *file = HOSTS_BUILTIN; file->name != NULL; file++)
         suggestion_offer(&suggestion, file->name);
-    setting_fault(setting, "there is no list @%.60s, neither a [hosts] section nor built in%s", name, suggestion_text(&suggestion, near));
+    setting_fault(setting, "there is no list @%.60s, neither a [hosts] section nor built in%s", name, suggestion_or_allowed(&suggestion, instead));
 }
 
 struct host_list *hosts_find(const struct setting *setting, const char *name)

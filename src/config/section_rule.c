@@ -18,12 +18,12 @@ void *rule_begin(struct loader *loader, const struct section *section)
 
 static void rule_unknown_group(const struct setting *setting)
 {
-    char near[SUGGESTION_TEXT_MAX];
+    char instead[SUGGESTION_ALLOWED_MAX];
     struct suggestion suggestion = {.asked = setting->text};
     const struct policy *policy = setting->loader->config->policy;
     for (size_t i = 0; i < policy_group_count(policy); i++)
         suggestion_offer(&suggestion, policy_group_at(policy, i)->name);
-    setting_fault(setting, "there is no [clients %.60s]%s", setting->text, suggestion_text(&suggestion, near));
+    setting_fault(setting, "there is no [clients %.60s]%s", setting->text, suggestion_or_allowed(&suggestion, instead));
 }
 
 void rule_set_from(const struct setting *setting)
@@ -130,14 +130,14 @@ void rule_set_route(const struct setting *setting)
 {
     struct rule *rule = setting->target;
     const struct policy *policy = setting->loader->config->policy;
-    char near[SUGGESTION_TEXT_MAX];
+    char instead[SUGGESTION_ALLOWED_MAX];
     struct suggestion suggestion = {.asked = setting->text};
     rule->route = policy_find_route(policy, setting->text);
     if (rule->route != NULL)
         return;
     for (size_t i = 0; i < policy_route_count(policy); i++)
         suggestion_offer(&suggestion, policy_route_at(policy, i)->name);
-    setting_fault(setting, "there is no [route %.60s]%s", setting->text, suggestion_text(&suggestion, near));
+    setting_fault(setting, "there is no [route %.60s]%s", setting->text, suggestion_or_allowed(&suggestion, instead));
 }
 
 /* An action that could not be read leaves a denial behind, too: its fault is said, and more would be noise. */

@@ -18,7 +18,7 @@ static const struct section_kind KINDS[] = {
     {"exeat", false, exeat_begin, exeat_finish},
     {"dns", false, dns_begin, dns_finish},
     {"limits", false, limits_begin, NULL},
-    {"audit", false, audit_begin, NULL},
+    {"audit", false, audit_begin, audit_finish},
     {"admin", false, admin_begin, NULL},
     {"rule", true, rule_begin, rule_finish},
     {"expect", true, expect_begin, expect_finish},

@@ -23,9 +23,10 @@ void exeat_finish(struct loader *loader, const struct section *section, void *ta
 void exeat_set_include(const struct setting *setting);
 void exeat_set_peer(const struct setting *setting);
 
-/* section_plain.c: whose options need nothing but the table */
+/* section_plain.c: whose options need hardly more than the table */
 void *limits_begin(struct loader *loader, const struct section *section);
 void *audit_begin(struct loader *loader, const struct section *section);
+void audit_finish(struct loader *loader, const struct section *section, void *target);
 void *admin_begin(struct loader *loader, const struct section *section);
 
 /* section_listen.c */

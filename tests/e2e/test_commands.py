@@ -120,6 +120,13 @@ class MainTest(CommandTest):
                 with self.subTest(command=command, option=option):
                     self.assertIn(f"Fl -{option}", manual)
 
+    def test_help_and_manual_name_the_same_signals(self):
+        signals = {"SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"}
+        manual = (ROOT / "man/exeat.8").read_text()
+        for text in (self.exeat("run", "--help").stdout, manual[manual.index(".Sh SIGNALS"):manual.index(".Sh ENVIRONMENT")]):
+            self.assertEqual(set(re.findall(r"SIG[A-Z]+[0-9]?", text)) - {"SIGNALS"}, signals)
+            self.assertRegex(text, r"(?i)this one names them in the log\s+and\s+does\s+nothing")
+
     def test_misuse(self):
         self.assertIn("usage:", self.run_plain([]).stderr)
         self.assertIn('did you mean "explain"', self.exeat("explian", status=2).stderr)
@@ -175,6 +182,11 @@ class CheckTest(CommandTest):
     def test_missing_file(self):
         missing = str(self.directory / "missing.conf")
         self.assertIn(missing, self.exeat("check", "-c", missing, status=2).stderr)
+
+    def test_missing_include_is_a_fault_of_its_line(self):
+        conf = self.write("include.conf", "[exeat]\nname = a\ninclude = more.conf\n[listen a]\naddress = 127.0.0.1:3128\n")
+        self.assertEqual(self.exeat("check", "-c", conf, status=2).stderr.splitlines()[0],
+                         f"exeat: {conf}:3: [exeat] include: {self.directory}/more.conf cannot be read: No such file or directory")
 
     def test_argument_in_place_of_option(self):
         self.assertIn("-c", self.exeat("check", self.conf, status=2).stderr)

@@ -28,6 +28,29 @@ static char *read_whole(const char *name)
     return text;
 }
 
+static void put_beside(struct bundle *bundle, const char *path, const char *name)
+{
+    char *text = read_whole(name);
+    cr_assert(bundle_put(bundle, path, text, strlen(text)));
+    free(text);
+}
+
+/* The text as a file, and what lies beside each table. */
+static struct config *load_table(const char *conf, const char *text, struct fault_list *faults)
+{
+    struct bundle *bundle = bundle_new();
+    size_t count;
+    cr_assert(bundle_put(bundle, conf, text, strlen(text)));
+    put_beside(bundle, "hosted-agents.txt", "tables/config/hosted-agents.txt");
+    put_beside(bundle, "more.hosts", "tables/config/more.hosts");
+    put_beside(bundle, "/etc/hosts", "tables/config/hosts");
+    cr_assert_null(bundle_glob(bundle, "conf.d/*.conf", &count));
+    bundle_seal(bundle);
+    struct config *config = config_load(bundle, conf, faults);
+    bundle_free(bundle);
+    return config;
+}
+
 static void check_table(const char *name)
 {
     char path[300], conf[300];
@@ -36,17 +59,13 @@ static void check_table(const char *name)
     char *text = read_whole(path);
     snprintf(path, sizeof(path), "tables/config/%s.faults", name);
     char *expected = read_whole(path);
-    struct bundle *bundle = bundle_new();
     struct fault_list *faults = fault_list_new();
-    cr_assert(bundle_put(bundle, conf, text, strlen(text)));
-    bundle_seal(bundle);
-    struct config *config = config_load(bundle, conf, faults);
+    struct config *config = load_table(conf, text, faults);
     char *said = config_text_print(faults, true, false);
     cr_expect_str_eq(said, expected);
     cr_expect_eq(config == NULL, *expected != '\0', "%s", name);
     config_unref(config);
     fault_list_free(faults);
-    bundle_free(bundle);
     free(said);
     free(text);
     free(expected);
@@ -64,8 +83,38 @@ Test(config, tables)
         snprintf(name, sizeof(name), "%.*s", (int)(strlen(base) - strlen(".conf")), base);
         check_table(name);
     }
-    cr_expect_geq(found.gl_pathc, 11);
+    cr_expect_geq(found.gl_pathc, 13);
     globfree(&found);
+}
+
+/* As an editor of another system leaves it. */
+static char *with_mark_and_returns(const char *text)
+{
+    char *out = calloc(2, strlen(text) + 4), *at = out;
+    at += sprintf(at, "\xef\xbb\xbf");
+    for (; *text != '\0'; text++) {
+        if (*text == '\n')
+            *at++ = '\r';
+        *at++ = *text;
+    }
+    return out;
+}
+
+Test(config, the_sample_with_a_byte_order_mark_and_crlf)
+{
+    char *plain = read_whole("tables/config/sample.conf"), *text = with_mark_and_returns(plain);
+    struct fault_list *faults = fault_list_new();
+    struct config *first = load_table("sample.conf", plain, faults), *second = load_table("sample.conf", text, faults);
+    cr_assert(first != NULL && second != NULL, "%s", fault_text(faults, 0));
+    cr_expect_str_eq(second->digest, first->digest);
+    cr_expect_eq(network_set_count(policy_find_group(second->policy, "builders")->from), 5);
+    cr_expect_eq(policy_find_list(second->policy, "internal")->names, 4);
+    cr_expect_not_null(config_static_host(second, "git.corp.example"));
+    config_unref(first);
+    config_unref(second);
+    fault_list_free(faults);
+    free(plain);
+    free(text);
 }
 
 /* What it means. */
@@ -333,12 +382,12 @@ Test(config_include, faults_over_several_files, .init = enter_directory, .fini =
     write_file("etc/conf.d/a.conf", "[exeat]\nname = other\n[rule y]\n");
     char *said = load_from_disk("etc/exeat.conf", &config);
     cr_expect_null(config);
-    cr_expect_str_eq(said, "etc/exeat.conf:9: [rule x] sni: \"no\" is not allowed; allowed: match allowed any off\n"
+    cr_expect_str_eq(said, "etc/exeat.conf:2: [exeat] include: etc/missing.conf cannot be read: No such file or directory\n"
+                           "etc/exeat.conf:9: [rule x] sni: \"no\" is not allowed; allowed: match allowed any off\n"
                            "etc/conf.d/a.conf:1: [exeat]: an included file may not hold it; allowed: in the file that includes\n"
                            "etc/conf.d/a.conf:1: [exeat]: stands twice, first at etc/exeat.conf:1\n"
                            "etc/conf.d/a.conf:3: [rule y] to: is missing; allowed: @LIST, names, *.name, addresses, CIDRs\n"
-                           "etc/conf.d/b.conf:1: [rule x]: stands twice, first at etc/exeat.conf:7\n"
-                           "etc/missing.conf: cannot be read: No such file or directory\n");
+                           "etc/conf.d/b.conf:1: [rule x]: stands twice, first at etc/exeat.conf:7\n");
     free(said);
 }
 
@@ -350,6 +399,73 @@ Test(config_include, a_pattern_may_meet_the_including_file, .init = enter_direct
     cr_expect_str_eq(said, "");
     config_unref(config);
     free(said);
+}
+
+Test(config_include, each_line_names_what_it_lacks, .init = enter_directory, .fini = leave_directory)
+{
+    struct config *config;
+    write_file("etc/exeat.conf", "[exeat]\ninclude = one.conf\n  two.conf\ninclude = /none/three.conf fine.conf\n" LISTEN);
+    write_file("etc/fine.conf", ROUTE);
+    char *said = load_from_disk("etc/exeat.conf", &config);
+    cr_expect_null(config);
+    cr_expect_str_eq(said, "etc/exeat.conf:2: [exeat] include: etc/one.conf cannot be read: No such file or directory\n"
+                           "etc/exeat.conf:3: [exeat] include: etc/two.conf cannot be read: No such file or directory\n"
+                           "etc/exeat.conf:4: [exeat] include: /none/three.conf cannot be read: No such file or directory\n");
+    free(said);
+}
+
+/* The journal. */
+
+static void audit_file_is(const char *audit, const char *file)
+{
+    char text[256];
+    struct config *config;
+    snprintf(text, sizeof(text), "[exeat]\ninclude = conf.d/a.conf\n" LISTEN "%s", audit);
+    write_file("etc/exeat.conf", text);
+    char *said = load_from_disk("etc/exeat.conf", &config);
+    cr_assert_not_null(config, "%s", said);
+    cr_expect_str_eq(config->audit.file, file);
+    config_unref(config);
+    free(said);
+}
+
+Test(config_include, the_journal_lies_beside_the_file_that_names_it, .init = enter_directory, .fini = leave_directory)
+{
+    write_file("etc/conf.d/a.conf", ROUTE);
+    audit_file_is("[audit]\nfile = audit.jsonl\n", "etc/audit.jsonl");
+    audit_file_is("[audit]\nfile = ../a b.jsonl\n", "etc/../a b.jsonl");
+    audit_file_is("[audit]\nfile = /var/log/audit.jsonl\n", "/var/log/audit.jsonl");
+    audit_file_is("[audit]\nfile = -\n", "-");
+    audit_file_is("", "-");
+    write_file("etc/conf.d/a.conf", "[audit]\nfile = audit.jsonl\n");
+    audit_file_is("", "etc/conf.d/audit.jsonl");
+}
+
+/* Names that are not known. */
+
+Test(config, an_unknown_name_is_told_the_known_ones)
+{
+    config_text_faults(
+        "[exeat]\nobserve_route = elsewhere\n" LISTEN GROUP "[route nat]\n[route vpn]\n"
+        "[rule r]\nfrom = nobody\nto = a.example\nroute = somewhere\n",
+        "test.conf:2: [exeat] observe_route: there is no [route elsewhere]; allowed: nat vpn\n"
+        "test.conf:10: [rule r] from: there is no [clients nobody]; allowed: all\n"
+        "test.conf:12: [rule r] route: there is no [route somewhere]; allowed: nat vpn\n");
+    config_text_faults(LISTEN "[rule r]\nto = a.example\nroute = nat\n", "test.conf:5: [rule r] route: there is no [route nat], nor any other\n");
+}
+
+Test(config, the_known_names_have_a_bound)
+{
+    char text[8192], expected[1024];
+    size_t len = (size_t)snprintf(text, sizeof(text), LISTEN);
+    size_t told = (size_t)snprintf(expected, sizeof(expected), "test.conf:205: [rule r] route: there is no [route elsewhere]; allowed:");
+    for (unsigned i = 0; i < 200; i++)
+        len += (size_t)snprintf(text + len, sizeof(text) - len, "[route way-%03u]\n", i);
+    for (unsigned i = 0; i < 31; i++)
+        told += (size_t)snprintf(expected + told, sizeof(expected) - told, " way-%03u", i);
+    snprintf(text + len, sizeof(text) - len, "[rule r]\nto = a.example\nroute = elsewhere\n");
+    snprintf(expected + told, sizeof(expected) - told, " ...\n");
+    config_text_faults(text, expected);
 }
 
 /* The hosts file. */
@@ -504,6 +620,14 @@ Test(options, rows_are_sound)
         if (row->fallback != NULL && row->set == NULL && row->type != OPTION_TEXT)
             cr_expect(option_read(row, row->fallback, &number), "%s %s: default %s", row->section, row->key, row->fallback);
     }
+}
+
+Test(options, a_checkpoint_is_records_and_a_time)
+{
+    const struct option_row *row = options_find("audit", "checkpoint");
+    char text[OPTION_VALUE_TEXT_MAX];
+    cr_expect_not_null(strstr(row->help, "1000 60s"));
+    cr_expect_str_eq(option_value_text(row, text), "records and a time, as in 1000 60s");
 }
 
 Test(embedded, default_is_what_the_manual_says)

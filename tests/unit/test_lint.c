@@ -47,6 +47,12 @@ Test(lint, patterns)
         {"*.s3.dualstack.eu-west-1.amazonaws.com", "any tenant"},
         {"*.s3-accelerate.amazonaws.com", "any tenant"},
         {"*.amazonaws.com", "any tenant"},
+        {"*.amazonaws.com.cn", "any tenant"},
+        {"*.eu-west-1.amazonaws.com", "any tenant"},
+        {"*.us-gov-east-1.amazonaws.com", "any tenant"},
+        {"*.cn-north-1.amazonaws.com.cn", "any tenant"},
+        {"*.dualstack.eu-west-1.amazonaws.com", "any tenant"},
+        {"*.dualstack.cn-north-1.amazonaws.com.cn", "any tenant"},
         {"*.blob.core.windows.net", "any tenant"},
         {"*.windows.net", "any tenant"},
         {"s3.amazonaws.com", "every tenant"},
@@ -57,10 +63,26 @@ Test(lint, patterns)
         {"dns.google", "DNS-over-HTTPS"},
         {"*.cloudflare-dns.com", "DNS-over-HTTPS"},
         {"*.quad9.net", "DNS-over-HTTPS"},
+        {"1.1.1.1", "DNS-over-HTTPS"},
+        {"1.0.0.0/24", "DNS-over-HTTPS"},
+        {"8.8.8.8", "DNS-over-HTTPS"},
+        {"8.8.4.4", "DNS-over-HTTPS"},
+        {"9.9.9.9", "DNS-over-HTTPS"},
+        {"149.112.112.112", "DNS-over-HTTPS"},
+        {"0.0.0.0/0", "DNS-over-HTTPS"},
+        {"2606:4700:4700::1111", "DNS-over-HTTPS"},
+        {"2606:4700:4700::1001", "DNS-over-HTTPS"},
+        {"2001:4860:4860::8888", "DNS-over-HTTPS"},
+        {"2001:4860:4860::8844", "DNS-over-HTTPS"},
+        {"2620:fe::fe", "DNS-over-HTTPS"},
+        {"2620:fe::9", "DNS-over-HTTPS"},
+        {"2620:fe::/48", "DNS-over-HTTPS"},
     };
     static const char *const silent[] = {
         "my-bucket.s3.amazonaws.com", "*.my-bucket.s3.amazonaws.com", "s3-cache.s3.eu-west-1.amazonaws.com", "account.blob.core.windows.net",
         "*.example.com", "example.co.uk", "*.example.co.uk", "sts.eu-west-1.amazonaws.com", "me.duckdns.org", "nodns.google.example", "10.0.0.0/8",
+        "*.sts.eu-west-1.amazonaws.com", "*.execute-api.eu-west-1.amazonaws.com", "eu-west-1.amazonaws.com", "*.eu-west-1.amazonaws.com.example",
+        "1.1.1.2", "8.8.8.0/29", "2620:fe::/127", "2001:db8::/32",
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
         cr_expect(strstr(pattern_says(rows[i].pattern), rows[i].word) != NULL, "%s: \"%s\"", rows[i].pattern, pattern_says(rows[i].pattern));
@@ -74,6 +96,14 @@ Test(lint, a_pattern_is_named_where_it_stands)
               "test.conf:8: [hosts h] host: *.s3.amazonaws.com covers storage that any tenant can write to; prefer the bucket's own host, such as "
               "my-bucket.s3.amazonaws.com (warning)\n"
               "test.conf:10: [rule r] to: *.co.uk is a wildcard over a public suffix: below it anyone can have a name (warning)\n");
+}
+
+Test(lint, an_address_is_named_as_it_is_written)
+{
+    lint_says(BASE "[rule r]\nto = 8.8.8.8 8.8.4.0/24 2620:fe::9\n",
+              "test.conf:7: [rule r] to: 8.8.8.8 covers a public DNS-over-HTTPS resolver, through which names and data leave unseen (warning)\n"
+              "test.conf:7: [rule r] to: 8.8.4.0/24 covers a public DNS-over-HTTPS resolver, through which names and data leave unseen (warning)\n"
+              "test.conf:7: [rule r] to: 2620:fe::9 covers a public DNS-over-HTTPS resolver, through which names and data leave unseen (warning)\n");
 }
 
 /* Lists for denials are full of such names. */
@@ -165,4 +195,14 @@ Test(lint, more_cidrs_than_a_token_takes)
     lint_mapped(24, "");
     lint_mapped(25, "test.conf:3: [route nat] source: its public range is 25 CIDRs; a Buildkite token's Allowed IP Addresses take 24 (warning)\n");
     lint_says("[listen a]\naddress = 127.0.0.1:0\n[route nat]\nsource = 127.0.0.0/26\n", "");
+}
+
+/* As `exeat ranges --format buildkite` leaves them out. */
+Test(lint, private_addresses_are_no_cidrs_of_a_token)
+{
+    char text[4096];
+    size_t len = (size_t)snprintf(text, sizeof(text), "[listen a]\naddress = 127.0.0.1:0\n[route vpn]\nsource =\n");
+    for (unsigned i = 0; i < 30; i++)
+        len += (size_t)snprintf(text + len, sizeof(text) - len, "  127.0.0.%u\n", 2 * i + 1);
+    lint_says(text, "");
 }
