@@ -15,19 +15,18 @@
 #include "host/supervisor.h"
 #include "proxy/server.h"
 
-static const char RUN_USAGE[] =
-    "usage: exeat run [OPTION]...\n"
-    "\n"
-    "Serve in the foreground; log to standard error.\n"
-    "\n"
-    "  -c, --config=FILE      the configuration; without it the embedded default\n"
-    "      --listen=ADDRESS   listen on this ADDRESS:PORT, in place of the configured listeners\n"
-    "      --ports-file=FILE  when ready, write a line 'NAME ADDRESS' there for each listener\n"
-    "      --help             print this and exit\n"
-    "\n"
-    "SIGINT and SIGTERM end every tunnel with its record and stop; a second one stops at once.\n"
-    "SIGHUP, SIGUSR1 and SIGUSR2 are kept for a later version: this one names them in the log\n"
-    "and does nothing.\n";
+static const char RUN_USAGE[] = "usage: exeat run [OPTION]...\n"
+                                "\n"
+                                "Serve in the foreground; log to standard error.\n"
+                                "\n"
+                                "  -c, --config=FILE      the configuration; without it the embedded default\n"
+                                "      --listen=ADDRESS   listen on this ADDRESS:PORT, in place of the configured listeners\n"
+                                "      --ports-file=FILE  when ready, write a line 'NAME ADDRESS' there for each listener\n"
+                                "      --help             print this and exit\n"
+                                "\n"
+                                "SIGINT and SIGTERM end every tunnel with its record and stop; a second one stops at once.\n"
+                                "SIGHUP, SIGUSR1 and SIGUSR2 are kept for a later version: this one names them in the log\n"
+                                "and does nothing.\n";
 
 struct run_options {
     const char *path, *listen, *ports_file;
@@ -37,8 +36,11 @@ struct run_options {
 static bool run_read_options(int argc, char **argv, struct run_options *options)
 {
     static const struct option known[] = {
-        { "config", required_argument, NULL, 'c' }, { "listen", required_argument, NULL, 'l' }, { "ports-file", required_argument, NULL, 'p' },
-        { "help", no_argument, NULL, 'h' },         { NULL, 0, NULL, 0 },
+        {"config", required_argument, NULL, 'c'},
+        {"listen", required_argument, NULL, 'l'},
+        {"ports-file", required_argument, NULL, 'p'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
     };
     for (int option; (option = getopt_long(argc, argv, "c:h", known, NULL)) != -1;) {
         switch (option) {
@@ -108,8 +110,13 @@ static int run_serve(const struct run_options *options, struct bundle *bundle, s
     int code = COMMAND_ERROR;
     if (run_replace_listeners(config, options->listen)) {
         const struct supervisor_settings settings = {
-            .config = config, .bundle = bundle, .config_path = options->path != NULL ? options->path : CONFIG_EMBEDDED,
-            .listen = options->listen, .ports_file = options->ports_file, .warnings = faults, .workers = run_workers(config),
+            .config = config,
+            .bundle = bundle,
+            .config_path = options->path != NULL ? options->path : CONFIG_EMBEDDED,
+            .listen = options->listen,
+            .ports_file = options->ports_file,
+            .warnings = faults,
+            .workers = run_workers(config),
         };
         code = supervisor_run(&settings);
     }
@@ -119,7 +126,7 @@ static int run_serve(const struct run_options *options, struct bundle *bundle, s
 
 int command_run(int argc, char **argv)
 {
-    struct run_options options = { 0 };
+    struct run_options options = {0};
     if (!run_read_options(argc, argv, &options))
         return command_misuse("run");
     if (options.help)

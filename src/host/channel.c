@@ -35,10 +35,10 @@ static void channel_attach_fd(struct msghdr *header, union channel_control *cont
 bool channel_send(int end, const struct channel_message *message)
 {
     struct iovec parts[2] = {
-        { (void *)(uintptr_t)message, CHANNEL_HEAD },
-        { (void *)(uintptr_t)message->text, strnlen(message->text, CHANNEL_TEXT_MAX - 1) },
+        {(void *)(uintptr_t)message, CHANNEL_HEAD},
+        {(void *)(uintptr_t)message->text, strnlen(message->text, CHANNEL_TEXT_MAX - 1)},
     };
-    struct msghdr header = { .msg_iov = parts, .msg_iovlen = 2 };
+    struct msghdr header = {.msg_iov = parts, .msg_iovlen = 2};
     union channel_control control;
     if (message->fd >= 0)
         channel_attach_fd(&header, &control, message->fd);
@@ -51,7 +51,7 @@ bool channel_send(int end, const struct channel_message *message)
 
 bool channel_tell(int end, enum channel_kind kind, uint32_t a, uint32_t b, int fd)
 {
-    struct channel_message message = { .kind = kind, .a = a, .b = b, .fd = fd };
+    struct channel_message message = {.kind = kind, .a = a, .b = b, .fd = fd};
     return channel_send(end, &message);
 }
 
@@ -67,9 +67,9 @@ static int channel_detach_fd(struct msghdr *header)
 int channel_receive(int end, struct channel_message *message, bool wait)
 {
     memset(message, 0, sizeof(*message));
-    struct iovec parts[2] = { { message, CHANNEL_HEAD }, { message->text, CHANNEL_TEXT_MAX - 1 } };
+    struct iovec parts[2] = {{message, CHANNEL_HEAD}, {message->text, CHANNEL_TEXT_MAX - 1}};
     union channel_control control;
-    struct msghdr header = { .msg_iov = parts, .msg_iovlen = 2, .msg_control = control.space, .msg_controllen = sizeof(control.space) };
+    struct msghdr header = {.msg_iov = parts, .msg_iovlen = 2, .msg_control = control.space, .msg_controllen = sizeof(control.space)};
     ssize_t got;
     do
         got = recvmsg(end, &header, MSG_CMSG_CLOEXEC | (wait ? 0 : MSG_DONTWAIT));

@@ -14,7 +14,7 @@
 
 /* A child that lived this long is started again at once; one that dies sooner waits a little longer each time, up to the last of BACKOFF_MS. */
 #define LIVED_WELL_MS 1000
-static const unsigned BACKOFF_MS[] = { 0, 50, 100, 200, 400, 800 };
+static const unsigned BACKOFF_MS[] = {0, 50, 100, 200, 400, 800};
 #define BACKOFF_LAST (sizeof(BACKOFF_MS) / sizeof(BACKOFF_MS[0]) - 1)
 
 static void child_back_off(struct child *child)

@@ -6,7 +6,7 @@
 
 void ports_file_begin(struct ports_file *ports, const char *path)
 {
-    *ports = (struct ports_file){ .path = path };
+    *ports = (struct ports_file){.path = path};
     if (path != NULL && asprintf(&ports->temporary, "%s.new", path) < 0)
         ports->temporary = NULL;
     if (ports->temporary != NULL)

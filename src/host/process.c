@@ -16,7 +16,7 @@ char PROCESS_ROLE_JOURNAL[] = "-journal";
 static void process_become(char *role, int channel)
 {
     static char name[] = "exeat";
-    char *words[] = { name, role, NULL };
+    char *words[] = {name, role, NULL};
     sigset_t none;
     process_settle(); /* before they are unblocked: what is ignored stays so over exec */
     sigemptyset(&none);
@@ -40,7 +40,7 @@ pid_t process_start(char *role, int channel)
 
 void process_settle(void)
 {
-    const int not_ours[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGPIPE, SIGXFSZ };
+    const int not_ours[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGPIPE, SIGXFSZ};
     for (size_t i = 0; i < sizeof(not_ours) / sizeof(not_ours[0]); i++)
         signal(not_ours[i], SIG_IGN);
 }

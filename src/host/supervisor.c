@@ -45,7 +45,7 @@ struct supervisor {
     struct child journal, server;
     bool linked; /* every worker of the server that runs has a socket to the journal that runs */
     uint64_t link_again_ms;
-    bool ready; /* the server said so at least once */
+    bool ready;          /* the server said so at least once */
     uint64_t stop_by_ms; /* 0: serving */
     int exit_code;
 };
@@ -54,7 +54,7 @@ static bool supervisor_watch_signals(struct supervisor *sup)
 {
     sigset_t set;
     sigemptyset(&set);
-    const int watched[] = { SIGCHLD, SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2 };
+    const int watched[] = {SIGCHLD, SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2};
     for (size_t i = 0; i < sizeof(watched) / sizeof(watched[0]); i++)
         sigaddset(&set, watched[i]);
     signal(SIGPIPE, SIG_IGN);
@@ -81,7 +81,7 @@ static bool supervisor_bind(struct supervisor *sup)
     for (unsigned i = 0; i < config->listener_count; i++) {
         for (size_t k = 0; k < config->listeners[i].address_count; k++) {
             struct bound *bound = &sup->bound[sup->bound_count];
-            *bound = (struct bound){ .listener = i, .address = config->listeners[i].addresses[k], .fds = calloc(sup->settings->workers, sizeof(int)) };
+            *bound = (struct bound){.listener = i, .address = config->listeners[i].addresses[k], .fds = calloc(sup->settings->workers, sizeof(int))};
             if (bound->fds == NULL || !bind_listeners(&bound->address, bound->fds, sup->settings->workers)) {
                 char text[ENDPOINT_TEXT_MAX];
                 log_error("cannot listen on %s (listener %s): %s", endpoint_text(&bound->address, text), config->listeners[i].name, strerror(errno));
@@ -99,7 +99,8 @@ static bool supervisor_link_worker(struct supervisor *sup, unsigned worker)
     int ends[2];
     if (!channel_pair(ends))
         return false;
-    bool ok = channel_tell(sup->journal.channel, CHANNEL_WORKER, 0, worker, ends[0]) && channel_tell(sup->server.channel, CHANNEL_JOURNAL, 0, worker, ends[1]);
+    bool ok = channel_tell(sup->journal.channel, CHANNEL_WORKER, 0, worker, ends[0]) &&
+              channel_tell(sup->server.channel, CHANNEL_JOURNAL, 0, worker, ends[1]);
     close(ends[0]);
     close(ends[1]);
     return ok;
@@ -122,7 +123,7 @@ static bool supervisor_start_journal(struct supervisor *sup)
     sup->linked = false;
     if (!child_start(&sup->journal))
         return false;
-    struct channel_message message = { .kind = CHANNEL_FILE, .fd = -1 };
+    struct channel_message message = {.kind = CHANNEL_FILE, .fd = -1};
     text_copy(message.text, sizeof(message.text), sup->settings->config->audit.file, strlen(sup->settings->config->audit.file));
     if (channel_send(sup->journal.channel, &message))
         return true;
@@ -136,11 +137,11 @@ static bool supervisor_start_server(struct supervisor *sup)
     if (!child_start(&sup->server))
         return false;
     int channel = sup->server.channel;
-    struct channel_message message = { .kind = CHANNEL_CONFIG, .a = sup->settings->workers, .fd = sup->bundle_fd };
+    struct channel_message message = {.kind = CHANNEL_CONFIG, .a = sup->settings->workers, .fd = sup->bundle_fd};
     text_copy(message.text, sizeof(message.text), sup->settings->config_path, strlen(sup->settings->config_path));
     bool ok = channel_send(channel, &message);
     if (sup->settings->listen != NULL) {
-        message = (struct channel_message){ .kind = CHANNEL_LISTEN, .fd = -1 };
+        message = (struct channel_message){.kind = CHANNEL_LISTEN, .fd = -1};
         text_copy(message.text, sizeof(message.text), sup->settings->listen, strlen(sup->settings->listen));
         ok = ok && channel_send(channel, &message);
     }
@@ -296,11 +297,14 @@ static void supervisor_take_message(struct supervisor *sup)
 static int supervisor_wait_ms(const struct supervisor *sup)
 {
     uint64_t now = clock_monotonic_ms(), until = UINT64_MAX;
-    const struct { bool wanted; uint64_t at_ms; } due[] = {
-        { sup->stop_by_ms != 0, sup->stop_by_ms },
-        { supervisor_wants_journal(sup), sup->journal.again_ms },
-        { supervisor_wants_server(sup), sup->server.again_ms },
-        { supervisor_wants_link(sup), sup->link_again_ms },
+    const struct {
+        bool wanted;
+        uint64_t at_ms;
+    } due[] = {
+        {sup->stop_by_ms != 0, sup->stop_by_ms},
+        {supervisor_wants_journal(sup), sup->journal.again_ms},
+        {supervisor_wants_server(sup), sup->server.again_ms},
+        {supervisor_wants_link(sup), sup->link_again_ms},
     };
     for (size_t i = 0; i < sizeof(due) / sizeof(due[0]); i++)
         if (due[i].wanted && due[i].at_ms < until)
@@ -333,7 +337,7 @@ static void supervisor_loop(struct supervisor *sup)
 {
     while (!supervisor_is_over(sup)) {
         supervisor_start_due(sup);
-        struct pollfd watched[2] = { { .fd = sup->signals, .events = POLLIN }, { .fd = sup->server.channel, .events = POLLIN } };
+        struct pollfd watched[2] = {{.fd = sup->signals, .events = POLLIN}, {.fd = sup->server.channel, .events = POLLIN}};
         if (poll(watched, 2, supervisor_wait_ms(sup)) > 0) {
             if (watched[1].revents != 0)
                 supervisor_take_message(sup);
@@ -382,8 +386,11 @@ static void supervisor_raise_limit(void)
 int supervisor_run(const struct supervisor_settings *settings)
 {
     struct supervisor sup = {
-        .settings = settings, .signals = -1, .bundle_fd = -1,
-        .journal = { .role = PROCESS_ROLE_JOURNAL, .channel = -1 }, .server = { .role = PROCESS_ROLE_SERVER, .channel = -1 },
+        .settings = settings,
+        .signals = -1,
+        .bundle_fd = -1,
+        .journal = {.role = PROCESS_ROLE_JOURNAL, .channel = -1},
+        .server = {.role = PROCESS_ROLE_SERVER, .channel = -1},
     };
     if (!supervisor_watch_signals(&sup) || !supervisor_keep_bundle(&sup)) {
         log_error("cannot start: %s", strerror(errno));

@@ -5,13 +5,13 @@
 #include "config/config.h"
 
 struct supervisor_settings {
-    struct config *config;     /* already judged; borrowed */
-    struct bundle *bundle;     /* what it was made of; borrowed */
-    const char *config_path;   /* in that bundle */
-    const char *listen;        /* `--listen`, or NULL */
-    const char *ports_file;    /* `--ports-file`, or NULL */
+    struct config *config;             /* already judged; borrowed */
+    struct bundle *bundle;             /* what it was made of; borrowed */
+    const char *config_path;           /* in that bundle */
+    const char *listen;                /* `--listen`, or NULL */
+    const char *ports_file;            /* `--ports-file`, or NULL */
     const struct fault_list *warnings; /* said in the log once that cannot block; borrowed */
-    unsigned workers;          /* 1 or more */
+    unsigned workers;                  /* 1 or more */
 };
 
 /* Serves until SIGINT or SIGTERM; returns the exit code: 0 after an orderly stop, 1 when it could not start or could not go on. */

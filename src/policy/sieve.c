@@ -6,7 +6,7 @@ size_t policy_sieve(const struct policy *policy, const struct route *route, uint
 {
     size_t kept = 0, speakable = 0;
     for (size_t i = 0; i < count; i++) {
-        const struct endpoint to = { .ip = addresses[i], .port = port };
+        const struct endpoint to = {.ip = addresses[i], .port = port};
         if (route == NULL || !route_has_family(route, addresses[i].family))
             continue;
         speakable++;

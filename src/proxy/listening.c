@@ -34,7 +34,7 @@ struct listening {
     struct worker *worker;
     struct door *doors;
     struct event *resume;
-    int spare_fd; /* given up for a moment, so that a connection can be refused in words when descriptors are out */
+    int spare_fd;            /* given up for a moment, so that a connection can be refused in words when descriptors are out */
     uint64_t quiet_until_ms; /* until then a pause is not said again */
     bool begun;
 };
@@ -88,7 +88,7 @@ void listening_free(struct listening *listening)
 
 static void listening_pause(struct listening *listening, int error)
 {
-    const struct timeval pause = { 0, ACCEPT_PAUSE_MS * 1000 };
+    const struct timeval pause = {0, ACCEPT_PAUSE_MS * 1000};
     const uint64_t now_ms = loop_now_ms(listening->worker->loop);
     if (now_ms >= listening->quiet_until_ms) {
         log_warn("worker %u pauses accepting: %s (said once in %u s)", listening->worker->number, strerror(error), PAUSE_SAID_EVERY_MS / 1000);
@@ -106,7 +106,7 @@ static int listening_accept(const struct door *door, struct endpoint *peer)
     socklen_t len = sizeof(name);
     int fd = accept4(door->fd, (struct sockaddr *)&name, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0 && !endpoint_from_sockaddr(peer, (struct sockaddr *)&name, len))
-        *peer = (struct endpoint){ .port = 0 };
+        *peer = (struct endpoint){.port = 0};
     return fd;
 }
 
@@ -155,7 +155,7 @@ bool listening_add(struct listening *listening, const struct listener *listener,
         close(fd);
         return false;
     }
-    *door = (struct door){ .next = listening->doors, .listening = listening, .listener = listener, .fd = fd };
+    *door = (struct door){.next = listening->doors, .listening = listening, .listener = listener, .fd = fd};
     door->readable = event_new(listening->worker->loop->base, fd, EV_READ | EV_PERSIST, listening_ready, door);
     if (door->readable == NULL) {
         close(fd);

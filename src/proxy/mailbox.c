@@ -85,7 +85,7 @@ bool mailbox_put(struct mailbox *mailbox, int what, int value)
     struct letter *letter = malloc(sizeof(*letter));
     if (letter == NULL)
         return false;
-    *letter = (struct letter){ .what = what, .value = value };
+    *letter = (struct letter){.what = what, .value = value};
     pthread_mutex_lock(&mailbox->lock);
     *mailbox->last = letter;
     mailbox->last = &letter->next;

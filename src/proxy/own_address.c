@@ -7,7 +7,7 @@
 
 bool own_address_is(const struct address *address)
 {
-    const struct endpoint endpoint = { .ip = *address };
+    const struct endpoint endpoint = {.ip = *address};
     struct sockaddr_storage name;
     socklen_t len = (socklen_t)endpoint_to_sockaddr(&endpoint, &name);
     int fd = socket(name.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);

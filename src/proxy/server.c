@@ -269,7 +269,7 @@ static bool server_has_lost(const struct server *server)
 
 int server_run(int channel)
 {
-    struct server server = { .channel = channel };
+    struct server server = {.channel = channel};
     int code = 1;
     if (server_init(&server, channel) && server_set_up(&server) && server_start_workers(&server)) {
         event_base_dispatch(server.base);

@@ -66,13 +66,13 @@ static const struct step_row {
     uint64_t (*deadline_ms)(const struct config *config);
     enum reason late; /* the reason when the deadline passes */
 } STEPS[STEP_COUNT] = {
-    [STEP_HEAD] = { session_head_begin, session_head_ms, REASON_REQUEST_TIMEOUT },
-    [STEP_RESOLVE] = { session_resolve_begin, session_resolve_ms, REASON_DNS_TIMEOUT },
-    [STEP_DIAL] = { session_dial_begin, session_dial_ms, REASON_CONNECT_TIMEOUT },
-    [STEP_HELLO] = { session_hello_begin, session_hello_ms, REASON_HELLO_TIMEOUT },
-    [STEP_COMMIT] = { session_commit_begin, session_commit_ms, REASON_AUDIT_UNAVAILABLE },
-    [STEP_RELAY] = { session_relay_begin, NULL, REASON_UNKNOWN }, /* the relay watches itself; an open tunnel has no deadline */
-    [STEP_LINGER] = { session_linger_begin, session_linger_ms, REASON_UNKNOWN },
+    [STEP_HEAD] = {session_head_begin, session_head_ms, REASON_REQUEST_TIMEOUT},
+    [STEP_RESOLVE] = {session_resolve_begin, session_resolve_ms, REASON_DNS_TIMEOUT},
+    [STEP_DIAL] = {session_dial_begin, session_dial_ms, REASON_CONNECT_TIMEOUT},
+    [STEP_HELLO] = {session_hello_begin, session_hello_ms, REASON_HELLO_TIMEOUT},
+    [STEP_COMMIT] = {session_commit_begin, session_commit_ms, REASON_AUDIT_UNAVAILABLE},
+    [STEP_RELAY] = {session_relay_begin, NULL, REASON_UNKNOWN}, /* the relay watches itself; an open tunnel has no deadline */
+    [STEP_LINGER] = {session_linger_begin, session_linger_ms, REASON_UNKNOWN},
 };
 
 static bool session_set_deadline(struct session *session, uint64_t (*deadline_ms)(const struct config *config))
@@ -80,7 +80,7 @@ static bool session_set_deadline(struct session *session, uint64_t (*deadline_ms
     if (deadline_ms == NULL)
         return event_del(session->deadline) == 0;
     uint64_t ms = deadline_ms(session->config);
-    struct timeval tv = { (time_t)(ms / 1000), (suseconds_t)(ms % 1000 * 1000) };
+    struct timeval tv = {(time_t)(ms / 1000), (suseconds_t)(ms % 1000 * 1000)};
     return evtimer_add(session->deadline, &tv) == 0;
 }
 
@@ -135,12 +135,29 @@ static struct session *session_new(struct worker *worker, const struct listener 
             event_free(deadline);
         return NULL;
     }
-    *session = (struct session){ .grave.bury = session_bury, .config = config_ref(worker->config), .listener = listener, .setup = setup, .client_fd = fd, .origin_fd = -1, .deadline = deadline,
-                                 .client = *peer };
+    *session = (struct session){.grave.bury = session_bury,
+                                .config = config_ref(worker->config),
+                                .listener = listener,
+                                .setup = setup,
+                                .client_fd = fd,
+                                .origin_fd = -1,
+                                .deadline = deadline,
+                                .client = *peer};
     ulid_make(session->id, clock_wall_us());
     session->verdict.group = policy_group_of(session->config->policy, &peer->ip); /* known from the start: every record says who */
     session_link(session, worker);
     return session;
+}
+
+static void session_close_fd(int *fd, bool reset)
+{
+    struct linger now = {1, 0};
+    if (*fd < 0)
+        return;
+    if (reset)
+        setsockopt(*fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+    close(*fd);
+    *fd = -1;
 }
 
 /* Without memory for a session there is none for its words either: the connection is reset, and recorded from here. */
@@ -149,8 +166,15 @@ static void session_stillborn(struct worker *worker, const struct listener *list
     char id[ULID_TEXT_MAX];
     ulid_make(id, clock_wall_us());
     struct record record = {
-        .event = EVENT_DECISION, .id = id, .listener = listener->name, .mode = "connect", .client_ip = peer->ip, .client_port = peer->port,
-        .verdict = verdict_text(VERDICT_DENY), .class = reason_class_text(CLASS_CAPACITY), .reason = reason_row(REASON_OVERLOAD)->code,
+        .event = EVENT_DECISION,
+        .id = id,
+        .listener = listener->name,
+        .mode = "connect",
+        .client_ip = peer->ip,
+        .client_port = peer->port,
+        .verdict = verdict_text(VERDICT_DENY),
+        .class = reason_class_text(CLASS_CAPACITY),
+        .reason = reason_row(REASON_OVERLOAD)->code,
         .policy = worker->config->digest,
     };
     journal_queue_add(worker->journal, &record, NEED_REFUSAL, REASON_OVERLOAD, NULL);
@@ -208,17 +232,6 @@ static void session_quiet(struct session *session)
     event_del(session->deadline);
 }
 
-void session_close_fd(int *fd, bool reset)
-{
-    struct linger now = { 1, 0 };
-    if (*fd < 0)
-        return;
-    if (reset)
-        setsockopt(*fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
-    close(*fd);
-    *fd = -1;
-}
-
 void session_setup_free(struct session *session)
 {
     struct setup *setup = session->setup;
@@ -270,10 +283,12 @@ static void session_hang_up(struct session *session)
     session_over(session);
 }
 
-/* After the answer. Who lingers holds a descriptor, so not everybody may. */
-static void session_leave(struct session *session)
+/* Tells the client why, and lets it linger. Who lingers holds a descriptor, so not everybody may. */
+static void session_leave(struct session *session, enum reason reason)
 {
     const struct worker *worker = session->worker;
+    if (session_answer_refusal(session, reason))
+        session_close_fd(&session->client_fd, true);
     if (session->client_fd >= 0 && !worker->stopping && worker->linger_count < worker->shared->lingers_max)
         session_enter(session, STEP_LINGER);
     else
@@ -296,8 +311,7 @@ void session_close(struct session *session, enum reason reason)
         return;
     }
     session_record_denial(session, reason);
-    session_answer_refusal(session, reason);
-    session_leave(session);
+    session_leave(session, reason);
 }
 
 static bool session_is_reset(const char *end)
@@ -323,8 +337,7 @@ void session_uncommitted(struct session *session, const char *detail)
     session_record_close(session, END_STOPPED, detail);
     session_quiet(session);
     session_close_fd(&session->origin_fd, false);
-    session_answer_refusal(session, REASON_AUDIT_UNAVAILABLE);
-    session_leave(session);
+    session_leave(session, REASON_AUDIT_UNAVAILABLE);
 }
 
 static void session_late(evutil_socket_t fd, short what, void *arg)

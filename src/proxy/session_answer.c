@@ -66,9 +66,16 @@ static void session_refuse_in_http(struct session *session, enum reason reason)
     bool own_words = cause.len > 0 && strcmp(cause_bytes, ending) != 0; /* the ending says it already */
     bool name_host = row->class != CLASS_CLIENT && session->host != NULL;
     const struct refusal refusal = {
-        .status = row->status, .code = row->code, .proxy_error = row->proxy_error, .id = session->id,
-        .host = name_host ? session->host : NULL, .host_len = name_host ? session->host_len : 0, .port = name_host ? session->port : 0,
-        .sentence = row->sentence, .cause = own_words ? cause_bytes : NULL, .ending = ending,
+        .status = row->status,
+        .code = row->code,
+        .proxy_error = row->proxy_error,
+        .id = session->id,
+        .host = name_host ? session->host : NULL,
+        .host_len = name_host ? session->host_len : 0,
+        .port = name_host ? session->port : 0,
+        .sentence = row->sentence,
+        .cause = own_words ? cause_bytes : NULL,
+        .ending = ending,
     };
     reply_refusal(&reply, &refusal);
     session_say(session, reply.at, reply.len);
@@ -76,7 +83,8 @@ static void session_refuse_in_http(struct session *session, enum reason reason)
 
 /* ---- refusals after the 200 ---- */
 
-static void session_refuse_in_tls(struct session *session, enum reason reason)
+/* True: the socket is to be reset, which is an answer, too. */
+static bool session_refuse_in_tls(struct session *session, enum reason reason)
 {
     uint8_t alert[REPLY_ALERT_SIZE];
     switch (reason_row(reason)->cut) {
@@ -89,11 +97,11 @@ static void session_refuse_in_tls(struct session *session, enum reason reason)
         session_say(session, alert, sizeof(alert));
         break;
     case CUT_RESET:
-        session_close_fd(&session->client_fd, true);
-        break;
+        return true;
     case CUT_FIN:
         break;
     }
+    return false;
 }
 
 /* ---- GET /denials ---- */
@@ -125,11 +133,6 @@ static bool session_may_see_denials(const struct session *session)
     return session->verdict.group != NULL && session->verdict.group->denials && session_is_asked_by_name(session);
 }
 
-void session_answer_denials(struct session *session)
-{
-    session_close(session, session->verdict.group == NULL ? REASON_CLIENT_UNKNOWN : REASON_DENIALS_ASKED);
-}
-
 static void session_tell_denials(struct session *session)
 {
     const size_t size = DENIALS_JSON_MAX;
@@ -152,8 +155,12 @@ static void session_refuse_denials(struct session *session)
     struct text reply;
     text_init(&reply, bytes, sizeof(bytes));
     const struct refusal refusal = {
-        .status = 403, .code = reason_row(REASON_DENIALS_ASKED)->code, .proxy_error = "http_request_denied", .id = session->id,
-        .sentence = "denials are not shown to this client, or not under this Host (denials = own)", .ending = "",
+        .status = 403,
+        .code = reason_row(REASON_DENIALS_ASKED)->code,
+        .proxy_error = "http_request_denied",
+        .id = session->id,
+        .sentence = "denials are not shown to this client, or not under this Host (denials = own)",
+        .ending = "",
     };
     reply_refusal(&reply, &refusal);
     session_say(session, reply.at, reply.len);
@@ -161,14 +168,15 @@ static void session_refuse_denials(struct session *session)
 
 /* ---- all of them ---- */
 
-void session_answer_refusal(struct session *session, enum reason reason)
+bool session_answer_refusal(struct session *session, enum reason reason)
 {
     if (session->answered)
-        session_refuse_in_tls(session, reason);
-    else if (reason == REASON_DENIALS_ASKED && session_may_see_denials(session))
+        return session_refuse_in_tls(session, reason);
+    if (reason == REASON_DENIALS_ASKED && session_may_see_denials(session))
         session_tell_denials(session);
     else if (reason == REASON_DENIALS_ASKED)
         session_refuse_denials(session);
     else if (reason_row(reason)->status != 0)
         session_refuse_in_http(session, reason);
+    return false;
 }

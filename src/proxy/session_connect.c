@@ -89,7 +89,7 @@ static struct span session_asked_host(const struct connect_request *request, con
     if (request->host.len > 0)
         return request->host;
     if (memchr(bytes + target.at, '@', target.len) != NULL || memchr(bytes + target.at, '/', target.len) != NULL)
-        return (struct span){ 0, 0 };
+        return (struct span){0, 0};
     return target;
 }
 
@@ -185,7 +185,7 @@ static void session_head_whole(struct session *session, enum request_result resu
         session_judge_request(session);
         break;
     case REQUEST_DENIALS:
-        session_answer_denials(session);
+        session_close(session, session->verdict.group == NULL ? REASON_CLIENT_UNKNOWN : REASON_DENIALS_ASKED);
         break;
     case REQUEST_METHOD:
         session_note_asked(session->setup);
@@ -231,7 +231,7 @@ static bool session_leads_back(const struct session *session, const struct addre
 static bool session_accepts(void *arg, const struct address *address)
 {
     const struct session *session = arg;
-    const struct endpoint to = { .ip = *address, .port = session->port };
+    const struct endpoint to = {.ip = *address, .port = session->port};
     return policy_accepts(session->config->policy, session->verdict.route, &to) && !session_leads_back(session, address);
 }
 
@@ -296,7 +296,7 @@ void session_resolve_begin(struct session *session)
         session_sieve(session, &host->address, 1);
         return;
     }
-    const struct resolve_taste taste = { session_accepts, session };
+    const struct resolve_taste taste = {session_accepts, session};
     session->resolving =
         resolve_start(session->worker->resolver, session->config, session->verdict.route, host->name, &taste, session_resolved, session);
     if (session->resolving == NULL)
@@ -366,9 +366,13 @@ static void session_dialed(void *arg, const struct dialed *dialed)
 void session_dial_begin(struct session *session)
 {
     const struct dial_request request = {
-        .route = session->verdict.route, .client = session->client.ip, .addresses = session->setup->addresses,
-        .address_count = session->setup->address_count, .port = session->port,
-        .timeout_ms = session->config->limits.connect_timeout_ms, .keepalive_ms = session->config->limits.keepalive_ms,
+        .route = session->verdict.route,
+        .client = session->client.ip,
+        .addresses = session->setup->addresses,
+        .address_count = session->setup->address_count,
+        .port = session->port,
+        .timeout_ms = session->config->limits.connect_timeout_ms,
+        .keepalive_ms = session->config->limits.keepalive_ms,
     };
     session->dialing = dial_start(session->worker->loop, &request, session_dialed, session);
     if (session->dialing == NULL)
@@ -477,7 +481,7 @@ void session_commit_begin(struct session *session)
 {
     switch (session_record_allow(session)) {
     case RECORDED_WAIT:
-        session->commit = (struct journal_wait){ .done = session_committed, .arg = session };
+        session->commit = (struct journal_wait){.done = session_committed, .arg = session};
         journal_wait_start(session->worker->journal, &session->commit);
         break;
     case RECORDED_AT_ONCE:

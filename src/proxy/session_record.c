@@ -9,7 +9,7 @@
 
 static struct bytes session_bytes(const char *at, size_t len)
 {
-    return (struct bytes){ at, at != NULL ? len : 0 };
+    return (struct bytes){at, at != NULL ? len : 0};
 }
 
 static struct bytes session_words(const char *text)
@@ -21,7 +21,7 @@ static struct bytes session_words(const char *text)
 static void session_fill(const struct session *session, struct record *record, enum record_event event)
 {
     const struct verdict *verdict = &session->verdict;
-    *record = (struct record){ .time_us = clock_wall_us(), .event = event, .id = session->id, .listener = session->listener->name, .mode = "connect" };
+    *record = (struct record){.time_us = clock_wall_us(), .event = event, .id = session->id, .listener = session->listener->name, .mode = "connect"};
     record->client_ip = session->client.ip;
     record->client_port = session->client.port;
     record->client_group = verdict->group != NULL ? verdict->group->name : NULL;
@@ -61,7 +61,7 @@ static void session_fill_setup(const struct session *session, struct record *rec
     record->tls_version = setup->version_text;
     record->alpn_count = setup->hello.alpn_count < HELLO_ALPN_MAX ? setup->hello.alpn_count : HELLO_ALPN_MAX;
     for (size_t i = 0; i < record->alpn_count; i++)
-        record->alpn[i] = (struct bytes){ setup->hello.alpn[i].bytes, setup->hello.alpn[i].len };
+        record->alpn[i] = (struct bytes){setup->hello.alpn[i].bytes, setup->hello.alpn[i].len};
 }
 
 static void session_fill_verdict(struct record *record, enum verdict_kind kind, enum reason reason)
@@ -87,7 +87,7 @@ enum session_recorded session_record_allow(struct session *session)
 
 static void session_remember_denial(struct session *session, const char *code)
 {
-    struct denial denial = { .time_us = clock_wall_us(), .client = session->client.ip, .port = session->port, .reason = code };
+    struct denial denial = {.time_us = clock_wall_us(), .client = session->client.ip, .port = session->port, .reason = code};
     memcpy(denial.id, session->id, sizeof(denial.id));
     if (session->host != NULL)
         text_copy(denial.host, sizeof(denial.host), session->host, session->host_len);

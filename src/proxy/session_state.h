@@ -58,7 +58,7 @@ struct session {
     struct setup *setup;
 
     enum session_step step;
-    int client_fd, origin_fd; /* -1: none */
+    int client_fd, origin_fd;   /* -1: none */
     struct event *client_event; /* readable; before the relay and in the linger */
     struct event *deadline;
     struct resolve *resolving;
@@ -66,10 +66,10 @@ struct session {
     struct journal_wait commit;
     struct relay relay;
 
-    bool spoke;     /* the client sent at least a byte */
-    bool answered;  /* the 200 is out: from here on HTTP cannot say anything */
-    bool decided;   /* an allowing decision was given to the journal: a `close` is owed */
-    bool counted;   /* among the sessions that the limit is about */
+    bool spoke;    /* the client sent at least a byte */
+    bool answered; /* the 200 is out: from here on HTTP cannot say anything */
+    bool decided;  /* an allowing decision was given to the journal: a `close` is owed */
+    bool counted;  /* among the sessions that the limit is about */
     bool lingers;
     size_t lingered; /* bytes thrown away after a refusal */
 
@@ -78,7 +78,7 @@ struct session {
     char *host; /* as asked for: the normal form, or what the client wrote when there is none; NULL before */
     size_t host_len;
     uint16_t port;
-    char *sni;  /* as sent, any bytes; NULL: none */
+    char *sni; /* as sent, any bytes; NULL: none */
     size_t sni_len;
     char *user; /* Basic user name; NULL: none */
     struct verdict verdict;
@@ -98,9 +98,6 @@ void session_close(struct session *session, enum reason reason);
 /* For an open (or just decided) tunnel: how it ended, for the `close` record; then session_close. */
 void session_end(struct session *session, const char *end, const char *detail);
 
-/* Closes one of its sockets, by RST if asked, and forgets it. */
-void session_close_fd(int *fd, bool reset);
-
 /* Frees what only the way to the tunnel needed. */
 void session_setup_free(struct session *session);
 
@@ -117,8 +114,7 @@ void session_relay_begin(struct session *session);
 
 /* session_answer.c: what the client is told. */
 void session_answer_established(struct session *session);
-void session_answer_refusal(struct session *session, enum reason reason);
-void session_answer_denials(struct session *session);
+bool session_answer_refusal(struct session *session, enum reason reason); /* true: by resetting the socket, which is left to the caller */
 
 /* session_record.c: what the journal is told. */
 enum session_recorded { RECORDED_WAIT = 0, RECORDED_AT_ONCE, RECORDED_NOT };

@@ -22,7 +22,7 @@
 /* How often it is looked whether what is waited for is there. */
 #define LOOK_EVERY_MS 10
 
-static const struct timeval LOOK_EVERY = { 0, LOOK_EVERY_MS * 1000 };
+static const struct timeval LOOK_EVERY = {0, LOOK_EVERY_MS * 1000};
 
 static void worker_take_order(void *arg, int order, int fd);
 static void worker_look(evutil_socket_t fd, short what, void *arg);
@@ -37,7 +37,7 @@ struct worker *worker_new(unsigned number, struct config *config, struct shared 
     worker->config = config_ref(config);
     worker->loop = loop_new();
     if (worker->loop != NULL) {
-        const struct journal_settings settings = { .instance = config->name, .continue_on_failure = config->audit.continue_on_failure };
+        const struct journal_settings settings = {.instance = config->name, .continue_on_failure = config->audit.continue_on_failure};
         struct event_base *base = worker->loop->base;
         worker->journal = journal_queue_new(base, &settings);
         worker->resolver = resolver_new(worker->loop);
@@ -71,7 +71,7 @@ static void worker_report(struct worker *worker, enum worker_news news)
 
 static void worker_record(struct worker *worker, enum record_event event, const char *detail)
 {
-    struct record record = { .event = event, .policy = worker->config->digest, .detail = { detail, detail != NULL ? strlen(detail) : 0 } };
+    struct record record = {.event = event, .policy = worker->config->digest, .detail = {detail, detail != NULL ? strlen(detail) : 0}};
     journal_queue_add(worker->journal, &record, NEED_KEEP, REASON_UNKNOWN, NULL);
 }
 

@@ -22,7 +22,7 @@ struct shared {
     struct denials *denials;
     atomic_size_t sessions; /* on all workers */
     size_t sessions_max;
-    size_t lingers_max; /* a worker: more who were refused are hung up on at once */
+    size_t lingers_max;                                   /* a worker: more who were refused are hung up on at once */
     void (*report)(void *arg, unsigned worker, int news); /* enum worker_news, to the main thread; never waits */
     void *report_arg;
 };
@@ -58,9 +58,9 @@ struct worker {
     struct session *sessions;    /* all of them, newest first */
     size_t session_count, linger_count;
     struct mailbox *mailbox;
-    bool began;    /* the `start` record is its own */
+    bool began; /* the `start` record is its own */
     bool stopping;
-    bool lost;     /* it ended with records that are not on file */
+    bool lost;               /* it ended with records that are not on file */
     enum worker_phase phase; /* what it waits for, besides serving */
     uint64_t phase_until_ms, stop_until_ms;
     struct event *look; /* runs while it waits for something */
