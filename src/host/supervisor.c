@@ -26,6 +26,9 @@
 /* How long a stop may take before what is left is killed. */
 #define STOP_PATIENCE_MS 15000
 
+/* timeout(1) and terminals signal a process and its group: what comes so soon after the first request is the same one. */
+#define SECOND_REQUEST_MS 500
+
 #define LINK_AGAIN_MS 100
 
 /* The sockets of one address of one listener, one a worker. */
@@ -47,6 +50,7 @@ struct supervisor {
     uint64_t link_again_ms;
     bool ready;          /* the server said so at least once */
     uint64_t stop_by_ms; /* 0: serving */
+    uint64_t stop_asked_ms;
     int exit_code;
 };
 
@@ -194,12 +198,15 @@ static void supervisor_unbind(struct supervisor *sup)
 /* A second request means now: the children are killed, their tunnels go without a `close`. */
 static void supervisor_stop(struct supervisor *sup)
 {
+    const uint64_t now_ms = clock_monotonic_ms();
     if (sup->stop_by_ms != 0) {
-        sup->stop_by_ms = clock_monotonic_ms();
+        if (now_ms - sup->stop_asked_ms >= SECOND_REQUEST_MS)
+            sup->stop_by_ms = now_ms;
         return;
     }
+    sup->stop_asked_ms = now_ms;
     log_info("stopping");
-    sup->stop_by_ms = clock_monotonic_ms() + STOP_PATIENCE_MS;
+    sup->stop_by_ms = now_ms + STOP_PATIENCE_MS;
     if (sup->server.channel >= 0)
         channel_tell(sup->server.channel, CHANNEL_STOP, 0, 0, -1);
     supervisor_unbind(sup); /* nobody accepts any more: who comes now is refused, not left waiting */

@@ -156,6 +156,21 @@ class Origin:
         self.thread.join(5)
 
 
+def origins_on_one_port(*addresses):
+    """An echo origin on each address, all on the same five-digit port: one that no other socket of this machine happens to hold there."""
+    while True:
+        origins = []
+        try:
+            for address in addresses:
+                origins.append(Origin(address, origins[0].port if origins else 0))
+            if origins[0].port >= 10000:
+                return origins
+        except OSError:
+            pass
+        for origin in origins:
+            origin.close()
+
+
 class TlsOrigin(Origin):
     """An HTTPS origin: answers each request with `body` (default: a line with the path), keeps the SNI it saw."""
 
@@ -376,9 +391,12 @@ class Exeat:
     def connect(self, host, port, timeout=None):
         """A CONNECT; returns (socket, status, head). The socket stands behind the head."""
         sock = self.dial(timeout)
-        sock.sendall(f"CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode())
-        status, head = self.read_head(sock)
-        return sock, status, head
+        try:
+            sock.sendall(f"CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode())
+            return sock, *self.read_head(sock)
+        except OSError:
+            sock.close()
+            raise
 
     @staticmethod
     def read_head(sock):

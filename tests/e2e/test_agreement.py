@@ -8,7 +8,7 @@ import socket
 import subprocess
 import unittest
 
-from harness import EXEAT, Origin, Story, client_hello, wait_until
+from harness import EXEAT, Origin, Story, client_hello, origins_on_one_port, wait_until
 
 CLIENTS = ["127.0.0.1", "127.0.0.2", "127.0.0.9"]  # builders, deployers, nobody
 
@@ -111,10 +111,8 @@ hello_timeout = 3s
 class Agreement(Story):
     def setUp(self):
         super().setUp()
-        self.origin = self.use(Origin())
+        self.origin, *_ = [self.use(origin) for origin in origins_on_one_port("127.0.0.1", "127.0.0.3", "127.0.0.4")]
         self.other = self.use(Origin())  # a port that no rule names
-        for address in ("127.0.0.3", "127.0.0.4"):
-            self.use(Origin(address, self.origin.port))
 
     def start(self, mode):
         hosts = self.directory / "hosts"

@@ -172,6 +172,29 @@ class Processes(Story):
     def test_sigterm_closes_every_tunnel_with_its_record(self):
         self.stop_with_tunnels(signal.SIGTERM)
 
+    def test_a_signal_that_comes_twice_at_once_is_one(self):
+        proxy = self.start()
+        self.open_tunnel()
+        proxy.process.send_signal(signal.SIGTERM)
+        self.assertEqual(0, proxy.stop())
+        self.assertEqual("stop", audit_check.check_file(proxy.audit_path)[-1]["event"])
+
+    def test_a_second_request_means_now(self):
+        proxy = self.start()
+        self.stall_journal()  # so that the orderly stop cannot end
+        self.open_tunnel_without_record()
+        proxy.process.send_signal(signal.SIGTERM)
+        with self.assertRaises(subprocess.TimeoutExpired):
+            proxy.process.wait(1)
+        proxy.process.send_signal(signal.SIGTERM)
+        self.assertEqual(1, proxy.process.wait(3 * BACK_WITHIN))
+
+    def open_tunnel_without_record(self):
+        sock, status, _ = self.proxy.connect(NAME, self.origin.port)
+        self.addCleanup(sock.close)
+        self.assertEqual(200, status)
+        sock.sendall(client_hello(NAME))
+
     def test_sigint_closes_every_tunnel_with_its_record(self):
         self.stop_with_tunnels(signal.SIGINT)
 

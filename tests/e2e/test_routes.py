@@ -12,7 +12,7 @@ import subprocess
 import time
 import unittest
 
-from harness import EXEAT, PATIENCE, DnsStub, Origin, Story, policy, receive_exactly, wait_until
+from harness import EXEAT, PATIENCE, DnsStub, Origin, Story, origins_on_one_port, policy, receive_exactly, wait_until
 
 NAME = "allowed.example.test"
 LACKING = "192.0.2.77"  # a documentation address: no host has it
@@ -315,8 +315,8 @@ route = spare
 
     def test_clients_of_one_family_reach_origins_of_the_other(self):
         need_ipv6(self)
-        port = free_port("::1", "127.0.0.1")
-        six, four = self.use(Origin("::1", port)), self.use(Origin("127.0.0.1", port))
+        six, four = (self.use(origin) for origin in origins_on_one_port("::1", "127.0.0.1"))
+        port = six.port
         (self.directory / "hosts").write_text("127.0.0.1 four.example.test\n::1 six.example.test\n")
         self.run_with(policy("*.example.test", port=port, hosts=self.directory / "hosts", rule="sni = off",
                              route="source = 127.0.0.21 ::1\naddresses = 127.0.0.0/8 ::1"), listen="127.0.0.1:0 [::1]:0")

@@ -13,7 +13,7 @@ import socket
 import threading
 import unittest
 
-from harness import DATA, Origin, Story, client_hello, wait_until
+from harness import DATA, Story, client_hello, origins_on_one_port, wait_until
 
 import audit_check
 
@@ -31,14 +31,6 @@ fd00::1 ula.res.exeat.test
 """
 
 STATUS = {400: "bad-request", 405: "bad-request", 408: "bad-request", 431: "bad-request", 403: "denied", 502: "gateway", 503: "gateway", 504: "gateway"}
-
-
-def five_digit_origin(address):
-    while True:
-        origin = Origin(address)
-        if origin.port >= 10000:
-            return origin
-        origin.close()
 
 
 def free_port():
@@ -154,10 +146,9 @@ class Replay:
 class Vectors(Story):
     def setUp(self):
         super().setUp()
-        self.echo = self.use(five_digit_origin("127.0.0.1"))
+        self.echo, self.forbidden = (self.use(origin) for origin in origins_on_one_port("127.0.0.1", "127.0.0.2"))
         self.nothing = self.use(free_port())
-        self.fault = self.use(five_digit_origin("127.0.0.1"))
-        self.forbidden = self.use(Origin("127.0.0.2", self.echo.port))
+        self.fault, = (self.use(origin) for origin in origins_on_one_port("127.0.0.1"))
         self.ports = {"44443": self.echo.port, "44444": self.fault.port, "44445": self.nothing.getsockname()[1]}
         self.rows = read_rows()
         wanted = sorted({row["sni"] for row in self.rows if row.get("sni", "") and row["sni"].endswith(".wild.exeat.test")})
