@@ -10,12 +10,13 @@
 enum journal_frame_kind {
     FRAME_RECORDS = 1, /* worker → journal: `count` records from number `first` on, each a u32 length and its text (record_write's) */
     FRAME_LOG,         /* worker → journal: one operator line */
-    FRAME_COMMITTED,   /* journal → worker: every record up to number `first` is on file (or synced, as configured) */
+    FRAME_COMMITTED,   /* journal → worker: every record up to number `first` is on file */
     FRAME_DOWN,        /* journal → worker: the file cannot be written; what is not committed must be sent again after FRAME_UP */
-    FRAME_UP,          /* journal → worker: (again) ready; the first good news on a new socket. Records are sent from the first uncommitted one on */
+    FRAME_UP,          /* journal → worker: (again) ready; the first good news on a new socket. Records are sent from the first uncommitted on */
 };
 
-/* FRAME_RECORDS: these were sent before. The journal process that took them may have died after writing them: they are looked up in the file's tail. */
+/* FRAME_RECORDS: these were sent before. The journal process that took them may have died after writing them: they are looked up in the file's
+ * tail. */
 #define FRAME_FLAG_AGAIN 1u
 
 struct journal_frame {

@@ -40,7 +40,7 @@ struct journal_queue {
 
     struct journal_packets packets;
     uint64_t committed;
-    uint64_t moved_ms; /* when the last commit came, or the first of the records that wait for one */
+    uint64_t moved_ms;    /* when the last commit came, or the first of the records that wait for one */
     uint64_t failed_last; /* the last record there was when the journal failed: those up to it have failed, if they are not committed */
     struct journal_wait waiting, done, failed; /* heads of rings: in order of their numbers; to be told true; to be told false */
     struct event *turn;                        /* the end of the loop's turn: tells these, and sends */
@@ -51,7 +51,7 @@ struct journal_queue {
     uint64_t lines_dropped;
 };
 
-/* Waits: a wait is in at most one ring, and leaves it without knowing which. */
+/* ---- waits ---- */
 
 static void journal_wait_init(struct journal_wait *head)
 {
@@ -66,6 +66,7 @@ static void journal_wait_link(struct journal_wait *head, struct journal_wait *wa
     head->prev = wait;
 }
 
+/* A wait is in at most one ring, and leaves it without knowing which. */
 static void journal_wait_unlink(struct journal_wait *wait)
 {
     wait->prev->next = wait->next;
@@ -114,7 +115,7 @@ static void journal_wait_tell(struct journal_wait *from, bool committed)
     }
 }
 
-/* Records: taken, or counted. */
+/* ---- records: taken, or counted ---- */
 
 bool journal_queue_is_empty(const struct journal_queue *queue)
 {
@@ -135,6 +136,11 @@ static bool journal_queue_is_stalled(const struct journal_queue *queue)
 static bool journal_queue_can_take(const struct journal_queue *queue)
 {
     return queue->up && journal_queue_has_room(queue, queue->queue_max) && !journal_queue_is_stalled(queue);
+}
+
+bool journal_queue_is_up(const struct journal_queue *queue)
+{
+    return queue->up;
 }
 
 bool journal_queue_is_ready(const struct journal_queue *queue)
@@ -266,7 +272,7 @@ void journal_queue_flush(struct journal_queue *queue)
     journal_queue_write_gap(queue);
 }
 
-/* The socket. */
+/* ---- the socket ---- */
 
 static void journal_queue_fail(struct journal_queue *queue)
 {
@@ -385,7 +391,7 @@ static void journal_queue_send(struct journal_queue *queue)
     }
 }
 
-/* The operator's lines. */
+/* ---- the operator's lines ---- */
 
 static bool journal_queue_send_line(struct journal_queue *queue, const char *line, size_t len)
 {
@@ -428,7 +434,7 @@ static void journal_queue_on_turn(evutil_socket_t fd, short what, void *arg)
     journal_queue_say_dropped(queue);
 }
 
-/* Made and ended. */
+/* ---- made and ended ---- */
 
 void journal_queue_attach(struct journal_queue *queue, int fd)
 {

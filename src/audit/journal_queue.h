@@ -21,9 +21,9 @@ enum journal_need {
 };
 
 struct journal_settings {
-    const char *instance;    /* copied */
+    const char *instance;     /* copied */
     bool continue_on_failure; /* `on_failure = continue` */
-    size_t queue_max;        /* bytes that wait, past which decisions are refused and denials are counted; 0: 8 MiB */
+    size_t queue_max;         /* bytes that wait, past which decisions are refused and denials are counted; 0: 8 MiB */
 };
 
 /* Told once for each wait: `committed` true when the record is on file, false when the journal died or its file failed after the record was added, so
@@ -51,6 +51,9 @@ void journal_queue_attach(struct journal_queue *queue, int fd);
 
 /* Whether an allow could be recorded now (up, room in the queue, and no record has waited for 4 s). Always true with continue_on_failure. */
 bool journal_queue_is_ready(const struct journal_queue *queue);
+
+/* Whether a journal process is there and can write. */
+bool journal_queue_is_up(const struct journal_queue *queue);
 
 /* Queues one record (time and instance are filled in when zero), sent at the end of the loop's turn, many in one packet. False: it was not taken; a
  * decision must then be refused with audit_unavailable. With continue_on_failure a decision that cannot be taken is counted in the gap instead, and

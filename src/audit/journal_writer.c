@@ -28,14 +28,14 @@ static_assert(BATCH_SIZE < JOURNAL_TAIL_SIZE, "what a dying process wrote last m
 
 /* One worker. What it knows is told again until it is what it should know. */
 struct journal_client {
-    int fd; /* -1: it has ended */
-    uint64_t taken;        /* the last record of it that is in the batch or on file */
-    uint64_t committed;    /* … that is on file */
-    uint64_t told;         /* … that it knows to be */
-    uint32_t told_epoch;   /* of the last FRAME_UP it was sent */
-    bool told_down;        /* a FRAME_DOWN was sent after that */
-    bool blocked;          /* its socket is full: nothing more is taken from it until it was told */
-    bool drained;          /* nothing more to read in this turn */
+    int fd;              /* -1: it has ended */
+    uint64_t taken;      /* the last record of it that is in the batch or on file */
+    uint64_t committed;  /* … that is on file */
+    uint64_t told;       /* … that it knows to be */
+    uint32_t told_epoch; /* of the last FRAME_UP it was sent */
+    bool told_down;      /* a FRAME_DOWN was sent after that */
+    bool blocked;        /* its socket is full: nothing more is taken from it until it was told */
+    bool drained;        /* nothing more to read in this turn */
 };
 
 struct journal_writer {
@@ -57,7 +57,7 @@ struct journal_writer {
     uint64_t retry_at_ms;
 };
 
-/* Taking packets in. */
+/* ---- taking packets in ---- */
 
 /* Copies one record into the batch, unless an earlier process had written it before it died. */
 static bool journal_writer_add(struct journal_writer *writer, const char *text, size_t len, bool again)
@@ -178,7 +178,7 @@ static void journal_writer_collect(struct journal_writer *writer)
     }
 }
 
-/* Writing. */
+/* ---- writing ---- */
 
 static void journal_writer_succeed(struct journal_writer *writer)
 {
@@ -200,8 +200,7 @@ static void journal_writer_fail(struct journal_writer *writer, int error)
     writer->retry_at_ms = clock_monotonic_ms() + RETRY_MS;
 }
 
-/* The batch that failed is kept and tried again as it is, so that the workers hear FRAME_UP only when a write has gone well.
- * (Here is the place where a chain over the lines, a sync and FILE.head belong: behind the write, before anybody is told.) */
+/* The batch that failed is kept and tried again as it is, so that the workers hear FRAME_UP only when a write has gone well. */
 static void journal_writer_commit(struct journal_writer *writer)
 {
     if (writer->batch.len == 0 && !writer->down) {
@@ -217,7 +216,7 @@ static void journal_writer_commit(struct journal_writer *writer)
         journal_writer_fail(writer, error);
 }
 
-/* Telling. */
+/* ---- telling ---- */
 
 static bool journal_client_send(struct journal_client *client, const struct journal_frame *frame)
 {
@@ -254,7 +253,7 @@ static void journal_writer_tell(struct journal_writer *writer)
     }
 }
 
-/* The loop. */
+/* ---- the loop ---- */
 
 static bool journal_writer_has_clients(const struct journal_writer *writer)
 {
@@ -341,7 +340,7 @@ static void journal_writer_serve(struct journal_writer *writer)
     }
 }
 
-/* Beginning and end. */
+/* ---- beginning and end ---- */
 
 /* Only the end of its sockets ends this process, so that the workers' last records are still taken. A full disk or pipe is an errno, no signal. */
 static void journal_writer_ignore_signals(void)

@@ -1,4 +1,4 @@
-/* One audit record as one JSON line (DESIGN 9): the only writer of the schema. */
+/* One audit record as one JSON line (exeat-audit(5)): the only writer of the schema. */
 #include "audit/record.h"
 
 #include <assert.h>
@@ -35,10 +35,12 @@ enum {
 };
 static_assert(CHARS_OWN + CHARS_OUTSIDE + CHARS_FRAMES + CHARS_REST <= RECORD_TEXT_MAX, "a record can outgrow its line");
 
+/* clang-format off */
 static const char *const EVENTS[] = {
     [EVENT_START] = "start", [EVENT_STOP] = "stop", [EVENT_RELOAD] = "reload", [EVENT_DECISION] = "decision", [EVENT_CLOSE] = "close",
     [EVENT_ROTATE] = "rotate", [EVENT_RECOVERED] = "recovered", [EVENT_GAP] = "gap", [EVENT_PROBE] = "probe", [EVENT_CHECKPOINT] = "checkpoint",
 };
+/* clang-format on */
 
 const char *record_event_text(enum record_event event)
 {

@@ -1,4 +1,4 @@
-/* One audit record as one JSON line (DESIGN 9): the only writer of the schema. */
+/* One audit record as one JSON line (exeat-audit(5)): the only writer of the schema. */
 #ifndef EXEAT_AUDIT_RECORD_H
 #define EXEAT_AUDIT_RECORD_H
 
@@ -9,12 +9,21 @@
 #include "base/address.h"
 #include "base/text.h"
 
-#define RECORD_MAX 8192 /* bytes of a line, newline included; strings are bounded so that no record can pass it */
+#define RECORD_MAX 8192                    /* bytes of a line, newline included; strings are bounded so that no record can pass it */
 #define RECORD_TEXT_MAX (RECORD_MAX - 128) /* of these, what record_write() can need at most: the rest is for `v`, `seq`, `chain` */
 #define RECORD_ALPN_MAX 16
 
 enum record_event {
-    EVENT_START = 0, EVENT_STOP, EVENT_RELOAD, EVENT_DECISION, EVENT_CLOSE, EVENT_ROTATE, EVENT_RECOVERED, EVENT_GAP, EVENT_PROBE, EVENT_CHECKPOINT,
+    EVENT_START = 0,
+    EVENT_STOP,
+    EVENT_RELOAD,
+    EVENT_DECISION,
+    EVENT_CLOSE,
+    EVENT_ROTATE,
+    EVENT_RECOVERED,
+    EVENT_GAP,
+    EVENT_PROBE,
+    EVENT_CHECKPOINT,
 };
 
 /* A string that may hold anything a peer sent; `at` NULL is null in the record. */

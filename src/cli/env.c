@@ -100,6 +100,7 @@ static void env_print_hook(const char *url)
     env_print_exports(url);
 }
 
+/* clang-format off */
 static const struct env_format ENV_FORMATS[] = {
     {"sh", env_print_exports},
     {"systemd", env_print_systemd},
@@ -107,6 +108,7 @@ static const struct env_format ENV_FORMATS[] = {
     {"agent-hook", env_print_hook},
     {NULL, NULL},
 };
+/* clang-format on */
 
 static const struct env_format *env_find_format(const char *name)
 {

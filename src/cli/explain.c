@@ -12,6 +12,7 @@
 #include "cli/load.h"
 #include "config/target.h"
 
+/* clang-format off */
 static const char EXPLAIN_USAGE[] =
     "usage: exeat explain [-c FILE] [--from IP] [--sni NAME] [--resolved IP]... [--json] HOST[:PORT]...\n"
     "\n"
@@ -27,6 +28,7 @@ static const char EXPLAIN_USAGE[] =
     "  -h, --help         this text\n"
     "\n"
     "Exit status: 0 all allowed or observed, 1 some denied, 2 error.\n";
+/* clang-format on */
 
 static bool explain_read_ip(struct address *out, const char *option, const char *text)
 {

@@ -23,7 +23,7 @@ static int internal_receive_worker(int channel)
 {
     struct channel_message message;
     int got = channel_receive(channel, &message, false);
-    if (got == 0)
+    if (got == 0 || (got < 0 && errno != EAGAIN))
         return -2;
     if (got > 0 && message.kind != CHANNEL_WORKER && message.fd >= 0) {
         close(message.fd);

@@ -146,9 +146,12 @@ static int ranges_print_buildkite(const struct range *ranges, size_t count)
 }
 
 static const struct range_format RANGES_FORMATS[] = {
-    {"text", ranges_print_text, true},          {"json", ranges_print_json, true},
-    {"csv", ranges_print_csv, false},           {"terraform", ranges_print_terraform, true},
-    {"nft", ranges_print_nft, true},            {"buildkite", ranges_print_buildkite, false},
+    {"text", ranges_print_text, true},
+    {"json", ranges_print_json, true},
+    {"csv", ranges_print_csv, false},
+    {"terraform", ranges_print_terraform, true},
+    {"nft", ranges_print_nft, true},
+    {"buildkite", ranges_print_buildkite, false},
     {NULL, NULL, false},
 };
 

@@ -1,7 +1,6 @@
 /* exeat run: judge the configuration, then serve in the foreground. */
 #include "cli/command.h"
 
-#include <errno.h>
 #include <getopt.h>
 #include <sched.h>
 #include <stdio.h>
@@ -74,7 +73,7 @@ static unsigned run_workers(const struct config *config)
     return count < WORKERS_MAX ? count : WORKERS_MAX;
 }
 
-/* Lints only warn here; an expectation that fails keeps the proxy from starting, as it would keep a reload from being taken. */
+/* Lints only warn here; an expectation that fails keeps the proxy from starting. */
 static struct config *run_load(const struct run_options *options, struct bundle *bundle, struct fault_list *faults)
 {
     const char *path = options->path != NULL ? options->path : CONFIG_EMBEDDED;

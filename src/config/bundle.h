@@ -20,7 +20,7 @@ void bundle_free(struct bundle *bundle);
 
 /* The file, from memory or, in a bundle of the disk, read now. NULL: out of memory, or not among the files of a sealed bundle. */
 const struct bundle_file *bundle_file(struct bundle *bundle, const char *path);
-/* From now on nothing is read from the disk: what is not among the files is not there. */
+/* From now on nothing is read from the disk: what is not among the files is not there. For tests. */
 void bundle_seal(struct bundle *bundle);
 /* Puts a file there without a disk (the embedded default, tests, fuzzing). */
 bool bundle_put(struct bundle *bundle, const char *path, const void *bytes, size_t len);

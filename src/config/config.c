@@ -165,3 +165,9 @@ const struct static_host *config_static_host(const struct config *config, const 
         return NULL;
     return bsearch(name, config->dns.hosts, config->dns.host_count, sizeof(*config->dns.hosts), config_compare_host);
 }
+
+const char *listener_mode_text(enum listener_mode mode)
+{
+    static const char *const WORDS[] = {[LISTENER_CONNECT] = "connect", [LISTENER_REDIRECT] = "redirect", [LISTENER_TPROXY] = "tproxy"};
+    return WORDS[mode];
+}

@@ -15,6 +15,10 @@
 
 enum listener_mode { LISTENER_CONNECT = 0, LISTENER_REDIRECT, LISTENER_TPROXY };
 
+const char *listener_mode_text(enum listener_mode mode); /* "connect" … */
+
+#define WORKERS_MAX 256 /* what `workers` may be at most */
+
 /* `[listen NAME]` */
 struct listener {
     char *name;
@@ -43,8 +47,8 @@ struct static_host {
 };
 
 struct dns_settings {
-    struct endpoint *servers; /* port 53 unless given */
-    size_t server_count;      /* 0: resolv.conf */
+    struct endpoint *servers;  /* port 53 unless given */
+    size_t server_count;       /* 0: resolv.conf */
     struct static_host *hosts; /* sorted by name */
     size_t host_count;
     uint64_t min_ttl_ms, max_ttl_ms, negative_ttl_ms, timeout_ms;
@@ -64,7 +68,7 @@ struct audit_settings {
 struct lint_notes;
 
 struct config {
-    char *name; /* the record's `instance` */
+    char *name;       /* the record's `instance` */
     unsigned workers; /* 0: auto */
     struct listener *listeners;
     size_t listener_count;
@@ -75,8 +79,8 @@ struct config {
     struct limit_settings limits;
     struct audit_settings audit;
     char digest[CONFIG_DIGEST_SIZE]; /* of the meaning, not the comments: `policy` in the record */
-    struct lint_notes *notes; /* private: what config_lint says of patterns and lists */
-    unsigned refs; /* private, atomic */
+    struct lint_notes *notes;        /* private: what config_lint says of patterns and lists */
+    unsigned refs;                   /* private, atomic */
 };
 
 /* Path under which the embedded default stands in every bundle. */
@@ -98,7 +102,7 @@ void config_unref(struct config *config);
 /* The static host of that name, or NULL. */
 const struct static_host *config_static_host(const struct config *config, const char *name);
 
-/* Warnings about what is allowed but unwise (DESIGN 6 "Lints"). `today` in days since 1970. Asks this host for its addresses. */
+/* Warnings about what is allowed but unwise. `today` in days since 1970. Asks this host for its addresses. */
 void config_lint(const struct config *config, uint32_t today, struct fault_list *faults);
 
 /* Runs the [expect] sections; each that fails is a fault. */

@@ -1,19 +1,17 @@
 /* One number for what a configuration means: SHA-256 over its facts, in whatever order and however often they were said. */
 #include "config/digest.h"
 
-#include <openssl/evp.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define DIGEST_BYTES 32
+#include "base/sha256.h"
 
 /* Facts are kept as their hashes: a million host names need not be held twice, and hashes are quickly sorted. */
 struct digest {
-    EVP_MD *sha256;
-    EVP_MD_CTX *hashing;
-    uint8_t (*facts)[DIGEST_BYTES];
+    struct sha256 *hash;
+    uint8_t (*facts)[SHA256_SIZE];
     size_t count, room;
     bool failed;
 };
@@ -23,29 +21,27 @@ struct digest *digest_new(void)
     struct digest *digest = calloc(1, sizeof(*digest));
     if (digest == NULL)
         return NULL;
-    digest->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
-    digest->hashing = EVP_MD_CTX_new();
-    if (digest->sha256 == NULL || digest->hashing == NULL) {
-        digest_free(digest);
-        return NULL;
-    }
-    return digest;
+    digest->hash = sha256_new();
+    if (digest->hash != NULL)
+        return digest;
+    digest_free(digest);
+    return NULL;
 }
 
 void digest_free(struct digest *digest)
 {
     if (digest == NULL)
         return;
-    EVP_MD_free(digest->sha256);
-    EVP_MD_CTX_free(digest->hashing);
+    sha256_free(digest->hash);
     free(digest->facts);
     free(digest);
 }
 
-static bool digest_hash(struct digest *digest, const void *bytes, size_t len, uint8_t out[DIGEST_BYTES])
+static bool digest_hash(struct digest *digest, const void *bytes, size_t len, uint8_t out[SHA256_SIZE])
 {
-    return EVP_DigestInit_ex2(digest->hashing, digest->sha256, NULL) == 1 && EVP_DigestUpdate(digest->hashing, bytes, len) == 1 &&
-           EVP_DigestFinal_ex(digest->hashing, out, NULL) == 1;
+    sha256_init(digest->hash);
+    sha256_add(digest->hash, bytes, len);
+    return sha256_final(digest->hash, out);
 }
 
 static bool digest_make_room(struct digest *digest)
@@ -53,7 +49,7 @@ static bool digest_make_room(struct digest *digest)
     if (digest->count < digest->room)
         return true;
     size_t room = digest->room ? 2 * digest->room : 256;
-    void *grown = room < SIZE_MAX / DIGEST_BYTES ? realloc(digest->facts, room * DIGEST_BYTES) : NULL;
+    void *grown = room < SIZE_MAX / SHA256_SIZE ? realloc(digest->facts, room * SHA256_SIZE) : NULL;
     if (grown == NULL)
         return false;
     digest->facts = grown;
@@ -71,7 +67,7 @@ void digest_add(struct digest *digest, const char *fact, size_t len)
 
 static int digest_compare(const void *a, const void *b)
 {
-    return memcmp(a, b, DIGEST_BYTES);
+    return memcmp(a, b, SHA256_SIZE);
 }
 
 /* Sorted, and each fact once. */
@@ -79,23 +75,23 @@ static void digest_settle(struct digest *digest)
 {
     size_t kept = 0;
     if (digest->count > 1)
-        qsort(digest->facts, digest->count, DIGEST_BYTES, digest_compare);
+        qsort(digest->facts, digest->count, SHA256_SIZE, digest_compare);
     for (size_t i = 0; i < digest->count; i++) {
-        if (kept == 0 || memcmp(digest->facts[kept - 1], digest->facts[i], DIGEST_BYTES) != 0)
-            memmove(digest->facts[kept++], digest->facts[i], DIGEST_BYTES);
+        if (kept == 0 || memcmp(digest->facts[kept - 1], digest->facts[i], SHA256_SIZE) != 0)
+            memmove(digest->facts[kept++], digest->facts[i], SHA256_SIZE);
     }
     digest->count = kept;
 }
 
 bool digest_finish(struct digest *digest, char out[CONFIG_DIGEST_SIZE])
 {
-    uint8_t sum[DIGEST_BYTES];
+    uint8_t sum[SHA256_SIZE];
     out[0] = '\0';
     digest_settle(digest);
-    if (digest->failed || !digest_hash(digest, digest->facts ? digest->facts[0] : sum, digest->count * DIGEST_BYTES, sum))
+    if (digest->failed || !digest_hash(digest, digest->facts ? digest->facts[0] : sum, digest->count * SHA256_SIZE, sum))
         return false;
     int at = sprintf(out, "sha256:");
-    for (size_t i = 0; i < DIGEST_BYTES; i++)
+    for (size_t i = 0; i < SHA256_SIZE; i++)
         at += sprintf(out + at, "%02x", sum[i]);
     return true;
 }

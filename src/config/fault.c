@@ -115,10 +115,9 @@ static char *fault_write(const char *at, const char *section, const char *key, c
     return strdup(clean);
 }
 
-static void fault_put(struct fault_list *faults, bool warning, const char *at, const char *section, const char *key, const char *format,
-                      va_list args) __attribute__((format(printf, 6, 0)));
-static void fault_put(struct fault_list *faults, bool warning, const char *at, const char *section, const char *key, const char *format,
-                      va_list args)
+static void fault_put(struct fault_list *faults, bool warning, const char *at, const char *section, const char *key, const char *format, va_list args)
+    __attribute__((format(printf, 6, 0)));
+static void fault_put(struct fault_list *faults, bool warning, const char *at, const char *section, const char *key, const char *format, va_list args)
 {
     struct fault fault = {.warning = warning};
     faults->faults += !warning;

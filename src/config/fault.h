@@ -20,11 +20,11 @@ void fault_warn(struct fault_list *faults, const char *at, const char *section, 
 /* Says that this file is read now: faults are printed in the order of these calls. */
 void fault_list_file(struct fault_list *faults, const char *path);
 
-size_t fault_count(const struct fault_list *faults);   /* faults only */
+size_t fault_count(const struct fault_list *faults); /* faults only */
 size_t fault_warnings(const struct fault_list *faults);
 /* In the order of FILE as read and LINE; `exeat: ` is not put before them. */
 void fault_print(const struct fault_list *faults, FILE *to, bool faults_too, bool warnings_too);
-/* The text of fault number `index` (faults only), or NULL. */
+/* The text of fault number `index` (faults only), or NULL. For tests. */
 const char *fault_text(const struct fault_list *faults, size_t index);
 
 #endif

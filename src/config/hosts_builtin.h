@@ -5,7 +5,7 @@
 #include <stddef.h>
 
 struct embedded_file {
-    const char *name; /* "buildkite" for conf/hosts/buildkite.hosts; "exeat.default.conf" for the default */
+    const char *name;  /* "buildkite" for conf/hosts/buildkite.hosts; "exeat.default.conf" for the default */
     const char *bytes; /* NUL-terminated */
     size_t len;
 };

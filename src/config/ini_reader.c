@@ -11,7 +11,7 @@
 /* A key that no file can hold: inih has no word for a section that begins, so one is announced by this. */
 #define INI_MARK "\002"
 
-enum ini_place { INI_NOWHERE = 0, INI_LOST, INI_INSIDE }; /* before any section, behind a broken header, in a section */
+enum ini_place { INI_NOWHERE = 0, INI_LOST, INI_INSIDE };       /* before any section, behind a broken header, in a section */
 enum ini_key { INI_KEY_NONE = 0, INI_KEY_LOST, INI_KEY_GIVEN }; /* what an indented line would go on with; a lost one was at fault itself */
 
 struct ini_source {
@@ -19,9 +19,9 @@ struct ini_source {
     const char *at, *end;
     unsigned line;
     enum ini_place place;
-    bool announce;  /* the section that was just handed over is to be marked */
+    bool announce; /* the section that was just handed over is to be marked */
     enum ini_key key;
-    bool continued; /* the line in hand is an indented one */
+    bool continued;   /* the line in hand is an indented one */
     const char *rest; /* what of its value is still to be handed over */
     size_t rest_len;
     char *value; /* what inih has given back of it */

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define INI_NAME_MAX 48         /* of a key, or of what stands between brackets: inih cuts at 49 */
+#define INI_NAME_MAX 48 /* of a key, or of what stands between brackets: inih cuts at 49 */
 #define INI_LINE_MAX (1 << 20)
 
 /* What one line says. The strings live until the call returns. */

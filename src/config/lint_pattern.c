@@ -79,6 +79,7 @@ static const char *const SHARED[] = {
 };
 
 /* Where strangers get names with records, or a whole zone, of their own. */
+/* clang-format off */
 static const char *const ZONES[] = {
     "duckdns.org",
     "nip.io",
@@ -111,6 +112,7 @@ static const char *const ZONES[] = {
     "oastify.com",
     NULL,
 };
+/* clang-format on */
 
 bool lint_is_below(const char *name, const char *top)
 {

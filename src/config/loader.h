@@ -22,7 +22,7 @@ struct loader {
     struct digest *digest;
     struct config *config;
     struct exeat_settings exeat;
-    const char *addresses_word; /* of the [route] in hand: `public` or `any`, once given */
+    const char *addresses_word;    /* of the [route] in hand: `public` or `any`, once given */
     struct host_list *inline_list; /* of the [rule] in hand: its own patterns, once there are any */
 };
 

@@ -4,7 +4,6 @@
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/number.h"
@@ -64,7 +63,10 @@ static void option_size_text(struct text *text, uint64_t bytes)
 
 static void option_duration_text(struct text *text, uint64_t ms)
 {
-    static const struct { uint64_t worth; const char *name; } UNITS[] = {{86400000, "d"}, {3600000, "h"}, {60000, "m"}, {1000, "s"}, {1, "ms"}};
+    static const struct {
+        uint64_t worth;
+        const char *name;
+    } UNITS[] = {{86400000, "d"}, {3600000, "h"}, {60000, "m"}, {1000, "s"}, {1, "ms"}};
     size_t unit = 0;
     while (ms % UNITS[unit].worth != 0)
         unit++;

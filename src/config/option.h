@@ -25,21 +25,21 @@ enum option_type {
 struct option_row {
     const char *section, *key;
     enum option_type type;
-    bool list;     /* `set` is called for each word; else it takes one value */
+    bool list; /* `set` is called for each word; else it takes one value */
     bool required;
-    bool restart;  /* changes only at a restart; else at a reload */
     size_t offset, size; /* where in the section's target; size 0: nowhere */
-    void (*set)(const struct setting *setting); /* OPTION_OWN and lists */
+    /* OPTION_OWN and lists */
+    void (*set)(const struct setting *setting);
     const char *fallback; /* what holds when the key is missing; NULL: the help says it */
     const char *words;    /* separated by a blank */
     uint64_t min, max;    /* of numbers, sizes (bytes), durations (ms), the length of a text */
-    const char *value;    /* how the manual writes the value of an OPTION_OWN: "ADDRESS:PORT" */
+    const char *value;    /* how a fault says what an OPTION_OWN allows: "ADDRESS:PORT" */
     const char *later;    /* not in this version: what it comes with; such a row stores nothing */
     const char *only;     /* the one value of a later option that says what this version does anyway; NULL: none */
     const char *help;
 };
 
-/* How the manual writes the value: "a time from 1s to 1h" … */
+/* How a fault says what is allowed: "a time from 1s to 1h" … */
 #define OPTION_VALUE_TEXT_MAX 256
 const char *option_value_text(const struct option_row *row, char buf[OPTION_VALUE_TEXT_MAX]);
 

@@ -1,10 +1,11 @@
-/* Every option there is: one row each, from which the parser, `--help`, the manual and the check of the sample are made. */
+/* Every option there is, one row each: the parser and `check --options` go by it, the manual and the sample are tested against it. */
 #include "config/options.h"
 
 #include <string.h>
 
 #include "config/sections.h"
 
+/* clang-format off */
 #define SECONDS(n) ((uint64_t)(n) * 1000)
 #define HOURS(n) (SECONDS(n) * 3600)
 #define KIB(n) ((uint64_t)(n) << 10)
@@ -14,13 +15,12 @@
 #define OWN .type = OPTION_OWN
 
 static const struct option_row ROWS[] = {
-    {"exeat", "name", .type = OPTION_TEXT, .max = 255, INTO(exeat_settings, name), .restart = true,
+    {"exeat", "name", .type = OPTION_TEXT, .max = 255, INTO(exeat_settings, name),
      .help = "The record's `instance`; the host's name when missing."},
-    {"exeat", "workers", .type = OPTION_NUMBER, .words = "auto", .min = 1, .max = 256, .fallback = "auto", INTO(exeat_settings, workers),
-     .restart = true,
+    {"exeat", "workers", .type = OPTION_NUMBER, .words = "auto", .min = 1, .max = WORKERS_MAX, .fallback = "auto", INTO(exeat_settings, workers),
      .help = "How many threads serve; auto: one a processor."},
-    {"exeat", "user", TEXT, .restart = true, .later = "dropping privileges", .help = "Whom to become when started as root."},
-    {"exeat", "sandbox", .type = OPTION_WORD, .words = "auto on off", .restart = true, .later = "the sandbox", .only = "off",
+    {"exeat", "user", TEXT, .later = "dropping privileges", .help = "Whom to become when started as root."},
+    {"exeat", "sandbox", .type = OPTION_WORD, .words = "auto on off", .later = "the sandbox", .only = "off",
      .help = "auto: what the kernel offers; on: all of it, or do not start; off: none."},
     {"exeat", "mode", .type = OPTION_WORD, .words = "enforce observe", .fallback = "enforce", INTO(exeat_settings, observe),
      .help = "observe lets out, and records, what the rules of known clients would deny."},
@@ -123,7 +123,7 @@ static const struct option_row ROWS[] = {
     {"limits", "keepalive", .type = OPTION_DURATION, .min = SECONDS(1), .max = HOURS(2), .fallback = "60s", INTO(limit_settings, keepalive_ms),
      .help = "TCP keepalive on both legs after so long; clouds drop idle flows silently after 240 to 350 s."},
 
-    {"audit", "file", TEXT, .fallback = "-", INTO(audit_settings, file), .restart = true,
+    {"audit", "file", TEXT, .fallback = "-", INTO(audit_settings, file),
      .help = "Where the records go: a path, relative to this file; - is standard output."},
     {"audit", "on_failure", .type = OPTION_WORD, .words = "refuse continue", .fallback = "refuse", INTO(audit_settings, continue_on_failure),
      .help = "When records cannot be written: refuse new tunnels, or continue (a gap is counted and recorded)."},
@@ -137,13 +137,14 @@ static const struct option_row ROWS[] = {
     {"audit", "checkpoint", OWN, .later = "signed records", .value = "records and a time, as in 1000 60s",
      .help = "A checkpoint is signed after so many records, or so long: 1000 60s."},
 
-    {"admin", "listen", TEXT, .later = "the admin listener", .restart = true, .help = "Where status, rules and reloads are asked for."},
-    {"admin", "metrics", TEXT, .later = "the admin listener", .restart = true, .help = "Where metrics and health are asked for."},
+    {"admin", "listen", TEXT, .later = "the admin listener", .help = "Where status, rules and reloads are asked for."},
+    {"admin", "metrics", TEXT, .later = "the admin listener", .help = "Where metrics and health are asked for."},
 
     {"expect", "from", OWN, .set = expect_set_from, .required = true, .value = "the address of one client", .help = "Who asks."},
     {"expect", "allow", LIST, .set = expect_set_allow, .value = "HOST[:PORT]", .help = "What must be allowed."},
     {"expect", "deny", LIST, .set = expect_set_deny, .value = "HOST[:PORT]", .help = "What must be denied."},
 };
+/* clang-format on */
 
 _Static_assert(sizeof(enum sni_demand) == sizeof(uint32_t), "words are stored as 32 bits");
 

@@ -1,4 +1,4 @@
-/* Every option there is: one row each, from which the parser, `--help`, the manual and the check of the sample are made. */
+/* Every option there is, one row each: the parser and `check --options` go by it, the manual and the sample are tested against it. */
 #ifndef EXEAT_CONFIG_OPTIONS_H
 #define EXEAT_CONFIG_OPTIONS_H
 

@@ -1,7 +1,6 @@
 /* [expect NAME]: a test of the policy that stands beside it. */
 #include "config/sections.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "config/array.h"

@@ -2,7 +2,6 @@
 #include "config/sections.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "config/hosts_builtin.h"

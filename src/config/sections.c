@@ -10,6 +10,7 @@
 #include "config/suggestion.h"
 
 /* In this order they are given their meaning: who names something stands behind what it names. */
+/* clang-format off */
 static const struct section_kind KINDS[] = {
     {"listen", true, listen_begin, NULL},
     {"clients", true, clients_begin, clients_finish},
@@ -23,6 +24,7 @@ static const struct section_kind KINDS[] = {
     {"rule", true, rule_begin, rule_finish},
     {"expect", true, expect_begin, expect_finish},
 };
+/* clang-format on */
 #define KIND_COUNT (sizeof(KINDS) / sizeof(KINDS[0]))
 
 /* The first line that has the key, or NULL. */

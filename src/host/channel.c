@@ -10,6 +10,9 @@
 /* What goes over the wire before the text; the descriptor travels beside it. */
 #define CHANNEL_HEAD offsetof(struct channel_message, fd)
 
+/* Whoever reads nothing for so long hangs, and must not hang the other with it. */
+#define CHANNEL_PATIENCE_S 2
+
 union channel_control {
     struct cmsghdr align;
     char space[CMSG_SPACE(sizeof(int))];
@@ -17,7 +20,12 @@ union channel_control {
 
 bool channel_pair(int ends[2])
 {
-    return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0;
+    const struct timeval patience = {.tv_sec = CHANNEL_PATIENCE_S};
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
+        return false;
+    for (int i = 0; i < 2; i++)
+        setsockopt(ends[i], SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+    return true;
 }
 
 static void channel_attach_fd(struct msghdr *header, union channel_control *control, int fd)

@@ -21,7 +21,7 @@ enum channel_kind {
     CHANNEL_GO,       /* supervisor → server: that was all, begin */
     CHANNEL_STOP,     /* supervisor → server: close everything and end */
     CHANNEL_READY,    /* server → supervisor: serving */
-    CHANNEL_UNLINKED, /* server → supervisor: a socket to the journal did not arrive, for want of descriptors: link again */
+    CHANNEL_UNLINKED, /* server → supervisor: the socket to the journal of worker b did not arrive, for want of descriptors */
 };
 
 struct channel_message {
@@ -34,7 +34,7 @@ struct channel_message {
 /* Both ends close-on-exec. */
 bool channel_pair(int ends[2]);
 
-/* Sends the whole message or nothing; false with errno. Waits when the other end is slow. */
+/* Sends the whole message or nothing; false with errno. Waits when the other end is slow, for two seconds at most (EAGAIN). */
 bool channel_send(int end, const struct channel_message *message);
 
 /* A message without text. */

@@ -11,8 +11,8 @@
 char PROCESS_ROLE_SERVER[] = "-server";
 char PROCESS_ROLE_JOURNAL[] = "-journal";
 
-/* The channel is copied twice, since a dup2() onto itself would leave close-on-exec set. The program is executed by descriptor: it is the one that runs now,
- * whatever an installation put in its place meanwhile. */
+/* The channel is copied twice, since a dup2() onto itself would leave close-on-exec set. The program is executed by descriptor: it is the one
+ * that runs now, whatever an installation put in its place meanwhile. */
 static void process_become(char *role, int channel)
 {
     static char name[] = "exeat";

@@ -1,4 +1,4 @@
-/* The service's own process: binds the listeners, starts the journal and the server, starts either again when it dies, and never reads a peer's byte. */
+/* The service's own process: binds the listeners, starts journal and server, starts either again when it dies, never reads a peer's byte. */
 #include "host/supervisor.h"
 
 #include <errno.h>
@@ -46,7 +46,7 @@ struct supervisor {
     struct bound *bound;
     size_t bound_count;
     struct child journal, server;
-    bool linked; /* every worker of the server that runs has a socket to the journal that runs */
+    bool *linked; /* by worker of the server that runs: it has a socket to the journal that runs */
     uint64_t link_again_ms;
     bool ready;          /* the server said so at least once */
     uint64_t stop_by_ms; /* 0: serving */
@@ -69,8 +69,9 @@ static bool supervisor_watch_signals(struct supervisor *sup)
 
 static bool supervisor_keep_bundle(struct supervisor *sup)
 {
+    sup->linked = calloc(sup->settings->workers, sizeof(*sup->linked));
     sup->bundle_fd = memfd_create("exeat-configuration", MFD_CLOEXEC);
-    return sup->bundle_fd >= 0 && bundle_write(sup->settings->bundle, sup->bundle_fd);
+    return sup->linked != NULL && sup->bundle_fd >= 0 && bundle_write(sup->settings->bundle, sup->bundle_fd);
 }
 
 static bool supervisor_bind(struct supervisor *sup)
@@ -98,6 +99,11 @@ static bool supervisor_bind(struct supervisor *sup)
     return true;
 }
 
+static void supervisor_unlink(struct supervisor *sup)
+{
+    memset(sup->linked, false, sup->settings->workers * sizeof(*sup->linked));
+}
+
 static bool supervisor_link_worker(struct supervisor *sup, unsigned worker)
 {
     int ends[2];
@@ -110,21 +116,21 @@ static bool supervisor_link_worker(struct supervisor *sup, unsigned worker)
     return ok;
 }
 
-/* One socket a worker between the server and the journal; each end goes to its process and is not kept here, so that either sees the other's death. */
+/* One socket a worker between the server and the journal; each end goes to its process and is not kept here, so that either sees the other's
+ * death. */
 static void supervisor_link(struct supervisor *sup)
 {
     bool ok = true;
     for (unsigned i = 0; i < sup->settings->workers; i++)
-        ok = supervisor_link_worker(sup, i) && ok;
+        ok = (sup->linked[i] || (sup->linked[i] = supervisor_link_worker(sup, i))) && ok;
     if (!ok)
         log_error("not every worker could be linked to the journal: %s", strerror(errno));
-    sup->linked = ok;
     sup->link_again_ms = clock_monotonic_ms() + LINK_AGAIN_MS;
 }
 
 static bool supervisor_start_journal(struct supervisor *sup)
 {
-    sup->linked = false;
+    supervisor_unlink(sup);
     if (!child_start(&sup->journal))
         return false;
     struct channel_message message = {.kind = CHANNEL_FILE, .fd = -1};
@@ -137,7 +143,7 @@ static bool supervisor_start_journal(struct supervisor *sup)
 
 static bool supervisor_start_server(struct supervisor *sup)
 {
-    sup->linked = false;
+    supervisor_unlink(sup);
     if (!child_start(&sup->server))
         return false;
     int channel = sup->server.channel;
@@ -170,7 +176,9 @@ static bool supervisor_wants_server(const struct supervisor *sup)
 
 static bool supervisor_wants_link(const struct supervisor *sup)
 {
-    return !sup->linked && sup->journal.channel >= 0 && sup->server.channel >= 0;
+    if (sup->journal.channel < 0 || sup->server.channel < 0)
+        return false;
+    return memchr(sup->linked, false, sup->settings->workers * sizeof(*sup->linked)) != NULL;
 }
 
 /* Starts what is not running and may be started; whenever one of the two is new, they are linked anew. */
@@ -295,8 +303,8 @@ static void supervisor_take_message(struct supervisor *sup)
         close(message.fd);
     if (got > 0 && message.kind == CHANNEL_READY && sup->stop_by_ms == 0)
         supervisor_take_ready(sup);
-    if (got > 0 && message.kind == CHANNEL_UNLINKED)
-        sup->linked = false;
+    if (got > 0 && message.kind == CHANNEL_UNLINKED && message.b < sup->settings->workers)
+        sup->linked[message.b] = false;
     if (got == 0) /* its death is told by SIGCHLD; until then there is nothing to hear */
         child_hang_up(&sup->server);
 }
@@ -359,6 +367,7 @@ static void supervisor_free(struct supervisor *sup)
 {
     supervisor_unbind(sup);
     free(sup->bound);
+    free(sup->linked);
     if (sup->bundle_fd >= 0)
         close(sup->bundle_fd);
     if (sup->signals >= 0)

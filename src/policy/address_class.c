@@ -5,10 +5,12 @@
 
 #include "policy/network.h"
 
+/* clang-format off */
 #define V4(a, b, c, d, bits) {{FAMILY_V4, {a, b, c, d}}, bits}
 #define HEXTET(h) (h) >> 8, (h)&0xff
 #define V6(a, b, c, d, e, f, g, h, bits) \
     {{FAMILY_V6, {HEXTET(a), HEXTET(b), HEXTET(c), HEXTET(d), HEXTET(e), HEXTET(f), HEXTET(g), HEXTET(h)}}, bits}
+/* clang-format on */
 
 struct special {
     struct network network;
@@ -18,7 +20,8 @@ struct special {
 /* The first row that holds an address decides, so narrow ones stand before those around them. Registries read in November 2026:
  * iana-ipv4-special-registry, iana-ipv6-special-registry, ipv6-address-space. What they call globally reachable but no build has business with
  * (PCP and TURN anycast, ORCHID, DRIP) is reserved here; AMT and AS112 are left public. */
-static const struct special special_rows[] = {
+/* clang-format off */
+static const struct special SPECIAL_ROWS[] = {
     /* The clouds' own: instance metadata, credentials, resolvers, clocks. */
     {V4(169, 254, 169, 254, 32), ADDRESS_METADATA},           /* AWS, Azure, Google, Oracle and most others */
     {V4(169, 254, 170, 2, 32), ADDRESS_METADATA},             /* AWS ECS task credentials */
@@ -72,6 +75,7 @@ static const struct special special_rows[] = {
     {V6(0xff00, 0, 0, 0, 0, 0, 0, 0, 8), ADDRESS_MULTICAST},      /* RFC 4291 */
     {V6(0, 0, 0, 0, 0, 0, 0, 0, 0), ADDRESS_RESERVED},
 };
+/* clang-format on */
 
 /* RFC 5214: an interface id of [02]00:5efe:a.b.c.d is a tunnel to a.b.c.d, below any prefix. */
 static bool address_class_is_isatap(const struct address *address)
@@ -82,12 +86,12 @@ static bool address_class_is_isatap(const struct address *address)
 
 enum address_class address_class_of(const struct address *address)
 {
-    for (size_t i = 0; i < sizeof(special_rows) / sizeof(special_rows[0]); i++) {
-        if (!network_has(&special_rows[i].network, address))
+    for (size_t i = 0; i < sizeof(SPECIAL_ROWS) / sizeof(SPECIAL_ROWS[0]); i++) {
+        if (!network_has(&SPECIAL_ROWS[i].network, address))
             continue;
-        if (special_rows[i].class == ADDRESS_PUBLIC && address_class_is_isatap(address))
+        if (SPECIAL_ROWS[i].class == ADDRESS_PUBLIC && address_class_is_isatap(address))
             return ADDRESS_RESERVED;
-        return special_rows[i].class;
+        return SPECIAL_ROWS[i].class;
     }
     return ADDRESS_RESERVED;
 }
@@ -98,12 +102,12 @@ bool address_class_embedded(struct address *v4, const struct address *address)
         struct network network;
         uint8_t at; /* where the four bytes stand */
     } forms[] = {
-        {V6(0, 0, 0, 0, 0, 0xffff, 0, 0, 96), 12},     /* mapped */
-        {V6(0, 0, 0, 0, 0xffff, 0, 0, 0, 96), 12},     /* translated, RFC 2765 */
-        {V6(0, 0, 0, 0, 0, 0, 0, 0, 96), 12},          /* compatible */
+        {V6(0, 0, 0, 0, 0, 0xffff, 0, 0, 96), 12},      /* mapped */
+        {V6(0, 0, 0, 0, 0xffff, 0, 0, 0, 96), 12},      /* translated, RFC 2765 */
+        {V6(0, 0, 0, 0, 0, 0, 0, 0, 96), 12},           /* compatible */
         {V6(0x0064, 0xff9b, 0, 0, 0, 0, 0, 0, 96), 12}, /* NAT64 */
         {V6(0x0064, 0xff9b, 1, 0, 0, 0, 0, 0, 48), 12}, /* NAT64, local use, as a /96 below it */
-        {V6(0x2002, 0, 0, 0, 0, 0, 0, 0, 16), 2},      /* 6to4 */
+        {V6(0x2002, 0, 0, 0, 0, 0, 0, 0, 16), 2},       /* 6to4 */
     };
     for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
         if (!network_has(&forms[i].network, address))
@@ -119,10 +123,9 @@ bool address_class_embedded(struct address *v4, const struct address *address)
 const char *address_class_text(enum address_class class)
 {
     static const char *const words[] = {
-        [ADDRESS_RESERVED] = "reserved",   [ADDRESS_PUBLIC] = "public",     [ADDRESS_PRIVATE] = "private",
-        [ADDRESS_CGNAT] = "cgnat",         [ADDRESS_LOOPBACK] = "loopback", [ADDRESS_LINKLOCAL] = "linklocal",
-        [ADDRESS_METADATA] = "metadata",   [ADDRESS_MULTICAST] = "multicast", [ADDRESS_MAPPED] = "mapped",
-        [ADDRESS_NAT64] = "nat64",
+        [ADDRESS_RESERVED] = "reserved", [ADDRESS_PUBLIC] = "public",       [ADDRESS_PRIVATE] = "private",   [ADDRESS_CGNAT] = "cgnat",
+        [ADDRESS_LOOPBACK] = "loopback", [ADDRESS_LINKLOCAL] = "linklocal", [ADDRESS_METADATA] = "metadata", [ADDRESS_MULTICAST] = "multicast",
+        [ADDRESS_MAPPED] = "mapped",     [ADDRESS_NAT64] = "nat64",
     };
     return (unsigned)class < sizeof(words) / sizeof(words[0]) ? words[class] : words[ADDRESS_RESERVED];
 }

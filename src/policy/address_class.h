@@ -10,13 +10,13 @@
 enum address_class {
     ADDRESS_RESERVED = 0,
     ADDRESS_PUBLIC,
-    ADDRESS_PRIVATE,   /* RFC 1918, unique local */
-    ADDRESS_CGNAT,     /* 100.64.0.0/10 */
+    ADDRESS_PRIVATE, /* RFC 1918, unique local */
+    ADDRESS_CGNAT,   /* 100.64.0.0/10 */
     ADDRESS_LOOPBACK,
     ADDRESS_LINKLOCAL,
-    ADDRESS_METADATA,  /* the clouds' own endpoints */
+    ADDRESS_METADATA, /* the clouds' own endpoints */
     ADDRESS_MULTICAST,
-    ADDRESS_MAPPED,    /* ::ffff:0:0/96: a resolver never gives one */
+    ADDRESS_MAPPED, /* ::ffff:0:0/96: a resolver never gives one */
     ADDRESS_NAT64,
 };
 
@@ -25,7 +25,7 @@ enum address_class address_class_of(const struct address *address);
 /* True when the address carries an IPv4 one that a gateway or the kernel would really talk to (mapped, compatible, 6to4, NAT64): it goes to *v4. */
 bool address_class_embedded(struct address *v4, const struct address *address);
 
-/* "public", "loopback" … */
+/* "public", "loopback" … For tests. */
 const char *address_class_text(enum address_class class);
 
 /* Loopback, link-local and metadata: accepted only where a route lists them or says `any`. */

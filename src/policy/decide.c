@@ -94,7 +94,6 @@ static enum reason rule_reason(const struct rule *rule, uint32_t today)
     return rule->action == ACTION_OBSERVE ? REASON_RULE_OBSERVE : REASON_RULE_ALLOW;
 }
 
-/* A rule matched. */
 static void verdict_by_rule(struct verdict *verdict, const struct policy *policy, const struct question *question)
 {
     verdict->route = verdict->rule->route;
@@ -209,12 +208,22 @@ bool policy_has_never_port(const struct policy *policy, uint16_t port)
 }
 
 /* Loopback, link-local and metadata addresses are not meant by a network that merely happens to hold them: 0.0.0.0/0, or fd00::/8. */
-static bool route_lists(const struct route *route, const struct address *address)
+static bool route_lists_one(const struct route *route, const struct address *address)
 {
     const struct network *network = network_set_find(route->listed, address);
     if (network == NULL || !address_class_needs_listing(address_class_of(address)))
         return network != NULL;
     return address_class_needs_listing(address_class_of(&network->base));
+}
+
+/* An IPv4 address inside an IPv6 one is where the packets would end: it must pass, too, where it is special. A mapped one is dialled as IPv4
+ * itself, so no list of IPv6 networks can mean it. */
+static bool route_lists(const struct route *route, const struct address *address)
+{
+    struct address v4;
+    if (address_class_of(address) == ADDRESS_MAPPED || !route_lists_one(route, address))
+        return false;
+    return !address_class_embedded(&v4, address) || !address_class_needs_listing(address_class_of(&v4)) || route_lists_one(route, &v4);
 }
 
 bool policy_accepts(const struct policy *policy, const struct route *route, const struct endpoint *to)

@@ -32,7 +32,7 @@ struct host_table {
     size_t used;
     uint8_t **blocks; /* of keys; a key never moves */
     size_t block_count;
-    size_t block_used; /* bytes of the last block */
+    size_t block_used;         /* bytes of the last block */
     struct host_chain *chains; /* the first is no chain */
     size_t chain_count;
     size_t chain_room;

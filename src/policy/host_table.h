@@ -26,7 +26,7 @@ void host_table_find(const struct host_table *table, const char *name, bool (*fo
 void host_table_each(const struct host_table *table, bool (*found)(void *arg, enum pattern_kind kind, const char *name, size_t len, uint32_t list),
                      void *arg);
 
-/* How many different patterns it holds. */
+/* How many different patterns it holds. For tests. */
 size_t host_table_count(const struct host_table *table);
 
 #endif

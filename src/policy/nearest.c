@@ -78,8 +78,8 @@ static void nearest_find_rules(struct nearest *nearest)
 {
     for (size_t i = 0; i < nearest->policy->rule_count; i++) {
         const struct rule *rule = nearest->policy->rules[i];
-        if (rule->action == ACTION_DENY || rule_has_expired(rule, nearest->question->today) ||
-            !rule_has_port(rule, nearest->question->port) || !nearest_has_client(nearest, rule))
+        if (rule->action == ACTION_DENY || rule_has_expired(rule, nearest->question->today) || !rule_has_port(rule, nearest->question->port) ||
+            !nearest_has_client(nearest, rule))
             continue;
         for (size_t j = 0; j < rule->list_count; j++) {
             struct near_list *list = &nearest->lists[rule->lists[j]->number];

@@ -179,9 +179,9 @@ size_t network_aggregate(struct network *networks, size_t count)
 bool network_is_private(const struct network *network)
 {
     static const struct network own[] = {
-        {{FAMILY_V4, {10}}, 8},         {{FAMILY_V4, {172, 16}}, 12},      {{FAMILY_V4, {192, 168}}, 16}, /* RFC 1918 */
-        {{FAMILY_V4, {100, 64}}, 10},   {{FAMILY_V4, {127}}, 8},           {{FAMILY_V4, {169, 254}}, 16}, /* CGNAT, loopback, link-local */
-        {{FAMILY_V6, {0xfc}}, 7},       {{FAMILY_V6, {[15] = 1}}, 128},    {{FAMILY_V6, {0xfe, 0x80}}, 10}, /* ULA, loopback, link-local */
+        {{FAMILY_V4, {10}}, 8},       {{FAMILY_V4, {172, 16}}, 12},   {{FAMILY_V4, {192, 168}}, 16},   /* RFC 1918 */
+        {{FAMILY_V4, {100, 64}}, 10}, {{FAMILY_V4, {127}}, 8},        {{FAMILY_V4, {169, 254}}, 16},   /* CGNAT, loopback, link-local */
+        {{FAMILY_V6, {0xfc}}, 7},     {{FAMILY_V6, {[15] = 1}}, 128}, {{FAMILY_V6, {0xfe, 0x80}}, 10}, /* ULA, loopback, link-local */
     };
     for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++) {
         if (network_covers(&own[i], network))
@@ -263,12 +263,6 @@ bool network_set_seal(struct network_set *set)
 size_t network_set_count(const struct network_set *set)
 {
     return set ? set->count : 0;
-}
-
-const struct network *network_set_at(const struct network_set *set, size_t index)
-{
-    assert(index < set->count);
-    return &set->at[index];
 }
 
 /* The last network whose base is not past the address holds it, or one of those around it does, or none. */

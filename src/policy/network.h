@@ -45,7 +45,6 @@ void network_set_free(struct network_set *set);
 bool network_set_add(struct network_set *set, const struct network *network);
 bool network_set_seal(struct network_set *set);
 size_t network_set_count(const struct network_set *set);
-const struct network *network_set_at(const struct network_set *set, size_t index);
 /* The most specific network that holds the address, or NULL. No set (NULL) holds nothing. */
 const struct network *network_set_find(const struct network_set *set, const struct address *address);
 

@@ -2,7 +2,6 @@
 #include "policy/pattern.h"
 
 #include <idn2.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "policy/public_suffix.h"

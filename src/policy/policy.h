@@ -20,10 +20,10 @@ enum address_demand { ADDRESSES_PUBLIC = 0, ADDRESSES_LISTED, ADDRESSES_ANY };
 /* `[clients NAME]` */
 struct group {
     char *name;
-    char *at; /* FILE:LINE */
+    char *at;                 /* FILE:LINE */
     struct network_set *from; /* made by policy_add_group */
-    bool denials; /* GET /denials answers its clients with their own */
-    bool used;    /* some rule names it (for the lints); set by policy_seal */
+    bool denials;             /* GET /denials answers its clients with their own */
+    bool used;                /* some rule names it (for the lints); set by policy_seal */
 };
 
 /* `[hosts NAME]`, a built-in list, or the patterns that stand in a rule itself (name NULL). */
@@ -75,8 +75,8 @@ struct rule {
     enum sni_demand sni;
     enum ech_demand ech;
     enum rule_action action;
-    struct route *route; /* NULL only with ACTION_DENY */
-    uint32_t expires_day; /* days since 1970, the last day on which it allows; 0: never */
+    struct route *route;         /* NULL only with ACTION_DENY */
+    uint32_t expires_day;        /* days since 1970, the last day on which it allows; 0: never */
     char *owner, *ticket, *note; /* or NULL */
 };
 
@@ -92,8 +92,8 @@ bool policy_list_add(struct policy *policy, struct host_list *list, const struct
 struct route *policy_add_route(struct policy *policy, const char *name, const char *at);
 struct rule *policy_add_rule(struct policy *policy, const char *name, const char *at);
 void policy_set_observe(struct policy *policy, struct route *route); /* mode = observe; NULL: enforce */
-/* Own listeners, own addresses, sister instances: dialled on no route. Port 0: any port. Also after policy_seal(), as long as nobody shares the policy yet: a
- * port that the kernel picked is known only once it is bound. */
+/* Own listeners, own addresses, sister instances: dialled on no route. Port 0: any port. Also after policy_seal(), as long as nobody shares the
+ * policy yet: a port that the kernel picked is known only once it is bound. */
 bool policy_add_never(struct policy *policy, const struct network *network, uint16_t port);
 /* Whether some address is never dialled on just this port: then it is a port of our own. */
 bool policy_has_never_port(const struct policy *policy, uint16_t port);
@@ -145,7 +145,7 @@ struct verdict {
 /* By client, host and port. A zeroed question is denied. */
 void policy_decide(const struct policy *policy, const struct question *question, struct verdict *verdict);
 
-/* Goes on from an allowing verdict of policy_decide, by what the hello said (rule's sni and ech, DESIGN 6); may turn it into a denial, or, where observe
+/* Goes on from an allowing verdict of policy_decide, by what the hello said (the rule's sni and ech); may turn it into a denial, or, where observe
  * holds, into VERDICT_OBSERVE with the reason. Not called with `sni = off`. */
 void policy_judge_hello(const struct policy *policy, const struct question *question, const struct hello_facts *hello, struct verdict *verdict);
 
@@ -163,7 +163,8 @@ size_t policy_sieve(const struct policy *policy, const struct route *route, uint
 /* Whether the route can speak this family: unpinned, or it has a source of it. */
 bool route_has_family(const struct route *route, enum family family);
 
-/* For `explain`: the rule that came nearest to a denied question, and what was missing ("port 8443 is not among 443"), written into `why`. NULL: none. */
+/* For `explain`: the rule that came nearest to a denied question, and what was missing ("port 8443 is not among 443"), written into `why`.
+ * NULL: none. */
 const struct rule *policy_nearest(const struct policy *policy, const struct question *question, char *why, size_t why_size);
 
 const char *verdict_text(enum verdict_kind kind); /* "allow" … */

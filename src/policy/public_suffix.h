@@ -4,7 +4,8 @@
 
 #include <stdbool.h>
 
-/* True when `name` (normal form) is itself on the public suffix list, by a rule of its own (a top-level domain that the list does not know is not). */
+/* True when `name` (normal form) is itself on the public suffix list, by a rule of its own (a top-level domain that the list does not know
+ * is not). */
 bool public_suffix_is(const char *name);
 
 /* The part of `name` that somebody registered (`example.co.uk` of `a.b.example.co.uk`), a pointer into it; NULL when it is a suffix itself. */

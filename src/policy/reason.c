@@ -3,7 +3,7 @@
 
 #include <stddef.h>
 
-static const struct reason_row reason_rows[] = {
+static const struct reason_row REASON_ROWS[] = {
 #define X(symbol, code, class, status, error, ending, cut, sentence) [REASON_##symbol] = {code, class, status, error, ending, cut, sentence},
     REASON_TABLE(X)
 #undef X
@@ -11,7 +11,7 @@ static const struct reason_row reason_rows[] = {
 
 const struct reason_row *reason_row(enum reason reason)
 {
-    return &reason_rows[(unsigned)reason < REASON_COUNT ? reason : REASON_UNKNOWN];
+    return &REASON_ROWS[(unsigned)reason < REASON_COUNT ? reason : REASON_UNKNOWN];
 }
 
 const char *reason_class_text(enum reason_class class)

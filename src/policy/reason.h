@@ -1,4 +1,4 @@
-/* Why a connection ended as it did: one row a reason, from which replies, records, manual and tests are made. */
+/* Why a connection ended as it did: one row a reason. Replies and records go by it, and the tests hold the manual against it. */
 #ifndef EXEAT_POLICY_REASON_H
 #define EXEAT_POLICY_REASON_H
 
@@ -13,6 +13,7 @@ enum reason_ending { ENDING_NONE = 0, ENDING_NO_HOST, ENDING_TIMED_OUT, ENDING_R
 enum reason_cut { CUT_FIN = 0, CUT_ACCESS_DENIED, CUT_DECODE_ERROR, CUT_RESET };
 
 /*   symbol, code, class, status (0: never in HTTP), Proxy-Status error type (RFC 9209), ending, cut, sentence after "HOST:PORT " or alone */
+/* clang-format off */
 #define REASON_TABLE(X)                                                                                                                             \
     X(UNKNOWN, "unknown", CLASS_POLICY, 403, "http_request_denied", ENDING_NONE, CUT_ACCESS_DENIED, "is not allowed")                               \
     X(RULE_ALLOW, "rule_allow", CLASS_NONE, 200, "", ENDING_NONE, CUT_FIN, "is allowed")                                                            \
@@ -58,6 +59,7 @@ enum reason {
 #undef X
     REASON_COUNT
 };
+/* clang-format on */
 
 struct reason_row {
     const char *code;
@@ -78,7 +80,7 @@ const char *reason_class_text(enum reason_class class);
 /* "no such host" …, "" for ENDING_NONE. */
 const char *reason_ending_text(enum reason_ending ending);
 
-/* What `mode = observe` or `action = observe` may let out (DESIGN 6). */
+/* What `mode = observe` or `action = observe` may let out. */
 bool reason_is_relaxable(enum reason reason);
 
 #endif

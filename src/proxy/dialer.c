@@ -13,9 +13,9 @@
 #include "proxy/route_source.h"
 
 enum {
-    DIAL_TRIES = 8,       /* under way at once; more addresses wait until one of these fails */
-    DIAL_DELAY_MS = 250,  /* RFC 8305's Connection Attempt Delay */
-    DIAL_BURST = 4,       /* tries that fail at once, in one turn of the loop: finding all ports of a source taken costs the kernel a long search */
+    DIAL_TRIES = 8,      /* under way at once; more addresses wait until one of these fails */
+    DIAL_DELAY_MS = 250, /* RFC 8305's Connection Attempt Delay */
+    DIAL_BURST = 4,      /* tries that fail at once, in one turn of the loop: finding all ports of a source taken costs the kernel a long search */
     DIAL_TURNS = 64,
     KEEPALIVE_INTERVAL_S = 15,
     KEEPALIVE_PROBES = 4,
@@ -53,6 +53,8 @@ struct dial {
 /* A turn counter for each route, so that routes used in alternation do not halve each other's circle. */
 static _Atomic unsigned dial_turns[DIAL_TURNS];
 
+/* ---- the order of the addresses ---- */
+
 static const struct address *dial_next_of(const struct dial_request *request, enum family family, size_t *from)
 {
     while (*from < request->address_count) {
@@ -76,6 +78,8 @@ static void dial_interleave(struct dial *dial, const struct dial_request *reques
         }
     }
 }
+
+/* ---- what an outcome says, and what is next ---- */
 
 static bool dial_has_more(const struct dial *dial)
 {
@@ -133,6 +137,8 @@ static void dial_source_lacks(struct dial *dial, const struct source *source, en
         dial->attempt++;
 }
 
+/* ---- the end of a dial ---- */
+
 static void dial_drop(struct dial_try *try)
 {
     event_free(try->writable);
@@ -172,7 +178,7 @@ static void dial_report(struct dial *dial)
 static bool dial_egress(struct dial_try *try, struct endpoint *egress)
 {
     struct sockaddr_storage name;
-    socklen_t len = sizeof name;
+    socklen_t len = sizeof(name);
     return getsockname(try->fd, (struct sockaddr *)&name, &len) == 0 && endpoint_from_sockaddr(egress, (struct sockaddr *)&name, len);
 }
 
@@ -190,14 +196,16 @@ static void dial_won(struct dial_try *try)
     dial_report(dial);
 }
 
-static void dial_step(evutil_socket_t unused, short what, void *arg);
+/* ---- tries ---- */
+
+static void dial_step(evutil_socket_t fd, short what, void *arg);
 
 static void dial_answered(evutil_socket_t fd, short what, void *arg)
 {
     struct dial_try *try = arg;
     struct dial *dial = try->dial;
     int error = 0;
-    socklen_t len = sizeof error;
+    socklen_t len = sizeof(error);
     if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0)
         error = errno;
     /* A dial to a port of our own that nobody listens on can meet itself: that is nobody too. */
@@ -283,10 +291,10 @@ static bool dial_try(struct dial *dial)
     return dial_connect(dial, fd, &upstream, source);
 }
 
-static void dial_step(evutil_socket_t unused, short what, void *arg)
+static void dial_step(evutil_socket_t fd, short what, void *arg)
 {
     struct dial *dial = arg;
-    (void)unused;
+    (void)fd;
     (void)what;
     bool started = false;
     for (int i = 0; i < DIAL_BURST && !started && dial_has_more(dial); i++)
@@ -297,10 +305,12 @@ static void dial_step(evutil_socket_t unused, short what, void *arg)
         dial_report(dial);
 }
 
-static void dial_expire(evutil_socket_t unused, short what, void *arg)
+/* ---- the beginning of a dial ---- */
+
+static void dial_expire(evutil_socket_t fd, short what, void *arg)
 {
     struct dial *dial = arg;
-    (void)unused;
+    (void)fd;
     (void)what;
     dial->result.status = DIAL_TIMEOUT;
     dial->result.error = ETIMEDOUT;
@@ -320,7 +330,7 @@ static bool dial_arm(struct dial *dial, uint64_t timeout_ms)
 
 static struct dial *dial_new(struct loop *loop, const struct dial_request *request)
 {
-    struct dial *dial = calloc(1, sizeof *dial + request->address_count * sizeof *dial->addresses);
+    struct dial *dial = calloc(1, sizeof(*dial) + request->address_count * sizeof(*dial->addresses));
     if (!dial)
         return NULL;
     dial->loop = loop;
@@ -352,14 +362,16 @@ struct dial *dial_start(struct loop *loop, const struct dial_request *request, v
     return NULL;
 }
 
+/* ---- the options of either leg ---- */
+
 void dialer_tune(int fd, uint64_t keepalive_ms)
 {
     const int on = 1, keepalive = keepalive_ms != 0, interval = KEEPALIVE_INTERVAL_S, probes = KEEPALIVE_PROBES;
     uint64_t seconds = keepalive_ms < 1000 ? 1 : keepalive_ms / 1000;
     const int idle = seconds > KEEPALIVE_IDLE_MAX_S ? KEEPALIVE_IDLE_MAX_S : (int)seconds;
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
-    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &keepalive, sizeof keepalive);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof(interval));
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
+    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &keepalive, sizeof(keepalive));
 }

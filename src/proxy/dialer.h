@@ -12,17 +12,17 @@
 enum dial_status {
     DIAL_FAILED = 0, /* refused, unreachable … by every address: connect_failed */
     DIAL_OK,
-    DIAL_TIMEOUT,    /* connect_timeout */
-    DIAL_NO_WAY,     /* no source of the route fits any of the addresses, or all ran out of ports, or interface or mark failed: route_unavailable */
-    DIAL_OVERLOAD,   /* out of descriptors or memory */
+    DIAL_TIMEOUT,  /* connect_timeout */
+    DIAL_NO_WAY,   /* no source of the route fits any of the addresses, or all ran out of ports, or interface or mark failed: route_unavailable */
+    DIAL_OVERLOAD, /* out of descriptors or memory */
 };
 
 struct dialed {
     enum dial_status status;
-    int error;                  /* errno of the last try when not OK */
-    int fd;                     /* OK: connected, non-blocking, TCP_NODELAY and keepalive set; the caller's */
-    struct endpoint upstream;   /* OK: who answered; else the last that was tried */
-    struct endpoint egress;     /* OK: our own address and port */
+    int error;                    /* errno of the last try when not OK */
+    int fd;                       /* OK: connected, non-blocking, TCP_NODELAY and keepalive set; the caller's */
+    struct endpoint upstream;     /* OK: who answered; else the last that was tried */
+    struct endpoint egress;       /* OK: our own address and port */
     struct address egress_public; /* OK: what the world sees, from PRIVATE=PUBLIC; the egress address otherwise */
     uint32_t took_ms;
 };
@@ -30,21 +30,22 @@ struct dialed {
 struct dial; /* the token that cancels */
 
 struct dial_request {
-    const struct route *route;     /* must live until done or cancel */
-    struct address client;         /* for sticky sources */
+    const struct route *route;       /* must live until done or cancel */
+    struct address client;           /* for sticky sources */
     const struct address *addresses; /* already accepted by policy; copied */
     size_t address_count;
     uint16_t port;
-    uint64_t timeout_ms;           /* for the whole dial */
-    uint64_t keepalive_ms;         /* idle time before the first keepalive probe; then every 15 s, 4 times */
+    uint64_t timeout_ms;   /* for the whole dial */
+    uint64_t keepalive_ms; /* idle time before the first keepalive probe; then every 15 s, 4 times */
 };
 
 /* Addresses are interleaved by family (IPv6 first), a next one is tried 250 ms after the last or at once when that fails, at most 8 at a time.
- * `done` never runs before this returns, and not after dial_cancel; the token is gone when it returns. NULL: out of memory. */
+ * `done` never runs before this returns, and not after dial_cancel. The token ends with the call of `done`, or with dial_cancel: it is not to be
+ * used from then on. NULL: out of memory. */
 struct dial *dial_start(struct loop *loop, const struct dial_request *request, void (*done)(void *arg, const struct dialed *dialed), void *arg);
 void dial_cancel(struct dial *dial);
 
-/* TCP_NODELAY off the Nagle path and keepalive (idle, 15 s, 4 probes) for either leg. Best effort. */
+/* Sets TCP_NODELAY and keepalive (first probe after keepalive_ms, then every 15 s, 4 times); for either leg. Best effort. */
 void dialer_tune(int fd, uint64_t keepalive_ms);
 
 #endif

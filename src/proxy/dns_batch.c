@@ -29,6 +29,8 @@ struct dns_socket {
     int fd;
 };
 
+/* ---- time ---- */
+
 /* Every server gets a first try; then rounds of doubled patience (as c-ares does) until the whole timeout is used. */
 static void dns_batch_pace(const struct dns_way *way, struct ares_options *options)
 {
@@ -68,6 +70,8 @@ static void dns_batch_late(evutil_socket_t fd, short what, void *arg)
     (void)what;
     dns_batch_process(arg, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
 }
+
+/* ---- sockets, as c-ares asks for them ---- */
 
 static void dns_socket_ready(evutil_socket_t fd, short what, void *arg)
 {
@@ -181,6 +185,8 @@ static int dns_socket_close(ares_socket_t fd, void *arg)
     return close(fd);
 }
 
+/* ---- a batch: made and ended ---- */
+
 static int dns_batch_set_servers(struct dns_batch *batch, const struct dns_way *way)
 {
     if (way->server_count == 0)
@@ -270,6 +276,8 @@ bool dns_batch_is_idle(const struct dns_batch *batch)
 {
     return batch->in_flight == 0;
 }
+
+/* ---- answers ---- */
 
 static const char *dns_rcode_text(unsigned rcode)
 {
@@ -383,6 +391,8 @@ static void dns_batch_answered(void *arg, int status, int timeouts, unsigned cha
         dns_answer_lack(&asked->answer, asked->batch, status);
     asked->answered(asked);
 }
+
+/* ---- questions ---- */
 
 /* The id is drawn here: c-ares seeds its own ids from /dev/urandom, or where a sandbox hides that from rand(). */
 static int dns_batch_send(struct dns_batch *batch, const struct dns_question *question, struct dns_asked *asked)

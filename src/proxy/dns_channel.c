@@ -84,8 +84,8 @@ static void dns_channel_answered(struct dns_asked *asked)
     event_active(channel->deliver, EV_TIMEOUT, 0);
 }
 
-bool dns_channel_ask(struct dns_channel *channel, const struct dns_question *question,
-                     void (*done)(void *arg, const struct dns_answer *answer), void *arg)
+bool dns_channel_ask(struct dns_channel *channel, const struct dns_question *question, void (*done)(void *arg, const struct dns_answer *answer),
+                     void *arg)
 {
     struct dns_batch *batch = dns_channel_batch(channel);
     struct dns_pending *pending = batch ? calloc(1, sizeof(*pending)) : NULL;

@@ -24,7 +24,7 @@ bool dns_channel_serves(const struct dns_channel *channel, const struct config *
 bool dns_channel_is_idle(const struct dns_channel *channel);
 
 /* Asks. `done` runs once, from the loop, never before this returns, and at the latest a few times dns.timeout later. False: out of memory. */
-bool dns_channel_ask(struct dns_channel *channel, const struct dns_question *question,
-                     void (*done)(void *arg, const struct dns_answer *answer), void *arg);
+bool dns_channel_ask(struct dns_channel *channel, const struct dns_question *question, void (*done)(void *arg, const struct dns_answer *answer),
+                     void *arg);
 
 #endif

@@ -6,8 +6,8 @@
 
 #include "base/address.h"
 
-/* Asks by binding a datagram socket, which also knows of addresses that came late and of whole networks routed to this host (AnyIP). When it cannot be
- * asked the answer is yes: whoever asks is about to dial. */
+/* Asks for the route, which also knows of addresses that came late and of whole networks that are local (AnyIP). When the kernel cannot be asked
+ * the answer is yes: whoever asks is about to dial. */
 bool own_address_is(const struct address *address);
 
 #endif

@@ -19,7 +19,7 @@ enum {
     RELAY_DEAD_TRIES = 2,
 };
 
-static const char *const relay_end_texts[] = {
+static const char *const RELAY_END_TEXTS[] = {
     [RELAY_CLIENT_EOF] = "client_eof",
     [RELAY_ORIGIN_EOF] = "origin_eof",
     [RELAY_CLIENT_RESET] = "client_reset",
@@ -30,7 +30,7 @@ static const char *const relay_end_texts[] = {
 
 const char *relay_end_text(enum relay_end end)
 {
-    return relay_end_texts[end];
+    return RELAY_END_TEXTS[end];
 }
 
 static void relay_finish(struct relay *relay, enum relay_end end)
@@ -202,8 +202,8 @@ bool relay_doubts(struct relay_doubt *doubt, const struct relay_sight *sight, ui
 static struct relay_sight relay_see(int fd)
 {
     struct tcp_info info;
-    socklen_t len = sizeof info;
-    memset(&info, 0, sizeof info);
+    socklen_t len = sizeof(info);
+    memset(&info, 0, sizeof(info));
     if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0)
         return (struct relay_sight){0};
     return (struct relay_sight){
@@ -217,7 +217,7 @@ static struct relay_sight relay_see(int fd)
 static bool relay_look_at(struct relay *relay, int side, uint64_t now_ms, bool *pending)
 {
     int error = 0;
-    socklen_t len = sizeof error;
+    socklen_t len = sizeof(error);
     if (getsockopt(relay->side[side].fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 && error) {
         relay_finish(relay, relay_end_of(side, error));
         return false;
@@ -241,11 +241,11 @@ static bool relay_look(struct relay *relay, uint64_t now_ms)
     return true;
 }
 
-static void relay_on_timer(evutil_socket_t unused, short what, void *arg)
+static void relay_on_timer(evutil_socket_t fd, short what, void *arg)
 {
     struct relay *relay = arg;
     uint64_t now_ms = loop_now_ms(relay->loop);
-    (void)unused;
+    (void)fd;
     (void)what;
     if (relay->idle_ms && now_ms - relay->last_ms >= relay->idle_ms) {
         relay_finish(relay, RELAY_IDLE);

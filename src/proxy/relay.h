@@ -14,7 +14,7 @@ enum relay_end {
     RELAY_CLIENT_RESET,
     RELAY_ORIGIN_RESET,
     RELAY_IDLE,
-    RELAY_UNREACHABLE,    /* data unacknowledged for 90 s, window probes unanswered, keepalive failed */
+    RELAY_UNREACHABLE, /* data unacknowledged for 90 s, window probes unanswered, keepalive failed */
 };
 
 const char *relay_end_text(enum relay_end end); /* "client_eof" … */
@@ -50,7 +50,7 @@ struct relay {
         uint64_t passed; /* bytes written to this side */
         bool read_ended; /* it sent FIN, which has been passed on: nothing was kept when it was read */
         struct relay_doubt doubt;
-    } side[2]; /* 0 the client, 1 the origin */
+    } side[2];           /* 0 the client, 1 the origin */
     struct event *timer; /* whichever is first: idle, or the next look at the peers */
     uint64_t idle_ms, last_ms;
     uint64_t look_ms, dead_ms; /* between looks (30 s), and the silence that ends (90 s); set by relay_start, a test shortens them */
@@ -61,8 +61,9 @@ struct relay {
 };
 
 /* Starts relaying; `first` (may be 0 long) is what the client already sent and goes to the origin before all else, copied if need be. Both sockets
- * are non-blocking and stay the caller's. idle_ms 0: never idle. `done` runs once, from the loop; the relay is then stopped and only to be closed: with SO_LINGER 0 on both sockets
- * when it ended by a reset or unreachable, so that the other peer hears it too. False: out of memory, nothing started. */
+ * are non-blocking and stay the caller's. idle_ms 0: never idle. `done` runs once, from the loop; the relay is then stopped and
+ * only to be closed: with SO_LINGER 0 on both sockets when it ended by a reset or unreachable, so that the other peer hears it too. False: out of
+ * memory, nothing started. */
 bool relay_start(struct relay *relay, struct loop *loop, int client_fd, int origin_fd, const uint8_t *first, size_t first_len, uint64_t idle_ms,
                  void (*done)(void *arg, enum relay_end end), void *arg);
 

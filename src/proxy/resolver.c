@@ -73,7 +73,7 @@ size_t resolver_cached(const struct resolver *resolver)
     return dns_cache_count(resolver->cache);
 }
 
-/* ---- channels: one for each way that names are asked; what a reload left unused is the first to go ---- */
+/* ---- channels: one for each way that names are asked; when there are too many, the idle one used longest ago goes ---- */
 
 static void resolver_drop_idle(struct resolver *resolver)
 {
@@ -321,7 +321,7 @@ static void resolve_ask(struct resolve *resolve, const struct config *config, st
 
 static void resolve_by_dns(struct resolve *resolve, const struct config *config, const struct route *route, const char *name)
 {
-    static const enum family families[PARTS] = {FAMILY_V6, FAMILY_V4};
+    static const enum family FAMILIES[PARTS] = {FAMILY_V6, FAMILY_V4};
     if (!dns_way_is_open(route)) {
         resolve_fail(resolve, RESOLVE_NO_WAY, "the route has no source of its resolver's family");
         return;
@@ -332,8 +332,8 @@ static void resolve_by_dns(struct resolve *resolve, const struct config *config,
         return;
     }
     for (int i = 0; i < PARTS; i++) {
-        if (route_has_family(route, families[i]))
-            resolve_ask(resolve, config, channel, families[i], name);
+        if (route_has_family(route, FAMILIES[i]))
+            resolve_ask(resolve, config, channel, FAMILIES[i], name);
         else
             resolve->left_out = true;
     }

@@ -1,4 +1,4 @@
-/* Names to addresses for one worker: c-ares, a cache, and one question in flight for however many ask it. */
+/* Names to addresses for one worker: hosts file, cache, and a question to DNS for each family that the route can speak. */
 #ifndef EXEAT_PROXY_RESOLVER_H
 #define EXEAT_PROXY_RESOLVER_H
 
@@ -14,9 +14,9 @@
 enum resolve_status {
     RESOLVE_FAILED = 0, /* NXDOMAIN, no data, SERVFAIL, refused, malformed …: dns_failed */
     RESOLVE_OK,
-    RESOLVE_TIMEOUT,    /* dns_timeout */
-    RESOLVE_NO_WAY,     /* the route's resolver cannot be asked by the route's sources: route_unavailable */
-    RESOLVE_OVERLOAD,   /* out of memory or descriptors */
+    RESOLVE_TIMEOUT,  /* dns_timeout */
+    RESOLVE_NO_WAY,   /* the route's resolver cannot be asked by the route's sources: route_unavailable */
+    RESOLVE_OVERLOAD, /* out of memory or descriptors */
 };
 
 struct resolved {
@@ -24,8 +24,8 @@ struct resolved {
     const char *detail; /* static: "NXDOMAIN", "SERVFAIL" …; NULL when OK */
     size_t count;
     struct address addresses[RESOLVED_MAX]; /* as answered, both families mixed, duplicates removed; not yet judged */
-    uint32_t took_ms;   /* 0 from the cache or hosts file */
-    bool cached;
+    uint32_t took_ms;                       /* 0 from the cache or hosts file */
+    bool cached;                            /* For tests. */
 };
 
 struct resolver;
@@ -42,15 +42,15 @@ struct resolve_taste {
     void *arg;
 };
 
-/* Asks for the addresses of `name` (normal form) over `route`: hosts file first, then its own resolver (with the route's source, interface and mark, or not at all) or those of
- * [dns]. A pinned route's families without a source are not asked; where only such
- * a family is left it is RESOLVE_NO_WAY. The answer comes through `done`, never before this returns; NULL only when out of memory.
- * The whole question is bounded by dns.timeout. `done` is not called after resolve_cancel. config and route must live until done or cancel. */
+/* Asks for the addresses of `name` (normal form) over `route`: hosts file first, then its own resolver (with the route's source, interface and
+ * mark, or not at all) or those of [dns]. A pinned route's families without a source are not asked; where only such a family is left it is
+ * RESOLVE_NO_WAY. The answer comes through `done`, never before this returns; NULL only when out of memory. The whole question is bounded by
+ * dns.timeout. `done` is not called after resolve_cancel. config and route must live until done or cancel. */
 struct resolve *resolve_start(struct resolver *resolver, const struct config *config, const struct route *route, const char *name,
                               const struct resolve_taste *taste, void (*done)(void *arg, const struct resolved *resolved), void *arg);
 void resolve_cancel(struct resolve *resolve);
 
-/* Entries in the cache, for tests and metrics. Bounded at RESOLVER_CACHE_MAX, oldest out first. */
+/* Entries in the cache, at most RESOLVER_CACHE_MAX; then the one nobody asked for longest goes. For tests. */
 #define RESOLVER_CACHE_MAX 16384
 size_t resolver_cached(const struct resolver *resolver);
 

@@ -31,7 +31,7 @@ static struct lack route_lacks[LACK_SLOTS];
 static uint64_t route_lack_key(const struct route *route, const struct source *source)
 {
     uint64_t seed = route->interface ? hash_bytes(route->interface, strlen(route->interface), 0) : 0;
-    uint64_t key = hash_bytes(&source->local, sizeof source->local, seed);
+    uint64_t key = hash_bytes(&source->local, sizeof(source->local), seed);
     return key ? key : 1;
 }
 
@@ -65,7 +65,7 @@ static bool route_source_usable(const struct route *route, const struct source *
 static uint64_t route_weight(const struct address *client, const struct source *source)
 {
     const struct address pair[2] = {*client, source->local};
-    return hash_bytes(pair, sizeof pair, 0);
+    return hash_bytes(pair, sizeof(pair), 0);
 }
 
 /* Counts the usable sources of the family and finds which of them, by position, the client ranks highest. */
@@ -106,7 +106,7 @@ static size_t route_sticky_position(const struct address *client, size_t usable,
 {
     if (attempt == 0)
         return favourite;
-    size_t position = (hash_bytes(client, sizeof *client, 0) + attempt) % (usable - 1);
+    size_t position = (hash_bytes(client, sizeof(*client), 0) + attempt) % (usable - 1);
     return position < favourite ? position : position + 1;
 }
 
@@ -144,7 +144,7 @@ static int route_bind(const struct route *route, int fd, const struct source *so
     struct sockaddr_storage name;
     socklen_t len = (socklen_t)endpoint_to_sockaddr(&from, &name);
     /* The port is chosen at connect, where only the whole four-tuple must be free. A kernel without it has fewer ports, no other harm. */
-    (void)setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+    (void)setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
     if (bind(fd, (struct sockaddr *)&name, len) != 0)
         return errno;
     route_source_had(route, source);
@@ -165,7 +165,7 @@ int route_dress(const struct route *route, int fd, enum family family, const str
     int error = route->interface ? route_bind_interface(fd, route->interface) : 0;
     if (error)
         return error;
-    if (route->mark && setsockopt(fd, SOL_SOCKET, SO_MARK, &route->mark, sizeof route->mark) != 0)
+    if (route->mark && setsockopt(fd, SOL_SOCKET, SO_MARK, &route->mark, sizeof(route->mark)) != 0)
         return errno;
     if (!source)
         return route->source_count ? EADDRNOTAVAIL : 0; /* a pinned route never leaves unbound */

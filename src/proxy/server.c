@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -34,7 +33,6 @@ struct server {
     pthread_t threads[WORKERS_MAX];
     unsigned worker_count, running, dry;
     bool stopping;
-    int exit_code;
 };
 
 /* ---- setting up, from the messages up to CHANNEL_GO ---- */
@@ -52,13 +50,13 @@ static struct config *server_read_config(const struct channel_message *message)
     return config;
 }
 
-/* Two descriptors a tunnel; one more while it is being dialled. `tunnels` in the configuration can only make it fewer. */
+/* Two descriptors a tunnel, and one for each of the refused who linger, a quarter as many. `tunnels` in the configuration can only make it fewer. */
 static size_t server_sessions_max(const struct server *server)
 {
     struct rlimit limit;
     size_t descriptors = getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : 1024;
     size_t beside = DESCRIPTORS_BESIDE + DESCRIPTORS_A_WORKER * (size_t)server->worker_count;
-    size_t most = descriptors > beside + 2 ? (descriptors - beside) / 2 : 1;
+    size_t most = descriptors > beside + 2 ? (descriptors - beside) * 4 / 9 : 1;
     size_t wanted = server->config->limits.tunnels;
     return wanted != 0 && wanted < most ? wanted : most;
 }
@@ -160,7 +158,7 @@ static void server_heard(evutil_socket_t fd, short what, void *arg)
         event_del(server->heard);
         server_stop(server);
     } else if (message.kind == CHANNEL_JOURNAL && message.fd < 0) {
-        channel_tell(server->channel, CHANNEL_UNLINKED, 0, 0, -1);
+        channel_tell(server->channel, CHANNEL_UNLINKED, 0, message.b, -1);
     } else if (message.kind == CHANNEL_JOURNAL && message.b < server->worker_count) {
         worker_order(server->workers[message.b], ORDER_JOURNAL, message.fd);
     } else if (message.kind == CHANNEL_STOP) {
@@ -214,7 +212,7 @@ static void server_take_news(void *arg, int news, int worker)
     }
 }
 
-static bool server_start_workers(struct server *server)
+static void server_start_workers(struct server *server)
 {
     for (unsigned i = 0; i < server->worker_count; i++) {
         int error = pthread_create(&server->threads[i], NULL, worker_run, server->workers[i]);
@@ -225,7 +223,6 @@ static bool server_start_workers(struct server *server)
         server->running++;
     }
     worker_order(server->workers[0], ORDER_BEGIN, -1);
-    return true;
 }
 
 /* ---- the process ---- */
@@ -259,19 +256,24 @@ static void server_fini(struct server *server)
     libevent_global_shutdown();
 }
 
+/* Said here and not by the worker, whose lines go by the journal that did not take its records. */
 static bool server_has_lost(const struct server *server)
 {
-    for (unsigned i = 0; i < server->worker_count; i++)
+    bool lost = false;
+    for (unsigned i = 0; i < server->worker_count; i++) {
         if (server->workers[i]->lost)
-            return true;
-    return false;
+            log_error("worker %u ended with records that are not on file", i);
+        lost = lost || server->workers[i]->lost;
+    }
+    return lost;
 }
 
 int server_run(int channel)
 {
     struct server server = {.channel = channel};
     int code = 1;
-    if (server_init(&server, channel) && server_set_up(&server) && server_start_workers(&server)) {
+    if (server_init(&server, channel) && server_set_up(&server)) {
+        server_start_workers(&server);
         event_base_dispatch(server.base);
         code = server_has_lost(&server) ? 1 : 0;
     }

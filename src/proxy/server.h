@@ -2,8 +2,6 @@
 #ifndef EXEAT_PROXY_SERVER_H
 #define EXEAT_PROXY_SERVER_H
 
-#define WORKERS_MAX 256
-
 /* Runs on the channel that the supervisor gave; returns the exit code: 0 after an orderly stop or when the supervisor is gone. */
 int server_run(int channel);
 

@@ -167,7 +167,7 @@ static void session_stillborn(struct worker *worker, const struct listener *list
         .event = EVENT_DECISION,
         .id = id,
         .listener = listener->name,
-        .mode = "connect",
+        .mode = listener_mode_text(listener->mode),
         .client_ip = peer->ip,
         .client_port = peer->port,
         .verdict = verdict_text(VERDICT_DENY),
@@ -204,11 +204,6 @@ void session_refuse(struct worker *worker, const struct listener *listener, int 
     }
     session->spoke = true;
     session_close(session, REASON_OVERLOAD);
-}
-
-struct session *session_next(const struct session *session)
-{
-    return session->next;
 }
 
 /* ---- the door out ---- */
@@ -260,7 +255,6 @@ static void session_over(struct session *session)
     session_quiet(session);
     session_close_fd(&session->client_fd, false);
     session_close_fd(&session->origin_fd, false);
-    session->step = STEP_OVER;
     *session->link = session->next;
     if (session->next != NULL)
         session->next->link = session->link;
@@ -270,12 +264,11 @@ static void session_over(struct session *session)
     loop_bury(worker->loop, &session->grave);
 }
 
-/* Without lingering: what has come already is taken, so that closing sends no reset over the answer. */
+/* Without lingering: what has come already is taken, up to a buffer full, so that closing sends no reset over the answer. */
 static void session_hang_up(struct session *session)
 {
     if (session->client_fd >= 0) {
-        while (recv(session->client_fd, session->worker->loop->scratch, LOOP_SCRATCH_SIZE, MSG_DONTWAIT) == LOOP_SCRATCH_SIZE)
-            ;
+        recv(session->client_fd, session->worker->loop->scratch, LOOP_SCRATCH_SIZE, MSG_DONTWAIT);
         shutdown(session->client_fd, SHUT_WR);
     }
     session_over(session);
@@ -304,7 +297,7 @@ void session_close(struct session *session, enum reason reason)
     session_quiet(session);
     session_close_fd(&session->origin_fd, false);
     if (session_is_probe(session, reason)) {
-        journal_queue_probe(session->worker->journal, session->listener->name, "connect", &session->client.ip);
+        journal_queue_probe(session->worker->journal, session->listener->name, listener_mode_text(session->listener->mode), &session->client.ip);
         session_over(session);
         return;
     }

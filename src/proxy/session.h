@@ -7,7 +7,8 @@
 struct session;
 struct worker;
 
-/* Takes an accepted, non-blocking socket. It is recorded and closed whatever happens, also when memory is out. */
+/* Takes an accepted, non-blocking socket. It is recorded and closed whatever happens, also when memory is out;
+ * a client that leaves without a byte is only counted. */
 void session_start(struct worker *worker, const struct listener *listener, int fd, const struct endpoint *peer);
 
 /* The same for a connection that cannot be served (descriptors are out): 503 `overload`. */
@@ -15,8 +16,5 @@ void session_refuse(struct worker *worker, const struct listener *listener, int 
 
 /* The worker stops: an open tunnel gets its `close`, whatever is on its way is refused as draining. */
 void session_stop(struct session *session);
-
-/* The next of the worker's list. */
-struct session *session_next(const struct session *session);
 
 #endif

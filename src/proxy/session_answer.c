@@ -1,5 +1,6 @@
 /* What a client is told: the 200, a refusal in HTTP or TLS, its own denials. */
-#include <stdio.h>
+#include "proxy/session_state.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -7,7 +8,6 @@
 
 #include "base/clock.h"
 #include "proxy/denials.h"
-#include "proxy/session_state.h"
 #include "proxy/worker.h"
 #include "wire/reply.h"
 
@@ -111,8 +111,8 @@ static bool session_is_name(const char *host, size_t len, const char *name)
     return len == strlen(name) && strncasecmp(host, name, len) == 0;
 }
 
-/* By address, by the listener's name or by the one that `exeat env` hands out. A Host that names somebody else is a page in a browser that was led here
- * (DNS rebinding). */
+/* By address, by the listener's name or by the one that `exeat env` hands out. A Host that names somebody else is a page in a browser that
+ * was led here (DNS rebinding). */
 static bool session_is_asked_by_name(const struct session *session)
 {
     const char *host = session->host ? session->host : "";

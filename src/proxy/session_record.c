@@ -1,10 +1,10 @@
 /* What the journal is told of a session: its decision and its close. */
-#include <stdio.h>
+#include "proxy/session_state.h"
+
 #include <string.h>
 
 #include "base/clock.h"
 #include "proxy/denials.h"
-#include "proxy/session_state.h"
 #include "proxy/worker.h"
 
 static struct bytes session_bytes(const char *at, size_t len)
@@ -21,7 +21,11 @@ static struct bytes session_words(const char *text)
 static void session_fill(const struct session *session, struct record *record, enum record_event event)
 {
     const struct verdict *verdict = &session->verdict;
-    *record = (struct record){.time_us = clock_wall_us(), .event = event, .id = session->id, .listener = session->listener->name, .mode = "connect"};
+    *record = (struct record){.time_us = clock_wall_us(),
+                              .event = event,
+                              .id = session->id,
+                              .listener = session->listener->name,
+                              .mode = listener_mode_text(session->listener->mode)};
     record->client_ip = session->client.ip;
     record->client_port = session->client.port;
     record->client_group = verdict->group != NULL ? verdict->group->name : NULL;

@@ -18,15 +18,13 @@
 #include "wire/connect_request.h"
 
 enum session_step {
-    STEP_NONE = 0,
-    STEP_HEAD,    /* reading the CONNECT head */
-    STEP_RESOLVE, /* its name is being resolved */
-    STEP_DIAL,    /* the origin is being dialled */
-    STEP_HELLO,   /* the 200 is out; reading the ClientHello */
-    STEP_COMMIT,  /* the decision is on its way to the journal */
-    STEP_RELAY,   /* bytes go both ways */
-    STEP_LINGER,  /* refused and told so; what still comes is thrown away */
-    STEP_OVER,
+    STEP_HEAD = 0, /* reading the CONNECT head */
+    STEP_RESOLVE,  /* its name is being resolved */
+    STEP_DIAL,     /* the origin is being dialled */
+    STEP_HELLO,    /* the 200 is out; reading the ClientHello */
+    STEP_COMMIT,   /* the decision is on its way to the journal */
+    STEP_RELAY,    /* bytes go both ways */
+    STEP_LINGER,   /* refused and told so; what still comes is thrown away */
     STEP_COUNT
 };
 
@@ -92,20 +90,34 @@ struct session {
 /* The one door between steps: sets the step, its deadline, and calls what begins it. */
 void session_enter(struct session *session, enum session_step step);
 
-/* The one door out, from any step. Before the tunnel: answers by the reason's row, records the denial, lingers. After the decision: records the `close` with `session_end`'s word. */
+/* A door out, before a decision was given to the journal: records the denial (of a client that never sent a byte, only a count),
+ * answers by the reason's row, lingers. */
 void session_close(struct session *session, enum reason reason);
 
-/* For an open (or just decided) tunnel: how it ended, for the `close` record; then session_close. */
+/* The door out of a tunnel that is open or about to be: records its `close` and closes both sides, by a reset where `end` is one. */
 void session_end(struct session *session, const char *end, const char *detail);
+
+/* The door out when the journal does not confirm the decision: records the `close` of a tunnel that never opened, refuses, lingers. */
+void session_uncommitted(struct session *session, const char *detail);
 
 /* Frees what only the way to the tunnel needed. */
 void session_setup_free(struct session *session);
 
-/* For a decision that the journal does not confirm: records the `close` of a tunnel that never opened, and refuses. */
-void session_uncommitted(struct session *session, const char *detail);
+/* What a client may send behind a head or a hello before anything is forwarded; more waits in its socket. */
+#define EARLY_MAX 16384
 
-/* session_connect.c: the steps of an explicit connection. */
+/* session_head.c: reading from a client before its tunnel stands, and the first step. */
+
+/* One read into the set-up's buffer, which holds `most` in all. True: there is more to look at. False: nothing came, or it is closed already,
+ * with `too_much` when `most` is reached. */
+bool session_read(struct session *session, size_t most, enum reason too_much);
+bool session_watch_client(struct session *session, void (*readable)(int fd, short what, void *arg));
+void session_unwatch_client(struct session *session);
+/* A malloc'd copy with a NUL behind it. */
+bool session_keep(char **out, const void *bytes, size_t len);
 void session_head_begin(struct session *session);
+
+/* session_connect.c: the further steps of an explicit connection. */
 void session_resolve_begin(struct session *session);
 void session_dial_begin(struct session *session);
 void session_hello_begin(struct session *session);

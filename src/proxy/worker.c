@@ -131,8 +131,6 @@ static void worker_leave_phase(struct worker *worker, enum worker_phase phase, b
         break;
     case PHASE_ENDING:
         worker->lost = !there;
-        if (worker->lost)
-            log_error("worker %u ends with records that are not on file", worker->number);
         event_base_loopbreak(worker->loop->base);
         break;
     case PHASE_SERVING:
@@ -178,6 +176,8 @@ static void worker_stop(struct worker *worker)
     while (worker->sessions != NULL)
         session_stop(worker->sessions);
     journal_queue_flush(worker->journal);
+    if (worker->phase == PHASE_BEGINNING && journal_queue_is_up(worker->journal))
+        worker->began = true; /* `start` is on its way, so `stop` is owed */
     worker->stop_until_ms = loop_now_ms(worker->loop) + STOP_PATIENCE_MS;
     worker_await(worker, PHASE_STOPPING, worker->stop_until_ms);
 }

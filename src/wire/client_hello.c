@@ -243,7 +243,7 @@ static enum hello_result hello_read_message(struct client_hello *hello, struct h
         return hello_malformed(hello, fault);
     uint8_t *types = malloc(extensions.len / 2 + 1);
     if (!types)
-        return HELLO_TOO_LARGE;
+        return HELLO_NO_MEMORY;
     fault = hello_read_extensions(hello, &facts, extensions, types);
     facts.version = hello->version;
     facts.has_sni = hello->has_sni;
@@ -251,7 +251,7 @@ static enum hello_result hello_read_message(struct client_hello *hello, struct h
     free(types);
     if (fault)
         return hello_malformed(hello, fault);
-    return has_ja4 ? HELLO_DONE : HELLO_TOO_LARGE;
+    return has_ja4 ? HELLO_DONE : HELLO_NO_MEMORY;
 }
 
 /* Puts the message together from the records, which were walked already and hold at least `total` bytes. */
@@ -276,7 +276,7 @@ static enum hello_result hello_finish(struct client_hello *hello, const uint8_t 
     const uint8_t *message = bytes + RECORD_HEADER;
     if (hello->records > 1) {
         if (!hello_join(hello, bytes, message_len))
-            return HELLO_TOO_LARGE;
+            return HELLO_NO_MEMORY;
         message = hello->message;
     }
     return hello_read_message(hello, (struct hello_bytes){message + MESSAGE_HEADER, message_len - MESSAGE_HEADER});

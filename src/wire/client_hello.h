@@ -12,6 +12,7 @@ enum hello_result {
     HELLO_NOT_TLS,   /* the first bytes are no TLS handshake record */
     HELLO_MALFORMED, /* TLS, but no valid ClientHello */
     HELLO_TOO_LARGE, /* announced or sent more than hello_max */
+    HELLO_NO_MEMORY, /* no fault of the client's */
 };
 
 #define HELLO_SNI_MAX 1024 /* longer names are no names; the rest is cut */
@@ -30,13 +31,16 @@ struct client_hello {
     unsigned records;   /* record headers seen, up to the one in which the message ends */
 
     /* What a whole message said: valid after HELLO_DONE only. */
-    bool has_sni;             /* one server_name extension with exactly one host_name */
-    uint16_t sni_len;         /* as sent, may be more than is kept */
+    bool has_sni;                   /* one server_name extension with exactly one host_name */
+    uint16_t sni_len;               /* as sent, may be more than is kept */
     uint8_t sni[HELLO_SNI_MAX + 1]; /* raw bytes: not yet a name; a final NUL is added */
-    bool has_ech;             /* encrypted_client_hello, real or GREASE */
-    uint16_t version;         /* the highest that supported_versions offers (no GREASE), else legacy_version: 0x0304 is TLS 1.3 */
-    unsigned alpn_count;      /* as sent; the first HELLO_ALPN_MAX are kept */
-    struct { uint8_t len; uint8_t bytes[32]; } alpn[HELLO_ALPN_MAX]; /* longer protocol names are cut */
+    bool has_ech;                   /* encrypted_client_hello, real or GREASE */
+    uint16_t version;               /* the highest that supported_versions offers (no GREASE), else legacy_version: 0x0304 is TLS 1.3 */
+    unsigned alpn_count;            /* as sent; the first HELLO_ALPN_MAX are kept */
+    struct {
+        uint8_t len;
+        uint8_t bytes[32];
+    } alpn[HELLO_ALPN_MAX];   /* longer protocol names are cut */
     char ja4[HELLO_JA4_SIZE]; /* FoxIO JA4, `t13d1516h2_8daaf6152771_b186095e22b6` */
     const char *fault;        /* HELLO_MALFORMED: a static sentence */
 };
@@ -45,7 +49,7 @@ void client_hello_init(struct client_hello *hello, size_t hello_max);
 void client_hello_fini(struct client_hello *hello);
 
 /* Feeds the buffer as it stands, of which at most hello_max bytes are looked at; what comes behind the message is not its business. After anything
- * but HELLO_MORE it must not be called again. Out of memory is HELLO_TOO_LARGE. */
+ * but HELLO_MORE it must not be called again. */
 enum hello_result client_hello_feed(struct client_hello *hello, const uint8_t *bytes, size_t len);
 
 /* "TLS 1.3", "TLS 1.2" …; "0x0305" for one without a name, written into buf. */

@@ -29,12 +29,6 @@ static enum request_result request_bad(struct connect_request *request, const ch
     return REQUEST_BAD;
 }
 
-static enum request_result request_foreign(struct connect_request *request, enum request_tongue tongue, const char *fault)
-{
-    request->tongue = tongue;
-    return request_bad(request, fault);
-}
-
 static bool request_is_alnum(uint8_t byte)
 {
     return (byte >= '0' && byte <= '9') || (byte >= 'A' && byte <= 'Z') || (byte >= 'a' && byte <= 'z');
@@ -82,15 +76,15 @@ static bool request_cut(struct span *out, struct span *from, const uint8_t *byte
 static enum request_result request_first_byte(struct connect_request *request, const uint8_t *bytes, size_t at)
 {
     if (bytes[at] == 0x16)
-        return request_foreign(request, TONGUE_TLS, "this is TLS: the proxy URL must start with http://");
+        return request_bad(request, "this is TLS: the proxy URL must start with http://");
     if (bytes[at] == 0x04)
-        return request_foreign(request, TONGUE_SOCKS4, "this is SOCKS4: the proxy URL must start with http://");
+        return request_bad(request, "this is SOCKS4: the proxy URL must start with http://");
     if (bytes[at] == 0x05)
-        return request_foreign(request, TONGUE_SOCKS5, "this is SOCKS5: the proxy URL must start with http://");
+        return request_bad(request, "this is SOCKS5: the proxy URL must start with http://");
     if (bytes[at] == 0 && at == 2 * EMPTY_LINES_MAX) /* version 2 starts with CRLF CRLF NUL */
-        return request_foreign(request, TONGUE_PROXY, "this is a PROXY header, which this listener does not take");
+        return request_bad(request, "this is a PROXY header, which this listener does not take");
     if (!request_is_token_byte(bytes[at]))
-        return request_foreign(request, TONGUE_OTHER, "this is not HTTP");
+        return request_bad(request, "this is not HTTP");
     return REQUEST_MORE;
 }
 
@@ -207,9 +201,9 @@ static bool request_is_other_target(const uint8_t *bytes, struct span target)
 static enum request_result request_bad_version(struct connect_request *request, const uint8_t *bytes, struct span method, struct span version)
 {
     if (request_is(bytes, method, "PROXY"))
-        return request_foreign(request, TONGUE_PROXY, "this is a PROXY header, which this listener does not take");
+        return request_bad(request, "this is a PROXY header, which this listener does not take");
     if (request_is(bytes, method, "PRI") && request_is(bytes, version, "HTTP/2.0"))
-        return request_foreign(request, TONGUE_HTTP2, "this is HTTP/2: only HTTP/1.1 and HTTP/1.0 are served");
+        return request_bad(request, "this is HTTP/2: only HTTP/1.1 and HTTP/1.0 are served");
     if (version.len == 8 && memcmp(bytes + version.at, "HTTP/", 5) == 0)
         return request_bad(request, "only HTTP/1.1 and HTTP/1.0 are served");
     return request_bad(request, FAULT_LINE);
@@ -219,7 +213,7 @@ static enum request_result request_read_line(struct connect_request *request, co
 {
     struct span method, target = {0}, version = line;
     if (!request_cut(&method, &version, bytes, ' '))
-        return request_foreign(request, TONGUE_OTHER, "this is not HTTP");
+        return request_bad(request, "this is not HTTP");
     bool whole = request_cut(&target, &version, bytes, ' ');
     if (!whole || version.len != 8 || memcmp(bytes + version.at, "HTTP/1.", 7) != 0)
         return request_bad_version(request, bytes, method, version);
@@ -234,7 +228,8 @@ static enum request_result request_read_line(struct connect_request *request, co
     return request_is_other_target(bytes, target) ? REQUEST_MORE : request_bad(request, FAULT_LINE);
 }
 
-/* It must be well-formed, and decides nothing: RFC 9112 3.2.2 has a proxy go by the target, and Node's http.request sends the proxy's own name here. */
+/* It must be well-formed, and decides nothing: RFC 9112 3.2.2 has a proxy go by the target, and Node's http.request sends the name of the
+ * proxy itself here. */
 static enum request_result request_read_host(struct connect_request *request, const uint8_t *bytes, struct span value)
 {
     struct authority authority;
@@ -353,11 +348,4 @@ enum request_result connect_request_feed(struct connect_request *request, const 
             return result;
     }
     return request->scanned < request->head_max ? REQUEST_MORE : REQUEST_TOO_LARGE;
-}
-
-const char *request_tongue_text(unsigned tongue)
-{
-    static const char *const words[] = {[TONGUE_TLS] = "TLS",         [TONGUE_SOCKS4] = "SOCKS4",        [TONGUE_SOCKS5] = "SOCKS5",
-                                        [TONGUE_HTTP2] = "HTTP/2",    [TONGUE_PROXY] = "PROXY protocol", [TONGUE_OTHER] = "another protocol"};
-    return tongue < sizeof(words) / sizeof(words[0]) ? words[tongue] : NULL;
 }

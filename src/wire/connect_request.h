@@ -15,9 +15,6 @@ enum request_result {
     REQUEST_TOO_LARGE, /* 431 */
 };
 
-/* What speaks, when it is not HTTP at all: named in the record. */
-enum request_tongue { TONGUE_HTTP = 0, TONGUE_TLS, TONGUE_SOCKS4, TONGUE_SOCKS5, TONGUE_HTTP2, TONGUE_PROXY, TONGUE_OTHER };
-
 /* A part of the caller's buffer. */
 struct span {
     uint32_t at, len;
@@ -27,29 +24,25 @@ struct span {
  * looked at twice for the head's end. Spans point into that buffer. */
 struct connect_request {
     size_t head_max;
-    size_t scanned; /* private: how far the search for the end came */
-    size_t line_at; /* private: where the current line starts */
-    bool has_host;  /* private: a Host header was seen */
+    size_t scanned;          /* private: how far the search for the end came */
+    size_t line_at;          /* private: where the current line starts */
+    bool has_host;           /* private: a Host header was seen */
     struct span host_header; /* private: its value */
-    unsigned tongue; /* enum request_tongue */
-    const char *fault; /* REQUEST_BAD: a static sentence, with the bracketed form hint for a bare IPv6 address */
-    size_t head_len;   /* bytes of the head, with leading empty lines; what follows in the buffer is the client's first payload */
-    unsigned minor;    /* HTTP/1.minor */
+    const char *fault;       /* REQUEST_BAD: a static sentence, with the bracketed form hint for a bare IPv6 address */
+    size_t head_len;         /* bytes of the head, with leading empty lines; what follows in the buffer is the client's first payload */
+    unsigned minor;          /* HTTP/1.minor */
     struct span method;
     struct span target; /* the request-target as it came */
     struct span host;   /* CONNECT: the host without brackets and port. DENIALS: the Host header's value */
     bool bracketed;     /* CONNECT: brackets stood around host */
     uint16_t port;
     struct span user_agent; /* len 0: none */
-    char user[65]; /* the Basic user name of Proxy-Authorization, at most its first 64 bytes; "" none. They are the client's: escape them */
+    char user[65];          /* the Basic user name of Proxy-Authorization, at most its first 64 bytes; "" none. They are the client's: escape them */
 };
 
 void connect_request_init(struct connect_request *request, size_t head_max);
 
 /* Feeds the buffer as it stands. After anything but REQUEST_MORE it must not be called again. */
 enum request_result connect_request_feed(struct connect_request *request, const uint8_t *bytes, size_t len);
-
-/* "TLS", "SOCKS5" …; NULL for TONGUE_HTTP. */
-const char *request_tongue_text(unsigned tongue);
 
 #endif

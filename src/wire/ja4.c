@@ -1,10 +1,10 @@
 /* The JA4 fingerprint of a ClientHello. */
 #include "wire/ja4.h"
 
-#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/sha256.h"
 #include "base/text.h"
 
 #define EXTENSION_SERVER_NAME 0
@@ -100,8 +100,8 @@ static void ja4_add_list(struct text *text, const uint16_t *numbers, size_t coun
 
 static bool ja4_add_hash(struct text *out, const struct text *list)
 {
-    uint8_t digest[EVP_MAX_MD_SIZE];
-    if (!EVP_Digest(list->at, list->len, digest, NULL, EVP_sha256(), NULL))
+    uint8_t digest[SHA256_SIZE];
+    if (!sha256_of(digest, list->at, list->len))
         return false;
     for (size_t i = 0; i < HASH_DIGITS / 2; i++)
         text_format(out, "%02x", digest[i]);

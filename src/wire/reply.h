@@ -18,10 +18,10 @@ struct refusal {
     const char *id;          /* ULID of the session */
     const char *host;        /* as the client wrote it, any bytes; NULL: none known */
     size_t host_len;
-    unsigned port;           /* 0: none known */
-    const char *sentence;    /* "is not allowed"; stands behind HOST:PORT when there is a host */
-    const char *cause;       /* the true cause, printed behind the id: "no route to host"; NULL: none */
-    const char *ending;      /* "connection refused" …: the phrase ends in exactly this; "" for none */
+    unsigned port;        /* 0: none known */
+    const char *sentence; /* "is not allowed"; stands behind HOST:PORT when there is a host */
+    const char *cause;    /* the true cause, printed behind the id: "no route to host"; NULL: none */
+    const char *ending;   /* "connection refused" …: the phrase ends in exactly this; "" for none */
 };
 
 /* The whole reply: `HTTP/1.1 403 exeat: evil.example:443 is not allowed (default_deny, id 01K…)`, Proxy-Status, JSON body, Connection: close.
@@ -29,7 +29,7 @@ struct refusal {
  * `Allow: CONNECT`. */
 void reply_refusal(struct text *out, const struct refusal *refusal);
 
-/* The phrase alone ("exeat: …"), for records and tests. */
+/* The phrase alone ("exeat: …"). For tests. */
 void reply_phrase(struct text *out, const struct refusal *refusal);
 
 /* `HTTP/1.1 200 Connection established`, head alone. */
@@ -40,7 +40,7 @@ void reply_json(struct text *out, const char *body, size_t len);
 
 /* A fatal TLS alert record (RFC 8446 6): 7 bytes. */
 #define REPLY_ALERT_SIZE 7
-enum tls_alert { ALERT_ACCESS_DENIED = 49, ALERT_DECODE_ERROR = 50, ALERT_UNRECOGNIZED_NAME = 112 };
+enum tls_alert { ALERT_ACCESS_DENIED = 49, ALERT_DECODE_ERROR = 50 };
 void reply_alert(uint8_t out[REPLY_ALERT_SIZE], enum tls_alert alert);
 
 #endif

@@ -231,6 +231,13 @@ class OptionsTest(CommandTest):
         table = {(section, key): when == "later" for section, key, _, when, _ in self.options()}
         self.assertEqual(self.manual(), table)
 
+    def test_manual_has_exactly_the_reasons_of_the_table(self):
+        manual = (ROOT / "man/exeat-audit.5").read_text().partition("\n.Sh CLASSES AND REASONS\n")[2].partition("\n.Sh ")[0]
+        reasons = re.findall(r'^    X\([A-Z0-9_]+, "([a-z0-9_]+)", ', (ROOT / "src/policy/reason.h").read_text(), re.MULTILINE)
+        self.assertGreater(len(reasons), 20)
+        listed = re.findall(r"^\.It Li (\w+)$", manual, re.MULTILINE)
+        self.assertCountEqual([code for code in listed if code != "unknown"], [code for code in reasons if code != "unknown"])
+
     def test_sample_uses_only_keys_of_this_version(self):
         now = {(section, key) for section, key, _, when, _ in self.options() if when == "now"}
         section = None

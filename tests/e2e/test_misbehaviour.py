@@ -94,6 +94,11 @@ class Misbehaviour(Story):
             sock.sendall(b"GET http://user:token@mirror.example/path?key=secret HTTP/1.1\r\nHost: mirror.example\r\n\r\n")
             self.assertEqual(405, self.proxy.read_head(sock)[0])
         self.assertEqual("GET http://mirror.example", self.proxy.wait_decision(reason="method_not_allowed")["detail"])
+        for target in (b"/token", b"/p?u=https://q.example/token", b"urn:token"):
+            with self.proxy.dial() as sock:
+                sock.sendall(b"GET " + target + b" HTTP/1.0\r\n\r\n")
+                self.assertEqual(405, self.proxy.read_head(sock)[0])
+        self.proxy.wait_records("the three", lambda rs: sum(1 for r in rs if r["detail"] == "GET" and r["host"] is None) == 3)
         with self.proxy.dial() as sock:
             sock.sendall(b"CONNECT 2001:db8::7:443 HTTP/1.0\r\n\r\n")
             status, head = self.proxy.read_head(sock)

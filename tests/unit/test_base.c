@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/log_writer.h"
 #include "base/number.h"
+#include "base/sha256.h"
 #include "base/text.h"
 #include "base/ulid.h"
 
@@ -320,6 +321,35 @@ Test(hash, depends_on_every_byte_and_the_seed)
         bytes[i] = 0;
     }
     cr_expect_neq(hash_seed(), hash_seed());
+}
+
+/* The examples of FIPS 180-2, and nothing. */
+Test(sha256, known_answers)
+{
+    static const struct {
+        const char *bytes, *digits;
+    } rows[] = {
+        {"", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},
+        {"abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"},
+        {"abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq", "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1"},
+    };
+    struct sha256 *hash = sha256_new();
+    cr_assert(hash != NULL);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        size_t len = strlen(rows[i].bytes);
+        uint8_t whole[SHA256_SIZE], pieces[SHA256_SIZE];
+        char digits[2 * SHA256_SIZE + 1];
+        cr_assert(sha256_of(whole, rows[i].bytes, len));
+        for (size_t at = 0; at < SHA256_SIZE; at++)
+            snprintf(digits + 2 * at, 3, "%02x", whole[at]);
+        cr_expect_str_eq(digits, rows[i].digits);
+        sha256_init(hash);
+        sha256_add(hash, rows[i].bytes, len / 3);
+        sha256_add(hash, rows[i].bytes + len / 3, len - len / 3);
+        cr_assert(sha256_final(hash, pieces));
+        cr_expect_arr_eq(pieces, whole, SHA256_SIZE);
+    }
+    sha256_free(hash);
 }
 
 static void keep_line(void *arg, const char *line, size_t len)

@@ -82,7 +82,7 @@ static bool row_accepts(const json_t *row, const char *words)
 
 static bool same_request(const struct connect_request *a, const struct connect_request *b)
 {
-    return a->fault == b->fault && a->tongue == b->tongue && a->head_len == b->head_len && a->minor == b->minor && a->port == b->port &&
+    return a->fault == b->fault && a->head_len == b->head_len && a->minor == b->minor && a->port == b->port &&
            a->bracketed == b->bracketed && memcmp(&a->method, &b->method, sizeof(a->method)) == 0 &&
            memcmp(&a->target, &b->target, sizeof(a->target)) == 0 && memcmp(&a->host, &b->host, sizeof(a->host)) == 0 &&
            memcmp(&a->user_agent, &b->user_agent, sizeof(a->user_agent)) == 0 && strcmp(a->user, b->user) == 0;
@@ -179,29 +179,26 @@ Test(connect_request, other_tongues_are_named_at_once)
     static const struct {
         const char *bytes;
         size_t len;
-        unsigned tongue;
-        const char *text;
+        const char *named;
     } rows[] = {
-        {"\x16\x03\x01", 3, TONGUE_TLS, "TLS"},
-        {"\x04\x01", 2, TONGUE_SOCKS4, "SOCKS4"},
-        {"\x05\x01", 2, TONGUE_SOCKS5, "SOCKS5"},
-        {"PRI * HTTP/2.0\r\n", 16, TONGUE_HTTP2, "HTTP/2"},
-        {"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n", 36, TONGUE_PROXY, "PROXY protocol"},
-        {"PROXY UNKNOWN\r\n", 15, TONGUE_PROXY, "PROXY protocol"},
-        {"\r\n\r\n\0", 5, TONGUE_PROXY, "PROXY protocol"},
-        {"SSH-2.0-x\r\n", 11, TONGUE_OTHER, "another protocol"},
-        {"<?xml", 5, TONGUE_OTHER, "another protocol"},
-        {"\0", 1, TONGUE_OTHER, "another protocol"},
+        {"\x16\x03\x01", 3, "TLS"},
+        {"\x04\x01", 2, "SOCKS4"},
+        {"\x05\x01", 2, "SOCKS5"},
+        {"PRI * HTTP/2.0\r\n", 16, "HTTP/2"},
+        {"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n", 36, "PROXY header"},
+        {"PROXY UNKNOWN\r\n", 15, "PROXY header"},
+        {"\r\n\r\n\0", 5, "PROXY header"},
+        {"SSH-2.0-x\r\n", 11, "not HTTP"},
+        {"<?xml", 5, "not HTTP"},
+        {"\0", 1, "not HTTP"},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct connect_request request;
         connect_request_init(&request, HEAD_MAX);
         cr_expect_eq(connect_request_feed(&request, (const uint8_t *)rows[i].bytes, rows[i].len), REQUEST_BAD, "row %zu", i);
-        cr_expect_eq(request.tongue, rows[i].tongue, "row %zu", i);
-        cr_expect_str_eq(request_tongue_text(request.tongue), rows[i].text);
-        cr_expect(request.fault != NULL);
+        cr_assert(request.fault != NULL);
+        cr_expect(strstr(request.fault, rows[i].named) != NULL, "row %zu: %s", i, request.fault);
     }
-    cr_expect(request_tongue_text(TONGUE_HTTP) == NULL && request_tongue_text(99) == NULL);
 }
 
 Test(connect_request, faults_are_told_as_early_as_they_are_sure)

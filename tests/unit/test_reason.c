@@ -5,7 +5,7 @@
 
 #include "policy/reason.h"
 
-/* The Buildkite agent tries again when an error ends in one of these (api/retryable.go; DOMAIN 0.2). */
+/* The Buildkite agent tries again when an error ends in one of these (its api/retryable.go). */
 static const char *const RETRIED[] = {
     "connection refused", "connection reset by peer", "connection timed out", "no such host",
     "remote error: handshake failure", "unexpected EOF", "EOF", "http2: client connection lost",
@@ -51,7 +51,7 @@ Test(reason, every_row_is_whole_and_its_code_is_its_own)
     }
 }
 
-/* DESIGN 9. */
+/* As exeat-audit(5) lists them. */
 Test(reason, classes_are_those_of_the_audit_record)
 {
     static const struct {
@@ -82,7 +82,7 @@ Test(reason, classes_are_those_of_the_audit_record)
     cr_expect_eq(seen, REASON_COUNT, "each reason stands in one class");
 }
 
-/* DESIGN 8. */
+/* As the README's table of answers has them. */
 Test(reason, statuses_mean_one_thing)
 {
     static const struct {

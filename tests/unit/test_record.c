@@ -7,7 +7,7 @@
 #include "audit/journal_line.h"
 #include "audit/record.h"
 
-/* DESIGN 9, in its order. */
+/* Those of exeat-audit(5), in its order. */
 static const char *const KEYS[] = {
     "v",           "seq",        "time",     "instance",  "event",            "id",          "listener",    "mode",          "client_ip",
     "client_port", "peer_ip",    "client_group", "client_user", "user_agent", "host",        "port",        "sni",           "alpn",

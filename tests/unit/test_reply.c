@@ -181,6 +181,6 @@ Test(reply, alerts)
     uint8_t alert[REPLY_ALERT_SIZE];
     reply_alert(alert, ALERT_ACCESS_DENIED);
     cr_expect_arr_eq(alert, expected, sizeof(expected));
-    reply_alert(alert, ALERT_UNRECOGNIZED_NAME);
-    cr_expect_eq(alert[6], 112);
+    reply_alert(alert, ALERT_DECODE_ERROR);
+    cr_expect_eq(alert[6], 50);
 }
