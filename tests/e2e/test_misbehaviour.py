@@ -3,7 +3,10 @@
 import contextlib
 import hashlib
 import json
+import os
 import random
+import resource
+import select
 import socket
 import struct
 import threading
@@ -273,6 +276,27 @@ class Misbehaviour(Story):
         self.assert_echo(self.tunnel())
         for sock, _, _ in refused:
             sock.close()
+
+    def test_out_of_descriptors_clients_are_told_and_open_tunnels_go_on(self):
+        self.start(limits="request_timeout = 20s", workers=1)
+        tunnel = self.tunnel()
+        server = self.proxy.children()["server"]
+        highest = max(int(name) for name in os.listdir(f"/proc/{server}/fd"))
+        resource.prlimit(server, resource.RLIMIT_NOFILE, (highest + 4, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+        silent = [self.proxy.dial() for _ in range(40)]  # each takes a descriptor, until there are none
+        for sock in silent:
+            self.addCleanup(sock.close)
+        wait_until("a pause", lambda: "pauses accepting" in self.proxy.log_text())
+        self.proxy.wait_decision(reason="overload")
+        self.assertIn("overload", self.first_answer(silent))
+        self.assert_echo(tunnel)
+        resource.prlimit(server, resource.RLIMIT_NOFILE, resource.getrlimit(resource.RLIMIT_NOFILE))
+        self.assert_echo(self.tunnel())
+        self.assertEqual(1, self.proxy.log_text().count("pauses accepting"), "said once")
+
+    def first_answer(self, socks):
+        readable, _, _ = select.select(socks, [], [], 20)
+        return self.proxy.read_head(readable[0])[1]
 
     # -- denials --
 
