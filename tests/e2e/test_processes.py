@@ -276,12 +276,12 @@ class Processes(Story):
 
     # -- under load --
 
-    def test_nothing_reaches_an_origin_unrecorded_whoever_dies(self):
+    @contextlib.contextmanager
+    def load(self):
+        """Eight clients that open tunnels to ever new names; gives the set of names whose payload has reached the origin."""
         dns = self.use(DnsStub(Everywhere()))
         self.proxy = self.exeat(policy("*.load.example.test", port=self.origin.port, extra=f"[dns]\nserver = {dns.address}\n"))
-        seen, done = set(), threading.Event()
-        lock = threading.Lock()
-        numbers = itertools.count()
+        seen, done, lock, numbers = set(), threading.Event(), threading.Lock(), itertools.count()
 
         def serve(sock):
             data = sock.recv(65536)
@@ -292,7 +292,7 @@ class Processes(Story):
             sock.sendall(data)
         self.origin.serve = serve
 
-        def load():
+        def work():
             while not done.is_set():
                 name = f"n{next(numbers)}.load.example.test"
                 with contextlib.suppress(OSError, IndexError):
@@ -301,24 +301,45 @@ class Processes(Story):
                         if status == 200:
                             sock.sendall(client_hello(name))
                             sock.recv(65536)
-        loaders = [threading.Thread(target=load) for _ in range(8)]
-        for loader in loaders:
-            loader.start()
-        self.addCleanup(done.set)
-        for turn in range(10):
-            reached = len(seen)
-            wait_until("progress", lambda reached=reached: len(seen) > reached + 20)
-            role = ("journal", "server")[turn % 2]
-            pid = self.proxy.children()[role]
-            os.kill(pid, signal.SIGKILL)
-            wait_until(f"another {role}", lambda role=role, pid=pid: self.proxy.children().get(role) not in (None, pid))
-        done.set()
-        for loader in loaders:
-            loader.join()
-        self.assertEqual(0, self.proxy.stop())
+        workers = [threading.Thread(target=work) for _ in range(8)]
+        for worker in workers:
+            worker.start()
+        try:
+            yield seen
+        finally:
+            done.set()
+            for worker in workers:
+                worker.join()
+
+    def assert_nothing_unrecorded(self, seen):
         records = audit_check.check_file(self.proxy.audit_path, allow_open=True)
         allowed = {record["host"] for record in records if record["event"] == "decision" and record["verdict"] == "allow"}
         self.assertEqual(set(), seen - allowed, "an origin saw payload for which no decision is on file")
+
+    def await_progress(self, seen):
+        reached = len(seen)
+        wait_until("progress", lambda: len(seen) > reached + 20)
+
+    def test_nothing_reaches_an_origin_unrecorded_when_journal_and_server_die(self):
+        with self.load() as seen:
+            for turn in range(10):
+                self.await_progress(seen)
+                role = ("journal", "server")[turn % 2]
+                pid = self.proxy.children()[role]
+                os.kill(pid, signal.SIGKILL)
+                wait_until(f"another {role}", lambda role=role, pid=pid: self.proxy.children().get(role) not in (None, pid))
+        self.assertEqual(0, self.proxy.stop())
+        self.assert_nothing_unrecorded(seen)
+
+    def test_nothing_reaches_an_origin_unrecorded_when_the_supervisor_dies(self):
+        with self.load() as seen:
+            self.await_progress(seen)
+            children = self.proxy.children()
+            self.proxy.process.kill()
+            self.proxy.process.wait()
+            for role, pid in children.items():
+                wait_until(f"the {role}'s end", lambda pid=pid: is_gone(pid))
+        self.assert_nothing_unrecorded(seen)
 
     # -- what cannot be written --
 
