@@ -13,8 +13,9 @@
 #include "proxy/resolver.h"
 #include "proxy/session.h"
 
-/* A journal that does not come at all must not keep the listeners shut: then every tunnel is refused, which is an answer. */
-#define START_PATIENCE_MS 1500
+/* A journal that does not come at all must not keep the listeners shut: then every tunnel is refused, which is an answer.
+ * Longer than a journal tries to lock its file: one that cannot have it must have said so before anybody is ready. */
+#define START_PATIENCE_MS 4000
 
 /* A stop waits this long for the last records to be on file, for all that it has to do; the supervisor is more patient by a third. */
 #define STOP_PATIENCE_MS 10000

@@ -154,6 +154,16 @@ class Processes(Story):
         self.assertEqual(1, ran.returncode)
         self.assertIn(f"cannot listen on 127.0.0.1:{proxy.port}", ran.stderr)
 
+    def test_a_second_exeat_on_the_same_audit_file_does_not_start(self):
+        proxy = self.start()
+        before = proxy.audit_path.read_bytes()
+        ran = subprocess.run([EXEAT, "run", "-c", str(proxy.config)], capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL)
+        self.assertEqual(1, ran.returncode, ran.stderr)
+        self.assertIn("another process writes it", ran.stderr)
+        self.assertNotIn("ready", ran.stderr)
+        self.assertEqual(before, proxy.audit_path.read_bytes())
+        self.assertTrue(self.tunnel_works())
+
     # -- stopping --
 
     def stop_with_tunnels(self, how):
