@@ -259,23 +259,51 @@ static bool read_hello(struct table *table, struct hello_facts *hello, size_t en
     return any;
 }
 
+/* The words behind `->` must be `got`. */
+static void table_answer(struct table *table, size_t answer, const char *got)
+{
+    char wanted[512] = "";
+    for (size_t i = answer; i < table->count; i++) {
+        strcat(wanted, i > answer ? " " : "");
+        strcat(wanted, table->words[i]);
+    }
+    table_check(table, strcmp(got, wanted) == 0, "%s, not %s", got, wanted);
+}
+
+static const char *verdict_words(char buf[256], const struct verdict *verdict)
+{
+    snprintf(buf, 256, "%s %s %s %s", verdict_text(verdict->kind), reason_row(verdict->reason)->code, verdict->rule ? verdict->rule->name : "-",
+             verdict->route ? verdict->route->name : "-");
+    return buf;
+}
+
 static void ask(struct table *table)
 {
     struct question question = question_of(table);
     struct hello_facts hello;
     struct verdict verdict;
+    char got[256];
     size_t answer = arrow_of(table);
     policy_decide(table->policy, &question, &verdict);
     if (read_hello(table, &hello, answer))
         policy_judge_hello(table->policy, &question, &hello, &verdict);
-    char wanted[256] = "", got[256];
-    for (size_t i = answer; i < table->count; i++) {
-        strcat(wanted, i > answer ? " " : "");
-        strcat(wanted, table->words[i]);
-    }
-    snprintf(got, sizeof(got), "%s %s %s %s", verdict_text(verdict.kind), reason_row(verdict.reason)->code, verdict.rule ? verdict.rule->name : "-",
-             verdict.route ? verdict.route->name : "-");
-    table_check(table, strcmp(got, wanted) == 0, "%s, not %s", got, wanted);
+    table_answer(table, answer, verdict_words(got, &verdict));
+}
+
+/* Without a word of a hello it is no TLS. */
+static void brought(struct table *table)
+{
+    struct question question = question_of(table);
+    struct address original = question.host.address;
+    struct hello_facts hello;
+    struct verdict verdict;
+    char words[256], got[300];
+    size_t answer = arrow_of(table);
+    bool tls = read_hello(table, &hello, answer);
+    memset(&question.host, 0, sizeof(question.host));
+    policy_decide_transparent(table->policy, &question, tls ? &hello : NULL, &original, &verdict);
+    snprintf(got, sizeof(got), "%s%s", verdict_words(words, &verdict), policy_lists(table->policy, &question.host) ? "" : " unlisted");
+    table_answer(table, answer, got);
 }
 
 static void dial(struct table *table)
@@ -291,14 +319,10 @@ static void near(struct table *table)
 {
     struct question question = question_of(table);
     size_t answer = arrow_of(table);
-    char why[256], got[512], wanted[512] = "";
+    char why[256], got[512];
     const struct rule *rule = policy_nearest(table->policy, &question, why, sizeof(why));
     snprintf(got, sizeof(got), "%s%s%s", rule ? rule->name : "-", rule ? ": " : "", why);
-    for (size_t i = answer; i < table->count; i++) {
-        strcat(wanted, i > answer ? " " : "");
-        strcat(wanted, table->words[i]);
-    }
-    table_check(table, strcmp(got, wanted) == 0, "%s", got);
+    table_answer(table, answer, got);
 }
 
 static void who(struct table *table)
@@ -317,9 +341,18 @@ static void table_line(struct table *table)
         void (*say)(struct table *table);
         bool question;
     } verbs[] = {
-        {"group", say_group, false},     {"hosts", say_hosts, false}, {"route", say_route, false}, {"rule", say_rule, false},
-        {"observe", say_observe, false}, {"never", say_never, false}, {"today", say_today, false}, {"ask", ask, true},
-        {"dial", dial, true},            {"near", near, true},        {"who", who, true},
+        {"group", say_group, false},
+        {"hosts", say_hosts, false},
+        {"route", say_route, false},
+        {"rule", say_rule, false},
+        {"observe", say_observe, false},
+        {"never", say_never, false},
+        {"today", say_today, false},
+        {"ask", ask, true},
+        {"dial", dial, true},
+        {"near", near, true},
+        {"who", who, true},
+        {"brought", brought, true},
     };
     for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
         if (strcmp(verbs[i].word, table->words[0]) != 0)
@@ -359,6 +392,11 @@ Test(policy, rules_in_file_order)
 Test(policy, names_and_addresses)
 {
     table_run("tables/hosts.table");
+}
+
+Test(policy, brought_by_the_network)
+{
+    table_run("tables/transparent.table");
 }
 
 Test(policy, what_the_hello_says)
