@@ -40,7 +40,7 @@ void reply_json(struct text *out, const char *body, size_t len);
 
 /* A fatal TLS alert record (RFC 8446 6): 7 bytes. */
 #define REPLY_ALERT_SIZE 7
-enum tls_alert { ALERT_ACCESS_DENIED = 49, ALERT_DECODE_ERROR = 50 };
+enum tls_alert { ALERT_ACCESS_DENIED = 49, ALERT_DECODE_ERROR = 50, ALERT_UNRECOGNIZED_NAME = 112 };
 void reply_alert(uint8_t out[REPLY_ALERT_SIZE], enum tls_alert alert);
 
 #endif

@@ -183,4 +183,6 @@ Test(reply, alerts)
     cr_expect_arr_eq(alert, expected, sizeof(expected));
     reply_alert(alert, ALERT_DECODE_ERROR);
     cr_expect_eq(alert[6], 50);
+    reply_alert(alert, ALERT_UNRECOGNIZED_NAME);
+    cr_expect_eq(alert[6], 112);
 }
