@@ -67,7 +67,8 @@ static const struct address *dial_next_of(const struct dial_request *request, en
 
 static void dial_interleave(struct dial *dial, const struct dial_request *request)
 {
-    const enum family families[2] = {FAMILY_V6, FAMILY_V4};
+    const bool v4_first = request->first_preferred && request->address_count > 0 && request->addresses[0].family == FAMILY_V4;
+    const enum family families[2] = {v4_first ? FAMILY_V4 : FAMILY_V6, v4_first ? FAMILY_V6 : FAMILY_V4};
     size_t from[2] = {0, 0};
     for (size_t before = SIZE_MAX; before != dial->count;) {
         before = dial->count;
@@ -247,6 +248,15 @@ static bool dial_watch(struct dial *dial, int fd, const struct endpoint *upstrea
     return true;
 }
 
+/* A route that is held to something, and the kernel knows at once of no way that this could take: an interface that is down, a table that says
+ * unreachable. What an unpinned route meets is the network's state, not the route's. */
+static bool dial_is_no_way(const struct route *route, int error)
+{
+    if (route->source_count == 0 && route->interface == NULL && route->mark == 0)
+        return false;
+    return error == ENETUNREACH || error == EHOSTUNREACH || error == ENETDOWN || error == EACCES || error == EINVAL;
+}
+
 static bool dial_connect(struct dial *dial, int fd, const struct endpoint *upstream, const struct source *source)
 {
     struct sockaddr_storage name;
@@ -263,7 +273,7 @@ static bool dial_connect(struct dial *dial, int fd, const struct endpoint *upstr
     } else if (error == EADDRNOTAVAIL) {
         dial_next_source(dial, source); /* out of ports for this address */
     } else {
-        dial_note(dial, dressed ? DIAL_FAILED : DIAL_NO_WAY, error);
+        dial_note(dial, dressed && !dial_is_no_way(dial->route, error) ? DIAL_FAILED : DIAL_NO_WAY, error);
         dial_next_address(dial);
     }
     return false;

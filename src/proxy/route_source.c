@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "base/clock.h"
@@ -154,10 +155,17 @@ static int route_bind(const struct route *route, int fd, const struct source *so
 /* The kernel would cut a name that is too long, and might find another interface by it. */
 static int route_bind_interface(int fd, const char *interface)
 {
+    struct ifreq request = {0};
     size_t len = strlen(interface);
     if (len >= IFNAMSIZ)
         return ENODEV;
-    return setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, interface, (socklen_t)len + 1) == 0 ? 0 : errno;
+    if (setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, interface, (socklen_t)len + 1) != 0)
+        return errno;
+    /* Over a link that is down, what is sent would only be waited for. */
+    memcpy(request.ifr_name, interface, len);
+    if (ioctl(fd, SIOCGIFFLAGS, &request) != 0)
+        return errno;
+    return (request.ifr_flags & IFF_UP) && (request.ifr_flags & IFF_RUNNING) ? 0 : ENETDOWN;
 }
 
 int route_dress(const struct route *route, int fd, enum family family, const struct source *source)

@@ -18,7 +18,7 @@ const struct source *route_source_at(const struct route *route, enum family fami
 void route_source_lacks(const struct route *route, const struct source *source);
 
 /* Sets interface and mark on a socket, and binds it to the source (may be NULL: unpinned) with IP_BIND_ADDRESS_NO_PORT and port 0. 0 or an
- * errno: EADDRNOTAVAIL means the source alone (also a pinned route without one: it never leaves unbound). */
+ * errno: EADDRNOTAVAIL means the source alone (also a pinned route without one: it never leaves unbound), ENETDOWN an interface that is down. */
 int route_dress(const struct route *route, int fd, enum family family, const struct source *source);
 
 #endif

@@ -37,8 +37,8 @@ static void setup(struct test *test)
 {
     *test = (struct test){.route = {.name = route_name}};
     test->route.sources = test->sources;
-    test->request = (struct dial_request){.route = &test->route, .client = net_address("10.20.0.1"), .addresses = test->addresses,
-                                          .timeout_ms = LONG_MS, .keepalive_ms = 60000};
+    test->request = (struct dial_request){
+        .route = &test->route, .client = net_address("10.20.0.1"), .addresses = test->addresses, .timeout_ms = LONG_MS, .keepalive_ms = 60000};
     test->loop = loop_new();
     cr_assert(test->loop);
     test->descriptors = net_descriptors();
@@ -220,6 +220,39 @@ Test(dialer, unreachable)
     teardown(&test);
 }
 
+/* The same silence of the kernel's tables, met by a route that is held to something: it is the route that has no way. */
+Test(dialer, a_pinned_route_without_a_way)
+{
+    struct test test;
+    if (!net_own_network())
+        cr_skip_test("SKIPPED: needs a network of its own");
+    setup(&test);
+    add_address(&test, "203.0.113.1");
+    test.request.port = 443;
+    test.route.mark = 2; /* by an interface alone the kernel takes all the world for a neighbour */
+    expect(go(&test), DIAL_NO_WAY, ENETUNREACH);
+    test.route.mark = 0;
+    add_source(&test, "127.0.0.1", "127.0.0.1");
+    expect(go(&test), DIAL_NO_WAY, ENETUNREACH);
+    teardown(&test);
+}
+
+Test(dialer, an_interface_that_is_down_is_no_way)
+{
+    struct test test;
+    if (!net_own_network())
+        cr_skip_test("SKIPPED: needs a network of its own");
+    setup(&test);
+    add_address(&test, "127.0.0.1");
+    test.request.port = 443;
+    test.route.interface = lo;
+    net_set_lo(false);
+    expect(go(&test), DIAL_NO_WAY, ENETDOWN);
+    net_set_lo(true);
+    expect(go(&test), DIAL_FAILED, ECONNREFUSED);
+    teardown(&test);
+}
+
 Test(dialer, no_address_is_no_way)
 {
     struct test test;
@@ -247,6 +280,28 @@ Test(dialer, v6_refused_then_v4_at_once)
     teardown(&test);
     close(refusing);
     close(listener);
+}
+
+Test(dialer, the_preferred_one_goes_first)
+{
+    struct test test;
+    struct endpoint at;
+    if (!has_v6())
+        cr_skip_test("SKIPPED: no IPv6 on loopback");
+    int v4 = net_listen("127.0.0.1", &at);
+    int v6 = bind_twin("::1", at.port, 0);
+    setup(&test);
+    add_address(&test, "127.0.0.1");
+    add_address(&test, "::1");
+    test.request.port = at.port;
+    test.request.first_preferred = true;
+    const struct dialed *dialed = go(&test);
+    expect(dialed, DIAL_OK, 0);
+    cr_expect_eq(dialed->upstream.ip.family, FAMILY_V4);
+    cr_expect_lt(accept(v6, NULL, NULL), 0, "another was dialled, too");
+    teardown(&test);
+    close(v4);
+    close(v6);
 }
 
 Test(dialer, v6_goes_first)
