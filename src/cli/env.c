@@ -14,8 +14,9 @@
 static const char ENV_USAGE[] = "usage: exeat env [-c FILE] [--format FORMAT]\n"
                                 "\n"
                                 "Prints HTTPS_PROXY, https_proxy, NO_PROXY and no_proxy for the first address of the first\n"
-                                "listener with `mode = connect`. One that listens on every address is called by the\n"
-                                "configuration's [exeat] name, which is the host's name unless given.\n"
+                                "listener with `mode = connect` that is not behind a load balancer (`proxy_protocol = off`).\n"
+                                "One that listens on every address is called by the configuration's [exeat] name, which is\n"
+                                "the host's name unless given.\n"
                                 "\n"
                                 "  -c, --config FILE    the configuration; without it the built-in default\n"
                                 "      --format FORMAT  sh (default), systemd: a drop-in for the agent's unit, docker: the\n"
@@ -34,12 +35,30 @@ struct env_format {
     void (*print)(const char *url);
 };
 
+/* Who connects to it directly is served by it. */
+static bool env_is_for_agents(const struct listener *listener)
+{
+    return listener->mode == LISTENER_CONNECT && !listener->proxy_protocol && listener->address_count > 0;
+}
+
 static const struct endpoint *env_find_listener(const struct config *config)
 {
     for (size_t i = 0; i < config->listener_count; i++)
-        if (config->listeners[i].mode == LISTENER_CONNECT && config->listeners[i].address_count > 0)
+        if (env_is_for_agents(&config->listeners[i]))
             return &config->listeners[i].addresses[0];
     return NULL;
+}
+
+static void env_say_no_listener(const struct config *config)
+{
+    for (size_t i = 0; i < config->listener_count; i++) {
+        if (!config->listeners[i].proxy_protocol)
+            continue;
+        log_error("listener %s hears only its load balancer (proxy_protocol): agents need that one's address, which is not known here",
+                  config->listeners[i].name);
+        return;
+    }
+    log_error("there is no listener with mode = connect: transparent clients need nothing set");
 }
 
 /* A listener on every address has none that agents could be told; the instance's name is, by default, the host's. */
@@ -61,7 +80,7 @@ static bool env_write_url(char buf[ENV_URL_SIZE], const struct config *config)
     const struct endpoint *listener = env_find_listener(config);
     text_init(&url, buf, ENV_URL_SIZE);
     if (listener == NULL) {
-        log_error("there is no listener with mode = connect: transparent clients need nothing set");
+        env_say_no_listener(config);
         return false;
     }
     if (listener->port == 0) {

@@ -16,6 +16,7 @@ static void config_free_listeners(struct config *config)
         free(config->listeners[i].name);
         free(config->listeners[i].at);
         free(config->listeners[i].addresses);
+        network_set_free(config->listeners[i].trusted);
     }
     free(config->listeners);
     config->listeners = NULL;
@@ -70,18 +71,38 @@ static struct config *config_new(void)
     return NULL;
 }
 
+static bool config_never_host(struct config *config)
+{
+    struct local_addresses local;
+    bool fine = local_addresses_read(&local) && never_add_host(config->policy, &local);
+    local_addresses_fini(&local);
+    return fine;
+}
+
+/* Where no route may lead: its sources are known by now. */
+static void config_complete_never(struct loader *loader)
+{
+    static const char FAILED[] = "out of memory, or this host's own addresses cannot be listed";
+    struct config *config = loader->config;
+    for (size_t i = 0; i < config->listener_count; i++) {
+        const struct listener *listener = &config->listeners[i];
+        for (size_t j = 0; j < listener->address_count; j++) {
+            if (!config_never_listener(config, &listener->addresses[j]))
+                fault_add(loader->faults, listener->at, NULL, NULL, FAILED);
+        }
+        if (listener_is_transparent(listener) && !config->transparent && !config_never_host(config))
+            fault_add(loader->faults, listener->at, NULL, NULL, FAILED);
+        config->transparent = config->transparent || listener_is_transparent(listener);
+    }
+}
+
 /* What no section can say by itself. */
 static void config_complete(struct loader *loader, const char *path)
 {
     struct config *config = loader->config;
     if (config->listener_count == 0)
         fault_add(loader->faults, path, NULL, NULL, "nothing to listen on; required is a [listen NAME] with an address");
-    for (size_t i = 0; i < config->listener_count; i++) {
-        for (size_t j = 0; j < config->listeners[i].address_count; j++) {
-            if (!config_never_listener(config, &config->listeners[i].addresses[j]))
-                fault_add(loader->faults, config->listeners[i].at, NULL, NULL, "out of memory, or this host's own addresses cannot be listed");
-        }
-    }
+    config_complete_never(loader);
     if (!policy_seal(config->policy) || !digest_finish(loader->digest, config->digest))
         fault_add(loader->faults, path, NULL, NULL, "out of memory");
 }
@@ -132,6 +153,7 @@ bool config_set_listen(struct config *config, const struct endpoint *address)
     config_free_listeners(config);
     config->listeners = listener;
     config->listener_count = 1;
+    config->transparent = false; /* what is never dialled for the listeners of the file stays so: rather too much than too little */
     listener->name = strdup("command-line");
     listener->at = strdup("--listen");
     listener->addresses = malloc(sizeof(*address));
@@ -164,6 +186,11 @@ const struct static_host *config_static_host(const struct config *config, const 
     if (config->dns.host_count == 0)
         return NULL;
     return bsearch(name, config->dns.hosts, config->dns.host_count, sizeof(*config->dns.hosts), config_compare_host);
+}
+
+bool listener_is_transparent(const struct listener *listener)
+{
+    return listener->mode != LISTENER_CONNECT;
 }
 
 const char *listener_mode_text(enum listener_mode mode)

@@ -26,7 +26,12 @@ struct listener {
     struct endpoint *addresses;
     size_t address_count;
     enum listener_mode mode;
+    bool proxy_protocol;         /* each connection begins with a PROXY header; only with LISTENER_CONNECT */
+    struct network_set *trusted; /* from whom it is believed; sealed; NULL: no proxy_protocol */
 };
+
+/* Whether the network brings clients here that never heard of a proxy. */
+bool listener_is_transparent(const struct listener *listener);
 
 /* `[expect NAME]` */
 struct expectation {
@@ -72,6 +77,7 @@ struct config {
     unsigned workers; /* 0: auto */
     struct listener *listeners;
     size_t listener_count;
+    bool transparent; /* some listener is */
     struct policy *policy;
     struct expectation *expectations;
     size_t expectation_count;

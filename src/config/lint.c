@@ -18,6 +18,8 @@ struct lint {
     const struct config *config;
     uint32_t today;
     struct fault_list *faults;
+    struct local_addresses local; /* this host's */
+    bool local_known;
 };
 
 static void lint_warn(const struct lint *lint, const char *at, const char *kind, const char *name, const char *key, const char *what)
@@ -141,13 +143,13 @@ static void lint_unpinned(const struct lint *lint, const struct route *route)
         lint_warn(lint, route->at, "route", route->name, "source", "not pinned: connections leave from whichever address the kernel picks");
 }
 
-static void lint_sources(const struct lint *lint, const struct route *route, const struct local_addresses *local)
+static void lint_sources(const struct lint *lint, const struct route *route)
 {
     const struct source *first = NULL;
     size_t missing = 0;
     char what[256], text[ADDRESS_TEXT_MAX];
     for (size_t i = 0; i < route->source_count; i++) {
-        if (local_addresses_has(local, &route->sources[i].local))
+        if (local_addresses_has(&lint->local, &route->sources[i].local))
             continue;
         first = first ? first : &route->sources[i];
         missing++;
@@ -184,16 +186,66 @@ static void lint_public_range(const struct lint *lint, const struct route *route
 static void lint_routes(const struct lint *lint)
 {
     const struct policy *policy = lint->config->policy;
-    struct local_addresses local;
-    bool known = local_addresses_read(&local);
     for (size_t i = 0; i < policy_route_count(policy); i++) {
         const struct route *route = policy_route_at(policy, i);
         lint_unpinned(lint, route);
-        if (known)
-            lint_sources(lint, route, &local);
+        if (lint->local_known)
+            lint_sources(lint, route);
         lint_public_range(lint, route);
     }
-    local_addresses_fini(&local);
+}
+
+static void lint_port_0(const struct lint *lint, const struct listener *listener)
+{
+    for (size_t i = 0; i < listener->address_count; i++) {
+        if (listener->addresses[i].port != 0)
+            continue;
+        lint_warn(lint, listener->at, "listen", listener->name, "address", "port 0 is another one at each start, and netfilter's rules must name it");
+        return;
+    }
+}
+
+/* Its own connections are the ones that REDIRECT does bring to loopback. */
+static bool lint_host_is_client(const struct lint *lint)
+{
+    for (size_t i = 0; i < lint->local.count; i++) {
+        if (policy_group_of(lint->config->policy, &lint->local.addresses[i]) != NULL)
+            return true;
+    }
+    return !lint->local_known;
+}
+
+static bool lint_is_loopback(const struct address *address)
+{
+    static const struct address V6 = {.family = FAMILY_V6, .bytes = {[15] = 1}};
+    return (address->family == FAMILY_V4 && address->bytes[0] == 127) || address_equal(address, &V6);
+}
+
+static void lint_redirect_to_loopback(const struct lint *lint, const struct listener *listener)
+{
+    char what[256], text[ADDRESS_TEXT_MAX];
+    for (size_t i = 0; i < listener->address_count; i++) {
+        const struct address *ip = &listener->addresses[i].ip;
+        if (!lint_is_loopback(ip) || lint_host_is_client(lint))
+            continue;
+        snprintf(what, sizeof(what),
+                 "REDIRECT brings the network's connections to an address of the interface they come in by, never to %s; "
+                 "only this host's own go there, and it is in no [clients]",
+                 address_text(ip, text));
+        lint_warn(lint, listener->at, "listen", listener->name, "address", what);
+        return;
+    }
+}
+
+static void lint_listeners(const struct lint *lint)
+{
+    for (size_t i = 0; i < lint->config->listener_count; i++) {
+        const struct listener *listener = &lint->config->listeners[i];
+        if (listener_is_transparent(listener))
+            lint_port_0(lint, listener);
+        if (listener->mode == LISTENER_REDIRECT)
+            lint_redirect_to_loopback(lint, listener);
+    }
 }
 
 static void lint_expiry_text(char *what, size_t size, uint64_t last, uint64_t today)
@@ -223,6 +275,8 @@ static void lint_expiry(const struct lint *lint)
 void config_lint(const struct config *config, uint32_t today, struct fault_list *faults)
 {
     struct lint lint = {.config = config, .today = today, .faults = faults};
+    lint.local_known = local_addresses_read(&lint.local);
+    lint_listeners(&lint);
     lint_patterns(&lint);
     lint_built_in(&lint);
     lint_shadowed(&lint);
@@ -230,4 +284,5 @@ void config_lint(const struct config *config, uint32_t today, struct fault_list 
     lint_unused_lists(&lint);
     lint_routes(&lint);
     lint_expiry(&lint);
+    local_addresses_fini(&lint.local);
 }

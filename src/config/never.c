@@ -1,9 +1,19 @@
-/* Where exeat itself listens, so that no route leads back into it. */
+/* Where exeat itself can be reached, so that no route leads back into it. */
 #include "config/never.h"
+
+#include <stdlib.h>
+
+static const struct network LOOPBACK_V4 = {.base = {.family = FAMILY_V4, .bytes = {127}}, .prefix = 8};
+static const struct network LOOPBACK_V6 = {.base = {.family = FAMILY_V6, .bytes = {[15] = 1}}, .prefix = 128};
+
+static struct network never_network(const struct address *address)
+{
+    return (struct network){.base = *address, .prefix = (uint8_t)(8 * address_size(address))};
+}
 
 static bool never_add(struct policy *policy, const struct address *address, uint16_t port)
 {
-    struct network network = {.base = *address, .prefix = (uint8_t)(8 * address_size(address))};
+    const struct network network = never_network(address);
     return policy_add_never(policy, &network, port);
 }
 
@@ -16,8 +26,6 @@ static bool never_add_any(struct policy *policy, uint16_t port)
 
 static bool never_add_local(struct policy *policy, const struct local_addresses *local, uint16_t port)
 {
-    static const struct network LOOPBACK_V4 = {.base = {.family = FAMILY_V4, .bytes = {127}}, .prefix = 8};
-    static const struct network LOOPBACK_V6 = {.base = {.family = FAMILY_V6, .bytes = {[15] = 1}}, .prefix = 128};
     bool fine = policy_add_never(policy, &LOOPBACK_V4, port) && policy_add_never(policy, &LOOPBACK_V6, port);
     for (size_t i = 0; fine && i < local->count; i++)
         fine = never_add(policy, &local->addresses[i], port);
@@ -45,4 +53,43 @@ bool never_add_listener(struct policy *policy, const struct endpoint *listener, 
     if (address_is_any(&listener->ip) && !never_add_local(policy, local, port))
         return false;
     return never_add(policy, &listener->ip, port) && never_add_any(policy, port) && never_add_mapped(policy, port);
+}
+
+static size_t never_most(const struct policy *policy, const struct local_addresses *local)
+{
+    size_t most = local->count;
+    for (size_t i = 0; i < policy_route_count(policy); i++)
+        most += 2 * policy_route_at(policy, i)->source_count;
+    return most;
+}
+
+static void never_gather(struct network *networks, size_t *count, const struct address *address)
+{
+    if (!network_has(&LOOPBACK_V4, address) && !network_has(&LOOPBACK_V6, address))
+        networks[(*count)++] = never_network(address);
+}
+
+static void never_gather_route(struct network *networks, size_t *count, const struct route *route)
+{
+    for (size_t i = 0; i < route->source_count; i++) {
+        never_gather(networks, count, &route->sources[i].local);
+        never_gather(networks, count, &route->sources[i].public_ip);
+    }
+}
+
+/* A pool is thousands of addresses and few networks. */
+bool never_add_host(struct policy *policy, const struct local_addresses *local)
+{
+    struct network *networks = calloc(never_most(policy, local) + 1, sizeof(*networks));
+    bool fine = networks != NULL;
+    size_t count = 0;
+    for (size_t i = 0; fine && i < local->count; i++)
+        never_gather(networks, &count, &local->addresses[i]);
+    for (size_t i = 0; fine && i < policy_route_count(policy); i++)
+        never_gather_route(networks, &count, policy_route_at(policy, i));
+    count = network_aggregate(networks, count);
+    for (size_t i = 0; fine && i < count; i++)
+        fine = policy_add_never(policy, &networks[i], 0);
+    free(networks);
+    return fine;
 }

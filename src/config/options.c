@@ -41,11 +41,12 @@ static const struct option_row ROWS[] = {
 
     {"listen", "address", LIST, .set = listen_set_address, .required = true, .value = "ADDRESS:PORT, IPv6 in brackets; port 0 picks one",
      .help = "Where clients come in."},
-    {"listen", "mode", .type = OPTION_WORD, .words = "connect redirect tproxy", .later = "transparent interception", .only = "connect",
+    {"listen", "mode", .type = OPTION_WORD, .words = "connect redirect tproxy", .fallback = "connect", INTO(listener, mode),
      .help = "connect: clients name this proxy; redirect, tproxy: the network brings them here."},
-    {"listen", "proxy_protocol", .type = OPTION_WORD, .words = "off required", .later = "the PROXY protocol", .only = "off",
+    {"listen", "proxy_protocol", .type = OPTION_WORD, .words = "off required", .fallback = "off", INTO(listener, proxy_protocol),
      .help = "Whether a load balancer says in front of each connection who the client is."},
-    {"listen", "trusted", LIST, .later = "the PROXY protocol", .value = "CIDRs", .help = "The load balancers that may say so."},
+    {"listen", "trusted", LIST, .set = listen_set_trusted, .value = "CIDRs",
+     .help = "The load balancers that may say so; required by proxy_protocol = required."},
 
     {"clients", "from", LIST, .set = clients_set_from, .value = "CIDRs", .help = "The networks of the group; a client may be in several groups."},
     {"clients", "from_file", .type = OPTION_OWN, .set = clients_set_from_file, .value = "a path, relative to this file",
@@ -146,7 +147,7 @@ static const struct option_row ROWS[] = {
 };
 /* clang-format on */
 
-_Static_assert(sizeof(enum sni_demand) == sizeof(uint32_t), "words are stored as 32 bits");
+_Static_assert(sizeof(enum sni_demand) == sizeof(uint32_t) && sizeof(enum listener_mode) == sizeof(uint32_t), "words are stored as 32 bits");
 
 const struct option_row *options_all(size_t *count)
 {

@@ -57,3 +57,43 @@ void listen_set_address(const struct setting *setting)
     addresses[listener->address_count++] = endpoint;
     setting_fact(setting, endpoint_text(&endpoint, normal));
 }
+
+void listen_set_trusted(const struct setting *setting)
+{
+    struct listener *listener = setting->target;
+    char normal[NETWORK_TEXT_MAX];
+    struct network network;
+    if (!setting_read_network(setting, &network))
+        return;
+    if (listener->trusted == NULL)
+        listener->trusted = network_set_new();
+    if (listener->trusted == NULL || !network_set_add(listener->trusted, &network)) {
+        setting_no_memory(setting);
+        return;
+    }
+    network_cidr_text(&network, normal);
+    if (network.prefix == 0)
+        setting_warn(setting, "%s holds everybody, and whoever connects could say that he is somebody else", normal);
+    setting_fact(setting, normal);
+}
+
+/* Whether it is off in the eyes of whoever wrote the file: a word that is not allowed is a fault of its own. */
+static bool listen_has_no_header(const struct section *section)
+{
+    return !section_has(section, "proxy_protocol") || section_says(section, "proxy_protocol", "off");
+}
+
+void listen_finish(struct loader *loader, const struct section *section, void *target)
+{
+    const struct listener *listener = target;
+    bool trusts = section_has(section, "trusted");
+    if (listener->proxy_protocol && listener_is_transparent(listener))
+        section_fault(loader, section, "proxy_protocol", "required cannot stand beside mode = %s, whose clients the network brings; allowed: off",
+                      listener_mode_text(listener->mode));
+    if (listener->proxy_protocol && !trusts)
+        section_fault(loader, section, "trusted", "is missing; proxy_protocol = required needs the CIDRs of the load balancers");
+    if (trusts && listen_has_no_header(section))
+        section_fault(loader, section, "trusted", "does nothing without proxy_protocol = required; allowed: to leave it out");
+    if (listener->trusted != NULL && !network_set_seal(listener->trusted))
+        section_fault(loader, section, "trusted", "out of memory");
+}

@@ -12,7 +12,7 @@
 /* In this order they are given their meaning: who names something stands behind what it names. */
 /* clang-format off */
 static const struct section_kind KINDS[] = {
-    {"listen", true, listen_begin, NULL},
+    {"listen", true, listen_begin, listen_finish},
     {"clients", true, clients_begin, clients_finish},
     {"hosts", true, hosts_begin, hosts_finish},
     {"route", true, route_begin, NULL},

@@ -31,7 +31,9 @@ void *admin_begin(struct loader *loader, const struct section *section);
 
 /* section_listen.c */
 void *listen_begin(struct loader *loader, const struct section *section);
+void listen_finish(struct loader *loader, const struct section *section, void *target);
 void listen_set_address(const struct setting *setting);
+void listen_set_trusted(const struct setting *setting);
 
 /* section_clients.c */
 void *clients_begin(struct loader *loader, const struct section *section);

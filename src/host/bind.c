@@ -9,20 +9,32 @@
 /* As many as the kernel's net.core.somaxconn lets wait: a restart of the server must refuse nobody. */
 #define BIND_BACKLOG 65535
 
+static bool bind_turn_on(int fd, int level, int option)
+{
+    const int on = 1;
+    return setsockopt(fd, level, option, &on, sizeof(on)) == 0;
+}
+
+static bool bind_make_transparent(int fd, int family)
+{
+    return family == AF_INET6 ? bind_turn_on(fd, IPPROTO_IPV6, IPV6_TRANSPARENT) : bind_turn_on(fd, IPPROTO_IP, IP_TRANSPARENT);
+}
+
 /* `shared`: others of ours may bind the same address beside this one. */
-static int bind_one(const struct endpoint *address, bool shared)
+static int bind_one(const struct endpoint *address, bool tproxy, bool shared)
 {
     struct sockaddr_storage name;
     socklen_t len = (socklen_t)endpoint_to_sockaddr(address, &name);
     int fd = socket(name.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return -1;
-    int on = 1;
-    bool ok = setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0;
+    bool ok = bind_turn_on(fd, SOL_SOCKET, SO_REUSEADDR);
     if (shared)
-        ok = ok && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) == 0;
+        ok = ok && bind_turn_on(fd, SOL_SOCKET, SO_REUSEPORT);
     if (name.ss_family == AF_INET6)
-        ok = ok && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) == 0;
+        ok = ok && bind_turn_on(fd, IPPROTO_IPV6, IPV6_V6ONLY);
+    if (tproxy)
+        ok = ok && bind_make_transparent(fd, name.ss_family);
     if (ok && bind(fd, (struct sockaddr *)&name, len) == 0 && (!shared || listen(fd, BIND_BACKLOG) == 0))
         return fd;
     int error = errno;
@@ -32,9 +44,9 @@ static int bind_one(const struct endpoint *address, bool shared)
 }
 
 /* SO_REUSEPORT would let a second exeat share the port in silence: one try without it finds out whether anybody listens there already. */
-static bool bind_is_free(const struct endpoint *address)
+static bool bind_is_free(const struct endpoint *address, bool tproxy)
 {
-    int fd = bind_one(address, false);
+    int fd = bind_one(address, tproxy, false);
     if (fd >= 0)
         close(fd);
     return fd >= 0;
@@ -47,12 +59,12 @@ static bool bind_learn(int fd, struct endpoint *address)
     return getsockname(fd, (struct sockaddr *)&name, &len) == 0 && endpoint_from_sockaddr(address, (struct sockaddr *)&name, len);
 }
 
-bool bind_listeners(struct endpoint *address, int *fds, size_t count)
+bool bind_listeners(struct endpoint *address, bool tproxy, int *fds, size_t count)
 {
-    if (address->port != 0 && !bind_is_free(address))
+    if (address->port != 0 && !bind_is_free(address, tproxy))
         return false;
     for (size_t i = 0; i < count; i++) {
-        fds[i] = bind_one(address, true);
+        fds[i] = bind_one(address, tproxy, true);
         if (fds[i] >= 0 && (i > 0 || bind_learn(fds[i], address)))
             continue;
         int error = errno;

@@ -74,6 +74,28 @@ static bool supervisor_keep_bundle(struct supervisor *sup)
     return sup->linked != NULL && sup->bundle_fd >= 0 && bundle_write(sup->settings->bundle, sup->bundle_fd);
 }
 
+static void supervisor_cannot_listen(const struct listener *listener, const struct endpoint *address, int error)
+{
+    char text[ENDPOINT_TEXT_MAX];
+    bool powerless = error == EPERM && listener->mode == LISTENER_TPROXY;
+    log_error("cannot listen on %s (listener %s): %s%s", endpoint_text(address, text), listener->name, strerror(error),
+              powerless ? ": mode = tproxy needs CAP_NET_ADMIN" : "");
+}
+
+static bool supervisor_bind_one(struct supervisor *sup, unsigned index, const struct endpoint *address)
+{
+    const struct listener *listener = &sup->settings->config->listeners[index];
+    unsigned workers = sup->settings->workers;
+    struct bound bound = {.listener = index, .address = *address, .fds = calloc(workers, sizeof(*bound.fds))};
+    if (bound.fds != NULL && bind_listeners(&bound.address, listener->mode == LISTENER_TPROXY, bound.fds, workers)) {
+        sup->bound[sup->bound_count++] = bound;
+        return true;
+    }
+    supervisor_cannot_listen(listener, address, errno);
+    free(bound.fds);
+    return false;
+}
+
 static bool supervisor_bind(struct supervisor *sup)
 {
     const struct config *config = sup->settings->config;
@@ -84,17 +106,9 @@ static bool supervisor_bind(struct supervisor *sup)
     if (sup->bound == NULL)
         return false;
     for (unsigned i = 0; i < config->listener_count; i++) {
-        for (size_t k = 0; k < config->listeners[i].address_count; k++) {
-            struct bound *bound = &sup->bound[sup->bound_count];
-            *bound = (struct bound){.listener = i, .address = config->listeners[i].addresses[k], .fds = calloc(sup->settings->workers, sizeof(int))};
-            if (bound->fds == NULL || !bind_listeners(&bound->address, bound->fds, sup->settings->workers)) {
-                char text[ENDPOINT_TEXT_MAX];
-                log_error("cannot listen on %s (listener %s): %s", endpoint_text(&bound->address, text), config->listeners[i].name, strerror(errno));
-                free(bound->fds);
+        for (size_t k = 0; k < config->listeners[i].address_count; k++)
+            if (!supervisor_bind_one(sup, i, &config->listeners[i].addresses[k]))
                 return false;
-            }
-            sup->bound_count++;
-        }
     }
     return true;
 }

@@ -478,6 +478,14 @@ class EnvTest(CommandTest):
         self.assertEqual(self.url_for("[::]:8080"), "http://egress-a:8080")
         self.assertIn("port 0", self.url_for("127.0.0.1:0", status=2))
 
+    def test_only_listeners_that_agents_connect_to(self):
+        transparent, balanced = "0.0.0.0:3129\nmode = redirect", "0.0.0.0:3129\nproxy_protocol = required\ntrusted = 10.0.3.0/28"
+        own = "\n[listen own]\naddress = 127.0.0.1:3128"
+        self.assertIn("need nothing set", self.url_for(transparent, status=2))
+        self.assertIn("balancer", self.url_for(balanced, status=2))
+        self.assertEqual(self.url_for(transparent + own), "http://127.0.0.1:3128")
+        self.assertEqual(self.url_for(balanced + own), "http://127.0.0.1:3128")
+
     def test_default_configuration(self):
         self.check_variables(self.sourced(self.exeat("env").stdout), "http://127.0.0.1:3128")
 

@@ -4,20 +4,24 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "net.h"
 
 enum { WORKERS = 4 };
 
+static bool own_network;
+
 /* A free port of the kernel's choice is free for one family and address: with the machine's other sockets around, not always for the next. */
 static void enter_network(void)
 {
-    net_own_network();
+    own_network = net_own_network();
 }
 
 TestSuite(bind, .init = enter_network);
@@ -59,23 +63,28 @@ static int connect_to(const struct endpoint *to)
     return -1;
 }
 
-static void expect_refused(struct endpoint at, int error)
+static void expect_refused_as(struct endpoint at, bool tproxy, int error)
 {
     int fds[WORKERS];
     const struct endpoint before = at;
     size_t held = net_descriptors();
     errno = 0;
-    cr_expect_not(bind_listeners(&at, fds, WORKERS));
+    cr_expect_not(bind_listeners(&at, tproxy, fds, WORKERS));
     cr_expect_eq(errno, error, "errno %d", errno);
     cr_expect(endpoint_equal(&at, &before) || before.port == 0);
     cr_expect_eq(net_descriptors(), held, "something is left open");
+}
+
+static void expect_refused(struct endpoint at, int error)
+{
+    expect_refused_as(at, false, error);
 }
 
 static void expect_one_port(const char *ip)
 {
     int fds[WORKERS];
     struct endpoint at = {.ip = net_address(ip)};
-    cr_assert(bind_listeners(&at, fds, WORKERS));
+    cr_assert(bind_listeners(&at, false, fds, WORKERS));
     cr_expect(at.port != 0 && net_address(ip).family == at.ip.family);
     for (int i = 0; i < WORKERS; i++) {
         const struct endpoint name = name_of(fds[i]);
@@ -100,11 +109,11 @@ Test(bind, a_port_is_taken_as_asked)
 {
     int one, fds[WORKERS];
     struct endpoint at = {.ip = net_address("127.0.0.1")};
-    cr_assert(bind_listeners(&at, &one, 1)); /* to learn one that is free */
+    cr_assert(bind_listeners(&at, false, &one, 1)); /* to learn one that is free */
     close(one);
     const struct endpoint asked = at;
     size_t held = net_descriptors();
-    cr_assert(bind_listeners(&at, fds, WORKERS));
+    cr_assert(bind_listeners(&at, false, fds, WORKERS));
     cr_expect_eq(net_descriptors(), held + WORKERS);
     cr_expect(endpoint_equal(&at, &asked));
     for (int i = 0; i < WORKERS; i++)
@@ -117,7 +126,7 @@ Test(bind, a_second_one_on_the_same_port_is_refused)
 {
     int fds[WORKERS];
     struct endpoint at = {.ip = net_address("127.0.0.1")};
-    cr_assert(bind_listeners(&at, fds, WORKERS));
+    cr_assert(bind_listeners(&at, false, fds, WORKERS));
     expect_refused(at, EADDRINUSE);
     expect_refused((struct endpoint){.ip = net_address("0.0.0.0"), .port = at.port}, EADDRINUSE);
     close_all(fds, WORKERS);
@@ -127,7 +136,7 @@ Test(bind, one_address_of_a_port_that_is_taken_everywhere_is_refused)
 {
     int fds[WORKERS];
     struct endpoint at = {.ip = net_address("0.0.0.0")};
-    cr_assert(bind_listeners(&at, fds, WORKERS));
+    cr_assert(bind_listeners(&at, false, fds, WORKERS));
     expect_refused((struct endpoint){.ip = net_address("127.0.0.1"), .port = at.port}, EADDRINUSE);
     close_all(fds, WORKERS);
 }
@@ -145,7 +154,7 @@ Test(bind, a_port_is_free_again_although_its_connections_linger)
 {
     int fds[WORKERS];
     struct endpoint at = {.ip = net_address("127.0.0.1")}, from;
-    cr_assert(bind_listeners(&at, fds, 1));
+    cr_assert(bind_listeners(&at, false, fds, 1));
     int client = connect_to(&at);
     int server = net_accept(fds[0], &from);
     close(server); /* first, so that TIME_WAIT is ours */
@@ -153,7 +162,7 @@ Test(bind, a_port_is_free_again_although_its_connections_linger)
     cr_assert_eq(read(client, &byte, 1), 0);
     close(client);
     close(fds[0]);
-    cr_assert(bind_listeners(&at, fds, WORKERS));
+    cr_assert(bind_listeners(&at, false, fds, WORKERS));
     close_all(fds, WORKERS);
 }
 
@@ -161,12 +170,12 @@ Test(bind, ipv6_is_ipv6_only)
 {
     int six[WORKERS], four[WORKERS];
     struct endpoint at = {.ip = net_address("::")};
-    cr_assert(bind_listeners(&at, six, WORKERS));
+    cr_assert(bind_listeners(&at, false, six, WORKERS));
     struct endpoint beside = {.ip = net_address("127.0.0.77"), .port = at.port};
     for (int i = 0; i < WORKERS; i++)
         cr_expect_eq(option(six[i], IPPROTO_IPV6, IPV6_V6ONLY), 1);
     cr_expect_eq(connect_to(&beside), -1, "[::] answers IPv4");
-    cr_assert(bind_listeners(&beside, four, WORKERS), "the listener of IPv4 beside it finds no room: %s", strerror(errno));
+    cr_assert(bind_listeners(&beside, false, four, WORKERS), "the listener of IPv4 beside it finds no room: %s", strerror(errno));
     close_all(six, WORKERS);
     close_all(four, WORKERS);
 }
@@ -175,6 +184,43 @@ Test(bind, an_address_of_somebody_else_is_refused)
 {
     expect_refused((struct endpoint){.ip = net_address("192.0.2.1"), .port = 0}, EADDRNOTAVAIL);
     expect_refused((struct endpoint){.ip = net_address("192.0.2.1"), .port = 3128}, EADDRNOTAVAIL);
+}
+
+static void expect_transparent(const char *ip, int level, int name)
+{
+    int fds[WORKERS], plain[WORKERS];
+    struct endpoint at = {.ip = net_address(ip)}, beside = at;
+    cr_assert(bind_listeners(&at, true, fds, WORKERS), "%s: %s", ip, strerror(errno));
+    cr_assert(bind_listeners(&beside, false, plain, WORKERS));
+    for (int i = 0; i < WORKERS; i++) {
+        cr_expect_eq(option(fds[i], level, name), 1);
+        cr_expect_eq(option(plain[i], level, name), 0, "only for mode = tproxy");
+    }
+    expect_refused_as(at, true, EADDRINUSE);
+    close_all(fds, WORKERS);
+    close_all(plain, WORKERS);
+}
+
+Test(bind, tproxy_is_transparent)
+{
+    if (!own_network) /* where it can be said to have the capability */
+        return;
+    expect_transparent("127.0.0.1", IPPROTO_IP, IP_TRANSPARENT);
+    expect_transparent("::1", IPPROTO_IPV6, IPV6_TRANSPARENT);
+}
+
+static void drop_capabilities(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    const struct __user_cap_data_struct none[2] = {{0}};
+    cr_assert(syscall(SYS_capset, &header, none) == 0);
+}
+
+Test(bind, tproxy_without_the_capability_is_refused)
+{
+    drop_capabilities();
+    expect_refused_as((struct endpoint){.ip = net_address("127.0.0.1")}, true, EPERM);
+    expect_refused_as((struct endpoint){.ip = net_address("::1"), .port = 3129}, true, EPERM);
 }
 
 Test(bind, out_of_descriptors_on_the_way_leaves_nothing_open)
@@ -189,7 +235,7 @@ Test(bind, out_of_descriptors_on_the_way_leaves_nothing_open)
     cr_assert(getrlimit(RLIMIT_NOFILE, &limit) == 0);
     two = (struct rlimit){.rlim_cur = (rlim_t)free_at[2], .rlim_max = limit.rlim_max};
     cr_assert(setrlimit(RLIMIT_NOFILE, &two) == 0);
-    bool bound = bind_listeners(&at, fds, WORKERS);
+    bool bound = bind_listeners(&at, false, fds, WORKERS);
     int error = errno;
     cr_assert(setrlimit(RLIMIT_NOFILE, &limit) == 0);
     cr_expect_not(bound);

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "config/hosts_builtin.h"
+#include "config/never.h"
 #include "config/options.h"
 #include "config_text.h"
 #include "data.h"
@@ -127,6 +128,7 @@ Test(config, defaults)
     cr_expect_str_eq(config->name, host);
     cr_expect_eq(config->workers, 0);
     cr_expect(config->listener_count == 1 && config->listeners[0].address_count == 1 && config->listeners[0].mode == LISTENER_CONNECT);
+    cr_expect(!config->transparent && !config->listeners[0].proxy_protocol && config->listeners[0].trusted == NULL);
     cr_expect_str_eq(config->listeners[0].name, "a");
     cr_expect_str_eq(config->listeners[0].at, "test.conf:1");
     cr_expect(config->dns.server_count == 0 && config->dns.host_count == 0);
@@ -168,6 +170,55 @@ Test(config, every_value_finds_its_place)
     cr_expect_str_eq(config->audit.file, "/var/log/a b.jsonl");
     cr_expect(config->audit.continue_on_failure);
     config_unref(config);
+}
+
+static bool trusts(const struct listener *listener, const char *text)
+{
+    struct address address;
+    cr_assert(address_read(&address, text, strlen(text)));
+    return network_set_find(listener->trusted, &address) != NULL;
+}
+
+Test(config, listeners)
+{
+    struct config *config = config_text_load(
+        "[listen explicit]\naddress = 127.0.0.1:1\nmode = connect\nproxy_protocol = off\n"
+        "[listen balanced]\naddress = 127.0.0.1:2\nproxy_protocol = required\ntrusted = 10.0.3.0/28 192.0.2.7\ntrusted = 2001:db8::/64\n"
+        "[listen redirected]\naddress = 0.0.0.0:3\nmode = redirect\n[listen handed]\naddress = [::]:4\nmode = tproxy\n",
+        NULL);
+    const struct listener *listeners = config->listeners;
+    cr_assert_eq(config->listener_count, 4);
+    cr_expect(config->transparent);
+    cr_expect(listeners[0].mode == LISTENER_CONNECT && !listeners[0].proxy_protocol && !listener_is_transparent(&listeners[0]));
+    cr_expect(listeners[1].mode == LISTENER_CONNECT && listeners[1].proxy_protocol && !listener_is_transparent(&listeners[1]));
+    cr_expect(trusts(&listeners[1], "10.0.3.15") && trusts(&listeners[1], "192.0.2.7") && trusts(&listeners[1], "2001:db8::1"));
+    cr_expect(!trusts(&listeners[1], "10.0.3.16") && !trusts(&listeners[1], "192.0.2.8") && !trusts(&listeners[0], "10.0.3.15"));
+    cr_expect(listeners[2].mode == LISTENER_REDIRECT && listener_is_transparent(&listeners[2]) && listeners[2].trusted == NULL);
+    cr_expect(listeners[3].mode == LISTENER_TPROXY && listener_is_transparent(&listeners[3]));
+    config_unref(config);
+}
+
+static void trusting_says(const char *trusted, const char *warnings)
+{
+    char text[256];
+    struct fault_list *list = fault_list_new();
+    snprintf(text, sizeof(text), LISTEN "proxy_protocol = required\ntrusted = %s\n", trusted);
+    struct config *config = config_text_load(text, list);
+    char *said = config_text_print(list, true, true);
+    cr_expect_not_null(config);
+    cr_expect_str_eq(said, warnings);
+    config_unref(config);
+    fault_list_free(list);
+    free(said);
+}
+
+Test(config, who_trusts_everybody_is_warned)
+{
+    trusting_says("10.0.3.0/28 10.0.0.0/8", "");
+    trusting_says("0.0.0.0/0",
+                  "test.conf:4: [listen a] trusted: 0.0.0.0/0 holds everybody, and whoever connects could say that he is somebody else (warning)\n");
+    trusting_says("10.0.3.0/28\n  ::/0",
+                  "test.conf:5: [listen a] trusted: ::/0 holds everybody, and whoever connects could say that he is somebody else (warning)\n");
 }
 
 Test(config, routes)
@@ -523,6 +574,64 @@ Test(config, own_listeners_are_never_dialled)
     config_unref(config);
 }
 
+#define SOURCES "[route r]\naddresses = any\nsource = 198.51.100.0/22 127.0.0.9=203.0.113.9 2001:db8::7 127.0.0.8\n"
+
+/* What an appliance sends to itself comes in by its front door, whichever the port. */
+Test(config, own_addresses_are_never_dialled_with_a_transparent_listener)
+{
+    static const char *const modes[] = {"redirect", "tproxy"};
+    char text[512];
+    for (size_t i = 0; i < 2; i++) {
+        snprintf(text, sizeof(text), "[listen a]\naddress = 127.0.0.1:3128\n[listen b]\naddress = 127.0.0.1:3129\nmode = %s\n" SOURCES, modes[i]);
+        struct config *config = config_text_load(text, NULL);
+        cr_expect(!accepts(config, "198.51.100.0:443") && !accepts(config, "198.51.103.255:1") && !accepts(config, "[2001:db8::7]:443"));
+        cr_expect(!accepts(config, "203.0.113.9:443") && !accepts(config, "[::ffff:203.0.113.9]:443"));
+        cr_expect(accepts(config, "198.51.104.0:443") && accepts(config, "203.0.113.8:443") && accepts(config, "[2001:db8::8]:443"));
+        cr_expect(accepts(config, "127.0.0.9:443") && accepts(config, "127.0.0.8:443") && accepts(config, "[::1]:443"), "loopback is not intercepted");
+        cr_expect(!accepts(config, "127.0.0.1:3129") && !accepts(config, "127.0.0.1:3128"));
+        config_unref(config);
+    }
+    struct config *config = config_text_load("[listen a]\naddress = 127.0.0.1:3128\n" SOURCES, NULL);
+    cr_expect(accepts(config, "198.51.100.0:443") && accepts(config, "203.0.113.9:443"), "nothing is intercepted");
+    config_unref(config);
+}
+
+/* Their order in the file is the user's. */
+Test(config, sources_that_stand_behind_a_transparent_listener_are_known_to_it)
+{
+    struct config *config = config_text_load(SOURCES "[listen a]\naddress = 127.0.0.1:3129\nmode = redirect\n", NULL);
+    cr_expect_not(accepts(config, "198.51.100.1:443"));
+    config_unref(config);
+}
+
+Test(config, addresses_of_this_host_are_never_dialled_with_a_transparent_listener)
+{
+    struct address has[] = {{.family = FAMILY_V4, .bytes = {127, 0, 0, 1}}, {.family = FAMILY_V6, .bytes = {[15] = 1}},
+                            {.family = FAMILY_V4, .bytes = {10, 0, 1, 10}}, {.family = FAMILY_V6, .bytes = {0x20, 1, 0xd, 0xb8, [15] = 5}}};
+    const struct local_addresses local = {has, 4};
+    struct config *config = config_text_load(LISTEN ROUTE, NULL);
+    cr_expect(accepts(config, "10.0.1.10:443") && accepts(config, "[2001:db8::5]:443"));
+    cr_assert(never_add_host(config->policy, &local));
+    cr_expect(!accepts(config, "10.0.1.10:443") && !accepts(config, "10.0.1.10:22") && !accepts(config, "[2001:db8::5]:443"));
+    cr_expect(accepts(config, "10.0.1.11:443") && accepts(config, "127.0.0.1:443") && accepts(config, "127.9.9.9:443") && accepts(config, "[::1]:443"));
+    config_unref(config);
+}
+
+Test(config, addresses_of_this_host_are_asked_of_the_kernel)
+{
+    struct config *config = config_text_load("[listen a]\naddress = 127.0.0.1:3129\nmode = tproxy\n" ROUTE, NULL);
+    struct local_addresses local;
+    char text[ENDPOINT_TEXT_MAX];
+    cr_assert(local_addresses_read(&local));
+    for (size_t i = 0; i < local.count; i++) {
+        const struct endpoint own = {.ip = local.addresses[i], .port = 443};
+        const bool loopback = strncmp(endpoint_text(&own, text), "127.", 4) == 0 || strcmp(text, "[::1]:443") == 0;
+        cr_expect_eq(accepts(config, text), loopback, "%s", text);
+    }
+    local_addresses_fini(&local);
+    config_unref(config);
+}
+
 Test(config, peers_are_never_dialled_on_any_port)
 {
     struct config *config = config_text_load("[exeat]\npeers = 10.0.3.0/28\n" LISTEN ROUTE, NULL);
@@ -545,11 +654,15 @@ Test(config, a_bound_port_is_never_dialled)
 
 Test(config, command_line_listener)
 {
-    struct config *config = config_text_load(LISTEN "[listen b]\naddress = 127.0.0.1:0\n" ROUTE, NULL);
+    struct config *config = config_text_load(LISTEN "proxy_protocol = required\ntrusted = 10.0.0.1\n[listen b]\naddress = 127.0.0.1:0\n"
+                                                    "mode = redirect\n" ROUTE, NULL);
     struct endpoint address;
     cr_assert(endpoint_read(&address, "127.0.0.1:3999", 14));
+    cr_expect(config->transparent);
     cr_expect(config_set_listen(config, &address));
     cr_assert_eq(config->listener_count, 1);
+    cr_expect(!config->transparent && !listener_is_transparent(&config->listeners[0]));
+    cr_expect(!config->listeners[0].proxy_protocol && config->listeners[0].trusted == NULL);
     cr_expect_str_eq(config->listeners[0].name, "command-line");
     cr_expect(endpoint_equal(&config->listeners[0].addresses[0], &address));
     cr_expect_not(accepts(config, "127.0.0.1:3999"));
@@ -575,11 +688,14 @@ static void expect_digests(const char *a, const char *b, bool same)
 }
 
 #define RULE "[rule r]\nto = a.example b.example\n"
+#define TRUSTING LISTEN "proxy_protocol = required\ntrusted = "
 
 Test(config, digest_knows_no_spelling)
 {
     expect_digests(LISTEN ROUTE RULE, "; a comment\n" ROUTE "\n" LISTEN "[rule  r] # another\nto = B.Example.\n  a.example\nport = 443\n", true);
     expect_digests(LISTEN ROUTE RULE, LISTEN ROUTE RULE "[limits]\nidle_timeout = 0\nkeepalive = 1m\n[audit]\nfile = -\n", true);
+    expect_digests(LISTEN, LISTEN "mode = connect\nproxy_protocol = off\n", true);
+    expect_digests(TRUSTING "10.0.0.1 10.0.3.0/28\n", TRUSTING "10.0.3.0/28\n  10.0.0.1/32 10.0.0.1\n", true);
     expect_digests(LISTEN ROUTE "[hosts h]\nhost = 192.0.2.1\n", LISTEN ROUTE "[hosts h]\nhost = 192.0.2.1/32\n", true);
     config_text_file("h.hosts", "b.example\na.example\n");
     char from_file[CONFIG_DIGEST_SIZE], in_place[CONFIG_DIGEST_SIZE];
@@ -600,6 +716,10 @@ Test(config, digest_knows_every_meaning)
         "to = a.example\n", false);
     expect_digests(LISTEN "[route r]\nsource = 10.0.0.1 10.0.0.2\n", LISTEN "[route r]\nsource = 10.0.0.2 10.0.0.1\n", false);
     expect_digests(LISTEN ROUTE RULE, LISTEN ROUTE RULE "[exeat]\npeers = 10.0.0.1\n", false);
+    expect_digests(LISTEN, LISTEN "mode = redirect\n", false);
+    expect_digests(LISTEN "mode = tproxy\n", LISTEN "mode = redirect\n", false);
+    expect_digests(LISTEN, TRUSTING "10.0.0.1\n", false);
+    expect_digests(TRUSTING "10.0.0.1\n", TRUSTING "10.0.0.2\n", false);
 }
 
 /* The table, and what is embedded. */

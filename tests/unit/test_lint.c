@@ -170,6 +170,35 @@ Test(lint, sources_of_another_host)
               "test.conf:3: [route nat] source: this host does not have 203.0.113.8 and 3 more of 4 (warning)\n");
 }
 
+#define CLIENTS "[clients c]\nfrom = 203.0.113.250\n[rule r]\nto = a.example\n"
+
+Test(lint, a_port_that_no_firewall_can_name)
+{
+    lint_says(BASE "[listen b]\naddress = 0.0.0.0:0 [::]:0\nmode = tproxy\n" CLIENTS,
+              "test.conf:6: [listen b] address: port 0 is another one at each start, and netfilter's rules must name it (warning)\n");
+    lint_says(BASE "[listen b]\naddress = 0.0.0.0:3129 [::]:0\nmode = redirect\n" CLIENTS,
+              "test.conf:6: [listen b] address: port 0 is another one at each start, and netfilter's rules must name it (warning)\n");
+    lint_says(BASE "[listen b]\naddress = 0.0.0.0:3129\nmode = redirect\n" CLIENTS, "");
+}
+
+#define TO_LOOPBACK "test.conf:6: [listen b] address: REDIRECT brings the network's connections to an address of the interface they come in by, never to "
+
+Test(lint, nothing_is_redirected_to_loopback)
+{
+    lint_says(BASE "[listen b]\naddress = 127.0.0.2:3129\nmode = redirect\n" CLIENTS,
+              TO_LOOPBACK "127.0.0.2; only this host's own go there, and it is in no [clients] (warning)\n");
+    lint_says(BASE "[listen b]\naddress = 0.0.0.0:3129 [::1]:3129\nmode = redirect\n" CLIENTS,
+              TO_LOOPBACK "::1; only this host's own go there, and it is in no [clients] (warning)\n");
+    lint_says(BASE "[listen b]\naddress = 0.0.0.0:3129 [2001:db8::1]:3129\nmode = redirect\n" CLIENTS, "");
+    lint_says(BASE "[listen b]\naddress = 127.0.0.2:3129 [::1]:3129\nmode = tproxy\n" CLIENTS, "");
+    lint_says(BASE "[listen b]\naddress = 127.0.0.2:3129 [::1]:3129\n" CLIENTS, "");
+}
+
+Test(lint, what_this_host_itself_sends_is_redirected_to_loopback)
+{
+    lint_says(BASE "[listen b]\naddress = 127.0.0.2:3129\nmode = redirect\n[clients here]\nfrom = 127.0.0.1\n" CLIENTS, "");
+}
+
 Test(lint, expiry)
 {
     lint_says(BASE "[rule a]\nto = a.example\nexpires = 2026-11-20\n[rule b]\nto = b.example\nexpires = 2026-11-21\n"
