@@ -40,6 +40,9 @@ def main(vectors, out):
         data = bytes.fromhex(row["hex"])
         write(out, "fuzz_client_hello", row["id"], REQUEST_PREFIX + data)
         write(out, "fuzz_hello_openssl", row["id"], data)
+    for row in rows(vectors / "proxy_header.jsonl"):
+        data = bytes.fromhex(row["hex"]) + bytes(row.get("zeros", 0)) + bytes.fromhex(row.get("tail_hex", ""))
+        write(out, "fuzz_proxy_header", row["id"], bytes([7]) + data)
 
 
 if __name__ == "__main__":
