@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "proxy/origdst.h"
 #include "proxy/session_state.h"
 #include "proxy/worker.h"
 
@@ -64,6 +65,7 @@ static const struct step_row {
     uint64_t (*deadline_ms)(const struct config *config);
     enum reason late; /* the reason when the deadline passes */
 } STEPS[STEP_COUNT] = {
+    [STEP_BALANCER] = {session_balancer_begin, session_head_ms, REASON_REQUEST_TIMEOUT},
     [STEP_HEAD] = {session_head_begin, session_head_ms, REASON_REQUEST_TIMEOUT},
     [STEP_RESOLVE] = {session_resolve_begin, session_resolve_ms, REASON_DNS_TIMEOUT},
     [STEP_DIAL] = {session_dial_begin, session_dial_ms, REASON_CONNECT_TIMEOUT},
@@ -121,6 +123,18 @@ static void session_uncount(struct session *session)
     session->counted = false;
 }
 
+/* What the socket itself knows, beside who connected. */
+static void session_learn_door(struct session *session)
+{
+    struct endpoint original;
+    if (session->listener->proxy_protocol)
+        session->peer = session->client.ip;
+    if (!listener_is_transparent(session->listener) || !origdst_find(&original, session->client_fd, session->listener->mode))
+        return;
+    session->original = original.ip;
+    session->port = original.port;
+}
+
 static struct session *session_new(struct worker *worker, const struct listener *listener, int fd, const struct endpoint *peer)
 {
     struct session *session = calloc(1, sizeof(*session));
@@ -140,7 +154,9 @@ static struct session *session_new(struct worker *worker, const struct listener 
                                 .client_fd = fd,
                                 .origin_fd = -1,
                                 .deadline = deadline,
+                                .past_http = listener_is_transparent(listener),
                                 .client = *peer};
+    session_learn_door(session);
     ulid_make(session->id, clock_wall_us());
     session->verdict.group = policy_group_of(session->config->policy, &peer->ip); /* known from the start: every record says who */
     session_link(session, worker);
@@ -170,6 +186,7 @@ static void session_stillborn(struct worker *worker, const struct listener *list
         .mode = listener_mode_text(listener->mode),
         .client_ip = peer->ip,
         .client_port = peer->port,
+        .peer_ip = listener->proxy_protocol ? peer->ip : (struct address){.family = FAMILY_NONE},
         .verdict = verdict_text(VERDICT_DENY),
         .class = reason_class_text(CLASS_CAPACITY),
         .reason = reason_row(REASON_OVERLOAD)->code,
@@ -177,6 +194,13 @@ static void session_stillborn(struct worker *worker, const struct listener *list
     };
     journal_queue_add(worker->journal, &record, NEED_REFUSAL, REASON_OVERLOAD, NULL);
     session_close_fd(&fd, true);
+}
+
+static enum session_step session_first_step(const struct listener *listener)
+{
+    if (listener_is_transparent(listener))
+        return STEP_HELLO;
+    return listener->proxy_protocol ? STEP_BALANCER : STEP_HEAD;
 }
 
 void session_start(struct worker *worker, const struct listener *listener, int fd, const struct endpoint *peer)
@@ -192,7 +216,7 @@ void session_start(struct worker *worker, const struct listener *listener, int f
         session_close(session, REASON_OVERLOAD);
         return;
     }
-    session_enter(session, STEP_HEAD);
+    session_enter(session, session_first_step(listener));
 }
 
 void session_refuse(struct worker *worker, const struct listener *listener, int fd, const struct endpoint *peer)
@@ -292,13 +316,19 @@ static bool session_is_probe(const struct session *session, enum reason reason)
     return !session->spoke && reason == REASON_CLIENT_GONE;
 }
 
+void session_dismiss(struct session *session)
+{
+    const struct listener *listener = session->listener;
+    journal_queue_probe(session->worker->journal, listener->name, listener_mode_text(listener->mode), &session->client.ip);
+    session_hang_up(session);
+}
+
 void session_close(struct session *session, enum reason reason)
 {
     session_quiet(session);
     session_close_fd(&session->origin_fd, false);
     if (session_is_probe(session, reason)) {
-        journal_queue_probe(session->worker->journal, session->listener->name, listener_mode_text(session->listener->mode), &session->client.ip);
-        session_over(session);
+        session_dismiss(session);
         return;
     }
     session_record_denial(session, reason);
@@ -343,8 +373,6 @@ static void session_late(evutil_socket_t fd, short what, void *arg)
     } else if (session->step == STEP_COMMIT) {
         session_uncommitted(session, "the decision was not committed in time: the tunnel was not opened");
     } else {
-        if (session->step == STEP_HEAD)
-            session->spoke = true; /* silent to the end is a decision, too */
         session_close(session, STEPS[session->step].late);
     }
 }

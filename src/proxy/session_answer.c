@@ -20,9 +20,10 @@ static bool session_say(struct session *session, const void *bytes, size_t len)
     return send(session->client_fd, bytes, len, MSG_NOSIGNAL) == (ssize_t)len;
 }
 
-void session_answer_established(struct session *session)
+bool session_answer_established(struct session *session)
 {
-    session->answered = session_say(session, REPLY_ESTABLISHED, strlen(REPLY_ESTABLISHED));
+    session->past_http = session_say(session, REPLY_ESTABLISHED, strlen(REPLY_ESTABLISHED));
+    return session->past_http;
 }
 
 /* ---- refusals in HTTP ---- */
@@ -81,20 +82,32 @@ static void session_refuse_in_http(struct session *session, enum reason reason)
     session_say(session, reply.at, reply.len);
 }
 
-/* ---- refusals after the 200 ---- */
+/* ---- refusals where HTTP is not spoken, or no more ---- */
+
+static void session_alert(struct session *session, enum tls_alert alert)
+{
+    uint8_t record[REPLY_ALERT_SIZE];
+    reply_alert(record, alert);
+    session_say(session, record, sizeof(record));
+}
+
+/* Whom the network brought asked for no proxy: a name that no rule knows is to him a server that does not know it. */
+static enum tls_alert session_denial_alert(const struct session *session, enum reason reason)
+{
+    bool unlisted = listener_is_transparent(session->listener) && reason == REASON_DEFAULT_DENY && session->setup != NULL &&
+                    !policy_lists(session->config->policy, &session->setup->question.host);
+    return unlisted ? ALERT_UNRECOGNIZED_NAME : ALERT_ACCESS_DENIED;
+}
 
 /* True: the socket is to be reset, which is an answer, too. */
 static bool session_refuse_in_tls(struct session *session, enum reason reason)
 {
-    uint8_t alert[REPLY_ALERT_SIZE];
     switch (reason_row(reason)->cut) {
     case CUT_ACCESS_DENIED:
-        reply_alert(alert, ALERT_ACCESS_DENIED);
-        session_say(session, alert, sizeof(alert));
+        session_alert(session, session_denial_alert(session, reason));
         break;
     case CUT_DECODE_ERROR:
-        reply_alert(alert, ALERT_DECODE_ERROR);
-        session_say(session, alert, sizeof(alert));
+        session_alert(session, ALERT_DECODE_ERROR);
         break;
     case CUT_RESET:
         return true;
@@ -170,7 +183,7 @@ static void session_refuse_denials(struct session *session)
 
 bool session_answer_refusal(struct session *session, enum reason reason)
 {
-    if (session->answered)
+    if (session->past_http)
         return session_refuse_in_tls(session, reason);
     if (reason == REASON_DENIALS_ASKED && session_may_see_denials(session))
         session_tell_denials(session);

@@ -1,19 +1,23 @@
-/* From an allowed name to an open tunnel: resolve, dial, 200, ClientHello, commit, relay. */
+/* From an allowed name to an open tunnel: resolve, dial, commit, relay. */
 #include "proxy/session_state.h"
 
 #include <errno.h>
 #include <event2/event.h>
 #include <string.h>
 
+#include "policy/address_class.h"
 #include "proxy/own_address.h"
 #include "proxy/worker.h"
 
 /* ---- the name ---- */
 
-/* An address of this host on a port of ours is ourselves, also one that came after the configuration was read: only the kernel knows. */
+/* An address of this host is ourselves, on a port of ours and, where the network brings what it is asked to, on every one; also one that came after
+ * the configuration was read: only the kernel knows. On loopback nothing is brought. */
 static bool session_leads_back(const struct session *session, const struct address *address)
 {
-    return policy_has_never_port(session->config->policy, session->port) && own_address_is(address);
+    const struct config *config = session->config;
+    bool brought = config->transparent && address_class_of(address) != ADDRESS_LOOPBACK;
+    return (brought || policy_has_never_port(config->policy, session->port)) && own_address_is(address);
 }
 
 static bool session_accepts(void *arg, const struct address *address)
@@ -33,6 +37,20 @@ static void session_drop_own(struct session *session)
     setup->address_count = kept;
 }
 
+/* Where the client meant to go comes first, if that is among the addresses. */
+static bool session_prefer_original(const struct session *session)
+{
+    struct setup *setup = session->setup;
+    for (size_t i = 0; i < setup->address_count; i++) {
+        if (!address_equal(&setup->addresses[i], &session->original))
+            continue;
+        setup->addresses[i] = setup->addresses[0];
+        setup->addresses[0] = session->original;
+        return true;
+    }
+    return false;
+}
+
 /* Only addresses that the route may dial stay; with none left the reason says why. */
 static void session_sieve(struct session *session, const struct address *addresses, size_t count)
 {
@@ -41,6 +59,7 @@ static void session_sieve(struct session *session, const struct address *address
     enum reason reason;
     setup->address_count = policy_sieve(session->config->policy, session->verdict.route, session->port, setup->addresses, count, &reason);
     session_drop_own(session);
+    setup->original_first = session_prefer_original(session);
     if (setup->address_count == 0)
         session_close(session, reason);
     else
@@ -147,8 +166,8 @@ static void session_dialed(void *arg, const struct dialed *dialed)
     session->origin_fd = dialed->fd;
     session->egress = dialed->egress;
     session->egress_public = dialed->egress_public;
-    bool tls = verdict_sni_demand(&session->verdict) != SNI_OFF;
-    session_enter(session, tls ? STEP_HELLO : STEP_COMMIT);
+    bool hello_next = !listener_is_transparent(session->listener) && verdict_sni_demand(&session->verdict) != SNI_OFF;
+    session_enter(session, hello_next ? STEP_HELLO : STEP_COMMIT);
 }
 
 void session_dial_begin(struct session *session)
@@ -158,6 +177,7 @@ void session_dial_begin(struct session *session)
         .client = session->client.ip,
         .addresses = session->setup->addresses,
         .address_count = session->setup->address_count,
+        .first_preferred = session->setup->original_first,
         .port = session->port,
         .timeout_ms = session->config->limits.connect_timeout_ms,
         .keepalive_ms = session->config->limits.keepalive_ms,
@@ -165,95 +185,6 @@ void session_dial_begin(struct session *session)
     session->dialing = dial_start(session->worker->loop, &request, session_dialed, session);
     if (session->dialing == NULL)
         session_close(session, REASON_OVERLOAD);
-}
-
-/* ---- the hello ---- */
-
-static enum reason session_hello_reason(enum hello_result result)
-{
-    switch (result) {
-    case HELLO_NOT_TLS:
-        return REASON_NOT_TLS;
-    case HELLO_TOO_LARGE:
-        return REASON_HELLO_TOO_LARGE;
-    case HELLO_NO_MEMORY:
-        return REASON_OVERLOAD;
-    case HELLO_MORE:
-    case HELLO_DONE:
-    case HELLO_MALFORMED:
-        break;
-    }
-    return REASON_HELLO_MALFORMED;
-}
-
-static void session_read_facts(struct setup *setup)
-{
-    const struct client_hello *hello = &setup->hello;
-    struct hello_facts *facts = &setup->facts;
-    facts->ech = hello->has_ech;
-    facts->sni = SNI_NONE;
-    if (hello->has_sni)
-        facts->sni = hello->sni_len <= HELLO_SNI_MAX && hostname_read(facts->name, (const char *)hello->sni, hello->sni_len) ? SNI_NAME : SNI_BAD;
-    setup->version_text = client_hello_version_text(hello->version, setup->version);
-    setup->hello_seen = true;
-}
-
-static void session_hello_whole(struct session *session)
-{
-    struct setup *setup = session->setup;
-    session_read_facts(setup);
-    if (setup->hello.has_sni) {
-        session->sni_len = setup->hello.sni_len < HELLO_SNI_MAX ? setup->hello.sni_len : HELLO_SNI_MAX;
-        if (!session_keep(&session->sni, setup->hello.sni, session->sni_len)) {
-            session_close(session, REASON_OVERLOAD);
-            return;
-        }
-    }
-    policy_judge_hello(session->config->policy, &setup->question, &setup->facts, &session->verdict);
-    if (session->verdict.kind == VERDICT_DENY)
-        session_close(session, session->verdict.reason);
-    else
-        session_enter(session, STEP_COMMIT);
-}
-
-static void session_hello_feed(struct session *session)
-{
-    struct setup *setup = session->setup;
-    enum hello_result result = client_hello_feed(&setup->hello, setup->bytes, setup->len);
-    if (result == HELLO_MORE)
-        return;
-    session_unwatch_client(session);
-    setup->fault = setup->hello.fault;
-    if (result == HELLO_DONE)
-        session_hello_whole(session);
-    else
-        session_close(session, session_hello_reason(result));
-}
-
-static void session_hello_readable(evutil_socket_t fd, short what, void *arg)
-{
-    (void)fd, (void)what;
-    struct session *session = arg;
-    if (session_read(session, session->config->limits.hello + EARLY_MAX, REASON_HELLO_TOO_LARGE))
-        session_hello_feed(session);
-}
-
-/* The 200 goes alone; what the client sent early is looked at once it is out. */
-void session_hello_begin(struct session *session)
-{
-    client_hello_init(&session->setup->hello, session->config->limits.hello);
-    if (!journal_queue_is_ready(session->worker->journal)) {
-        session_close(session, REASON_AUDIT_UNAVAILABLE);
-        return;
-    }
-    session_answer_established(session);
-    if (!session->answered) {
-        session_close(session, REASON_CLIENT_GONE);
-    } else if (!session_watch_client(session, session_hello_readable)) {
-        session_close(session, REASON_OVERLOAD);
-    } else if (session->setup->len > 0) {
-        session_hello_feed(session);
-    }
 }
 
 /* ---- the record ---- */
@@ -294,10 +225,9 @@ void session_relay_begin(struct session *session)
 {
     struct setup *setup = session->setup;
     session->opened_ms = loop_now_ms(session->worker->loop);
-    if (!session->answered)
-        session_answer_established(session); /* sni = off: the decision came first */
-    if (!session->answered || !relay_start(&session->relay, session->worker->loop, session->client_fd, session->origin_fd, setup->bytes, setup->len,
-                                           session->config->limits.idle_timeout_ms, session_relayed, session)) {
+    bool told = session->past_http || session_answer_established(session); /* sni = off: the decision came before the 200 */
+    if (!told || !relay_start(&session->relay, session->worker->loop, session->client_fd, session->origin_fd, setup->bytes, setup->len,
+                              session->config->limits.idle_timeout_ms, session_relayed, session)) {
         session_end(session, relay_end_text(RELAY_CLIENT_RESET), "the tunnel could not be opened");
         return;
     }

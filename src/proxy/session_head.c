@@ -47,8 +47,7 @@ bool session_read(struct session *session, size_t most, enum reason too_much)
     return true;
 }
 
-/* What was parsed goes; what came behind it is the start of what is parsed next. */
-static void session_consume(struct setup *setup, size_t len)
+void session_consume(struct setup *setup, size_t len)
 {
     memmove(setup->bytes, setup->bytes + len, setup->len - len);
     setup->len -= len;
@@ -103,11 +102,7 @@ static bool session_keep_head(struct session *session)
     const struct connect_request *request = &setup->request;
     const char *bytes = (const char *)setup->bytes;
     const struct span host = session_asked_host(request, bytes);
-    bool ok = true;
-    if (host.len > 0) {
-        ok = session_keep(&session->host, bytes + host.at, host.len);
-        session->host_len = host.len;
-    }
+    bool ok = host.len == 0 || session_keep_host(session, bytes + host.at, host.len);
     session->port = request->port;
     if (request->user_agent.len > 0)
         ok = ok && session_keep(&setup->user_agent, bytes + request->user_agent.at, request->user_agent.len);
@@ -146,15 +141,25 @@ static void session_note_asked(struct setup *setup)
     text_add_clean(&text, authority, (size_t)(at + end - authority), 128);
 }
 
-static bool session_keep_name(struct session *session, const char *name)
+bool session_keep_host(struct session *session, const void *bytes, size_t len)
 {
     char *copy = NULL;
-    if (!session_keep(&copy, name, strlen(name)))
+    if (!session_keep(&copy, bytes, len))
         return false;
     free(session->host);
     session->host = copy;
-    session->host_len = strlen(copy);
+    session->host_len = len;
     return true;
+}
+
+void session_follow_verdict(struct session *session)
+{
+    if (session->verdict.kind == VERDICT_DENY)
+        session_close(session, session->verdict.reason);
+    else if (!journal_queue_is_ready(session->worker->journal))
+        session_close(session, REASON_AUDIT_UNAVAILABLE); /* nothing is asked or dialled for a tunnel that could not be opened */
+    else
+        session_enter(session, STEP_RESOLVE);
 }
 
 static void session_judge_request(struct session *session)
@@ -170,18 +175,13 @@ static void session_judge_request(struct session *session)
         session_close(session, REASON_BAD_REQUEST);
         return;
     }
-    if (!session_keep_name(session, question->host.name)) {
+    if (!session_keep_host(session, question->host.name, strlen(question->host.name))) {
         session_close(session, REASON_OVERLOAD);
         return;
     }
     session_consume(setup, request->head_len);
     policy_decide(session->config->policy, question, &session->verdict);
-    if (session->verdict.kind == VERDICT_DENY)
-        session_close(session, session->verdict.reason);
-    else if (!journal_queue_is_ready(session->worker->journal))
-        session_close(session, REASON_AUDIT_UNAVAILABLE); /* nothing is asked or dialled for a tunnel that could not be opened */
-    else
-        session_enter(session, STEP_RESOLVE);
+    session_follow_verdict(session);
 }
 
 static void session_head_whole(struct session *session, enum request_result result)
@@ -213,21 +213,28 @@ static void session_head_whole(struct session *session, enum request_result resu
     }
 }
 
-static void session_head_readable(evutil_socket_t fd, short what, void *arg)
+static void session_head_feed(struct session *session)
 {
-    (void)fd, (void)what;
-    struct session *session = arg;
     struct setup *setup = session->setup;
-    if (!session_read(session, session->config->limits.request_head + EARLY_MAX, REASON_REQUEST_TOO_LARGE))
-        return;
     enum request_result result = connect_request_feed(&setup->request, setup->bytes, setup->len);
     if (result != REQUEST_MORE)
         session_head_whole(session, result);
 }
 
+static void session_head_readable(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd, (void)what;
+    struct session *session = arg;
+    if (session_read(session, session->config->limits.request_head + EARLY_MAX, REASON_REQUEST_TOO_LARGE))
+        session_head_feed(session);
+}
+
+/* Behind a PROXY header the head may have come already. */
 void session_head_begin(struct session *session)
 {
     connect_request_init(&session->setup->request, session->config->limits.request_head);
     if (!session_watch_client(session, session_head_readable))
         session_close(session, REASON_OVERLOAD);
+    else if (session->setup->len > 0)
+        session_head_feed(session);
 }

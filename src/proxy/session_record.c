@@ -28,11 +28,13 @@ static void session_fill(const struct session *session, struct record *record, e
                               .mode = listener_mode_text(session->listener->mode)};
     record->client_ip = session->client.ip;
     record->client_port = session->client.port;
+    record->peer_ip = session->peer;
     record->client_group = verdict->group != NULL ? verdict->group->name : NULL;
     record->client_user = session_words(session->user);
     record->host = session_bytes(session->host, session->host_len);
     record->port = session->port;
     record->sni = session_bytes(session->sni, session->sni_len);
+    record->original_ip = session->original;
     if (verdict->rule != NULL) {
         record->rule = verdict->rule->name;
         record->rule_at = verdict->rule->at;

@@ -16,12 +16,14 @@
 #include "proxy/resolver.h"
 #include "wire/client_hello.h"
 #include "wire/connect_request.h"
+#include "wire/proxy_header.h"
 
 enum session_step {
     STEP_HEAD = 0, /* reading the CONNECT head */
-    STEP_RESOLVE,  /* its name is being resolved */
+    STEP_BALANCER, /* before that, behind a load balancer: reading its PROXY header */
+    STEP_RESOLVE,  /* the name is being resolved */
     STEP_DIAL,     /* the origin is being dialled */
-    STEP_HELLO,    /* the 200 is out; reading the ClientHello */
+    STEP_HELLO,    /* reading the ClientHello: the 200 is out, or the network brought the client and this is all it says */
     STEP_COMMIT,   /* the decision is on its way to the journal */
     STEP_RELAY,    /* bytes go both ways */
     STEP_LINGER,   /* refused and told so; what still comes is thrown away */
@@ -32,6 +34,7 @@ enum session_step {
 struct setup {
     uint8_t *bytes; /* from the client, from the start of what is being parsed */
     size_t len, size;
+    struct proxy_header balancer;
     struct connect_request request;
     struct client_hello hello;
     bool hello_seen;
@@ -41,6 +44,7 @@ struct setup {
     struct hello_facts facts;
     struct address addresses[RESOLVED_MAX]; /* where it may be dialled */
     size_t address_count;
+    bool original_first; /* the first of them is where the client meant to go */
     char *user_agent;
     const char *cause; /* why the network said no, for the reply and the record's detail; static */
     const char *fault; /* what is wrong with what the client sent; static */
@@ -64,16 +68,18 @@ struct session {
     struct journal_wait commit;
     struct relay relay;
 
-    bool spoke;    /* the client sent at least a byte */
-    bool answered; /* the 200 is out: from here on HTTP cannot say anything */
-    bool decided;  /* an allowing decision was given to the journal: a `close` is owed */
-    bool counted;  /* among the sessions that the limit is about */
+    bool spoke;     /* the client sent at least a byte */
+    bool past_http; /* the 200 is out, or HTTP was never spoken: only an alert, FIN or RST can say anything */
+    bool decided;   /* an allowing decision was given to the journal: a `close` is owed */
+    bool counted;   /* among the sessions that the limit is about */
     bool lingers;
     size_t lingered; /* bytes thrown away after a refusal */
 
     char id[ULID_TEXT_MAX];
     struct endpoint client;
-    char *host; /* as asked for: the normal form, or what the client wrote when there is none; NULL before */
+    struct address peer;     /* the load balancer that speaks for the client; not set without one */
+    struct address original; /* where a client that the network brought meant to go; not set otherwise */
+    char *host;              /* as asked for: the normal form, or what the client wrote when there is none; NULL before */
     size_t host_len;
     uint16_t port;
     char *sni; /* as sent, any bytes; NULL: none */
@@ -100,32 +106,46 @@ void session_end(struct session *session, const char *end, const char *detail);
 /* The door out when the journal does not confirm the decision: records the `close` of a tunnel that never opened, refuses, lingers. */
 void session_uncommitted(struct session *session, const char *detail);
 
+/* The door out of a connection that is nobody's: counts it, and records no decision. */
+void session_dismiss(struct session *session);
+
 /* Frees what only the way to the tunnel needed. */
 void session_setup_free(struct session *session);
 
 /* What a client may send behind a head or a hello before anything is forwarded; more waits in its socket. */
 #define EARLY_MAX 16384
 
-/* session_head.c: reading from a client before its tunnel stands, and the first step. */
+/* session_head.c: reading from a client before its tunnel stands, and the CONNECT head. */
 
 /* One read into the set-up's buffer, which holds `most` in all. True: there is more to look at. False: nothing came, or it is closed already,
  * with `too_much` when `most` is reached. */
 bool session_read(struct session *session, size_t most, enum reason too_much);
 bool session_watch_client(struct session *session, void (*readable)(int fd, short what, void *arg));
 void session_unwatch_client(struct session *session);
+/* What was parsed goes; what came behind it is the start of what is parsed next. */
+void session_consume(struct setup *setup, size_t len);
 /* A malloc'd copy with a NUL behind it. */
 bool session_keep(char **out, const void *bytes, size_t len);
+/* Puts the host's text into the record's, for good. */
+bool session_keep_host(struct session *session, const void *bytes, size_t len);
+/* Goes where the verdict on client, host and port says: out, or on to the name. */
+void session_follow_verdict(struct session *session);
 void session_head_begin(struct session *session);
 
-/* session_connect.c: the further steps of an explicit connection. */
+/* session_balancer.c: who the client behind a load balancer is. */
+void session_balancer_begin(struct session *session);
+
+/* session_hello.c: what the ClientHello says. */
+void session_hello_begin(struct session *session);
+
+/* session_connect.c: the way out. */
 void session_resolve_begin(struct session *session);
 void session_dial_begin(struct session *session);
-void session_hello_begin(struct session *session);
 void session_commit_begin(struct session *session);
 void session_relay_begin(struct session *session);
 
 /* session_answer.c: what the client is told. */
-void session_answer_established(struct session *session);
+bool session_answer_established(struct session *session);                 /* false: nobody listens */
 bool session_answer_refusal(struct session *session, enum reason reason); /* true: by resetting the socket, which is left to the caller */
 
 /* session_record.c: what the journal is told. */

@@ -1,0 +1,157 @@
+/* What the ClientHello says: of a CONNECT, whether it keeps to the name that was asked for; of a client that the network brought, all there is. */
+#include "proxy/session_state.h"
+
+#include <event2/event.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "proxy/own_address.h"
+#include "proxy/worker.h"
+
+static enum reason session_hello_reason(enum hello_result result)
+{
+    switch (result) {
+    case HELLO_NOT_TLS:
+        return REASON_NOT_TLS;
+    case HELLO_TOO_LARGE:
+        return REASON_HELLO_TOO_LARGE;
+    case HELLO_NO_MEMORY:
+        return REASON_OVERLOAD;
+    case HELLO_MORE:
+    case HELLO_DONE:
+    case HELLO_MALFORMED:
+        break;
+    }
+    return REASON_HELLO_MALFORMED;
+}
+
+static void session_read_facts(struct setup *setup)
+{
+    const struct client_hello *hello = &setup->hello;
+    struct hello_facts *facts = &setup->facts;
+    facts->ech = hello->has_ech;
+    facts->sni = SNI_NONE;
+    if (hello->has_sni)
+        facts->sni = hello->sni_len <= HELLO_SNI_MAX && hostname_read(facts->name, (const char *)hello->sni, hello->sni_len) ? SNI_NAME : SNI_BAD;
+    setup->version_text = client_hello_version_text(hello->version, setup->version);
+    setup->hello_seen = true;
+}
+
+static bool session_keep_sni(struct session *session)
+{
+    const struct client_hello *hello = &session->setup->hello;
+    if (!hello->has_sni)
+        return true;
+    session->sni_len = hello->sni_len < HELLO_SNI_MAX ? hello->sni_len : HELLO_SNI_MAX;
+    return session_keep(&session->sni, hello->sni, session->sni_len);
+}
+
+/* ---- behind a CONNECT ---- */
+
+static void session_judge_hello(struct session *session)
+{
+    struct setup *setup = session->setup;
+    policy_judge_hello(session->config->policy, &setup->question, &setup->facts, &session->verdict);
+    if (session->verdict.kind == VERDICT_DENY)
+        session_close(session, session->verdict.reason);
+    else
+        session_enter(session, STEP_COMMIT);
+}
+
+/* ---- brought by the network ---- */
+
+/* The host is the server name, be it none; an address only where a rule over the original one matched. */
+static bool session_keep_brought_host(struct session *session)
+{
+    const struct host *host = &session->setup->question.host;
+    if (host->kind == HOST_NAME || (host->kind == HOST_ADDRESS && session->verdict.rule != NULL))
+        return session_keep_host(session, host->name, strlen(host->name));
+    return session->sni == NULL || session_keep_host(session, session->sni, session->sni_len);
+}
+
+/* Who connects to the listener itself was not brought here, and would be led back to it. */
+static bool session_is_brought(const struct session *session)
+{
+    return address_is_set(&session->original) &&
+           !(policy_has_never_port(session->config->policy, session->port) && own_address_is(&session->original));
+}
+
+/* `facts` NULL: what came is no TLS. */
+static void session_judge_brought(struct session *session, const struct hello_facts *facts)
+{
+    struct question *question = &session->setup->question;
+    question->client = session->client.ip;
+    question->port = session->port;
+    question->today = clock_day(clock_wall_us());
+    policy_decide_transparent(session->config->policy, question, facts, &session->original, &session->verdict);
+    if (!session_keep_brought_host(session)) {
+        session_close(session, REASON_OVERLOAD);
+    } else if (!session_is_brought(session)) {
+        session->setup->fault = "the client connected to this listener itself: only what the network brings is served";
+        session_close(session, REASON_ADDRESS_FORBIDDEN);
+    } else {
+        session_follow_verdict(session);
+    }
+}
+
+/* ---- both ---- */
+
+static void session_hello_whole(struct session *session)
+{
+    session_read_facts(session->setup);
+    if (!session_keep_sni(session))
+        session_close(session, REASON_OVERLOAD);
+    else if (listener_is_transparent(session->listener))
+        session_judge_brought(session, &session->setup->facts);
+    else
+        session_judge_hello(session);
+}
+
+static void session_hello_feed(struct session *session)
+{
+    struct setup *setup = session->setup;
+    enum hello_result result = client_hello_feed(&setup->hello, setup->bytes, setup->len);
+    if (result == HELLO_MORE)
+        return;
+    session_unwatch_client(session);
+    setup->fault = setup->hello.fault;
+    if (result == HELLO_DONE)
+        session_hello_whole(session);
+    else if (result == HELLO_NOT_TLS && listener_is_transparent(session->listener))
+        session_judge_brought(session, NULL);
+    else
+        session_close(session, session_hello_reason(result));
+}
+
+static void session_hello_readable(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd, (void)what;
+    struct session *session = arg;
+    if (session_read(session, session->config->limits.hello + EARLY_MAX, REASON_HELLO_TOO_LARGE))
+        session_hello_feed(session);
+}
+
+/* The 200 goes alone, and only when the journal could take the decision. */
+static bool session_invite(struct session *session)
+{
+    if (!journal_queue_is_ready(session->worker->journal)) {
+        session_close(session, REASON_AUDIT_UNAVAILABLE);
+        return false;
+    }
+    if (session_answer_established(session))
+        return true;
+    session_close(session, REASON_CLIENT_GONE);
+    return false;
+}
+
+/* What the client sent behind its CONNECT, early, is looked at once the 200 is out. */
+void session_hello_begin(struct session *session)
+{
+    client_hello_init(&session->setup->hello, session->config->limits.hello);
+    if (!session->past_http && !session_invite(session))
+        return;
+    if (!session_watch_client(session, session_hello_readable))
+        session_close(session, REASON_OVERLOAD);
+    else if (session->setup->len > 0)
+        session_hello_feed(session);
+}
