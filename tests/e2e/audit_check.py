@@ -190,7 +190,9 @@ def demand_null(record, *keys):
 
 def check_decision(record):
     reason = record["reason"]
-    demand_known(record, "verdict", "reason", "listener", "mode", "client_ip", "client_port")
+    demand_known(record, "verdict", "reason", "listener", "mode", "client_ip")
+    if record["peer_ip"] is None:
+        demand_known(record, "client_port")  # a load balancer may say that it knows none
     demand(reason in REASONS, f"reason {reason} is not in the table")
     if record["verdict"] == "allow":
         demand(reason == "rule_allow", f"allowed with reason {reason}")

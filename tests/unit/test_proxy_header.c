@@ -50,7 +50,8 @@ static void expect_fields(const json_t *row, const struct proxy_header *header, 
 {
     char client[ENDPOINT_TEXT_MAX];
     const char *id = data_text(row, "id");
-    cr_expect_str_eq(WORDS[result], data_text(row, "expect"), "%s is %s: %s (%s)", id, WORDS[result], data_text(row, "why"), header->fault);
+    cr_expect_str_eq(WORDS[result], data_text(row, "expect"), "%s is %s: %s (%s)", id, WORDS[result], data_text(row, "why"),
+                     header->fault ? header->fault : "no fault");
     cr_expect_eq(header->len, (size_t)json_integer_value(json_object_get(row, "len")), "%s has %zu bytes", id, header->len);
     cr_expect_eq(result == PROXY_HEADER_BAD, header->fault != NULL, "%s fault", id);
     cr_expect_eq(result == PROXY_HEADER_CLIENT, address_is_set(&header->client.ip), "%s client", id);
