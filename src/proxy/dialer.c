@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "proxy/own_dial.h"
 #include "proxy/route_source.h"
 
 enum {
@@ -43,7 +44,7 @@ struct dial {
     struct dialed result; /* grows until it is reported */
     void (*done)(void *arg, const struct dialed *dialed);
     void *arg;
-    bool over;
+    bool over, may_come_back;
     uint16_t port;
     unsigned attempt; /* which source is next for that address */
     size_t next, count;
@@ -176,11 +177,34 @@ static void dial_report(struct dial *dial)
     dial->done(dial->arg, result); /* buried, but there until the turn ends */
 }
 
-static bool dial_egress(struct dial_try *try, struct endpoint *egress)
+static bool dial_egress(int fd, struct endpoint *egress)
 {
     struct sockaddr_storage name;
     socklen_t len = sizeof(name);
-    return getsockname(try->fd, (struct sockaddr *)&name, &len) == 0 && endpoint_from_sockaddr(egress, (struct sockaddr *)&name, len);
+    return getsockname(fd, (struct sockaddr *)&name, &len) == 0 && endpoint_from_sockaddr(egress, (struct sockaddr *)&name, len);
+}
+
+/* As the kernel has it: an IPv4 address inside IPv6 is dialled as IPv4. */
+static struct endpoint dial_plain(const struct endpoint *upstream)
+{
+    struct endpoint plain = *upstream;
+    address_unmap(&plain.ip, &upstream->ip);
+    return plain;
+}
+
+/* A dial to a port of our own that nobody listens on can meet itself: that is nobody too. */
+static bool dial_met_itself(const struct endpoint *egress, const struct endpoint *upstream)
+{
+    const struct endpoint plain = dial_plain(upstream);
+    return endpoint_equal(egress, &plain);
+}
+
+static void dial_note_own(int fd, const struct endpoint *upstream)
+{
+    const struct endpoint plain = dial_plain(upstream);
+    struct endpoint egress;
+    if (dial_egress(fd, &egress))
+        own_dial_note(&egress, &plain);
 }
 
 static void dial_won(struct dial_try *try)
@@ -209,8 +233,7 @@ static void dial_answered(evutil_socket_t fd, short what, void *arg)
     socklen_t len = sizeof(error);
     if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0)
         error = errno;
-    /* A dial to a port of our own that nobody listens on can meet itself: that is nobody too. */
-    if (!error && (!dial_egress(try, &dial->result.egress) || endpoint_equal(&dial->result.egress, &try->upstream)))
+    if (!error && (!dial_egress(try->fd, &dial->result.egress) || dial_met_itself(&dial->result.egress, &try->upstream)))
         error = ECONNREFUSED;
     if (!error) {
         dial_won(try);
@@ -244,6 +267,8 @@ static bool dial_watch(struct dial *dial, int fd, const struct endpoint *upstrea
     }
     *try = (struct dial_try){.dial = dial, .writable = writable, .fd = fd, .upstream = *upstream, .source = source};
     dial->under_way++;
+    if (dial->may_come_back)
+        dial_note_own(fd, upstream);
     dial_next_address(dial);
     return true;
 }
@@ -347,6 +372,7 @@ static struct dial *dial_new(struct loop *loop, const struct dial_request *reque
     dial->route = request->route;
     dial->client = request->client;
     dial->port = request->port;
+    dial->may_come_back = request->may_come_back;
     dial->keepalive_ms = request->keepalive_ms;
     dial->started_ms = loop_now_ms(loop);
     dial->turn = atomic_fetch_add(&dial_turns[request->route->number % DIAL_TURNS], 1);

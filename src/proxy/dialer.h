@@ -36,6 +36,7 @@ struct dial_request {
     const struct address *addresses; /* already accepted by policy; copied */
     size_t address_count;
     bool first_preferred; /* the first address is tried before all others, whatever its family */
+    bool may_come_back;   /* each try is noted (proxy/own_dial) */
     uint16_t port;
     uint64_t timeout_ms;   /* for the whole dial */
     uint64_t keepalive_ms; /* idle time before the first keepalive probe; then every 15 s, 4 times */

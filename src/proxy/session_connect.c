@@ -13,16 +13,20 @@
 
 /* An address of this host is ourselves, on a port of ours and, where the network brings what it is asked to, on every one; also one that came after
  * the configuration was read: only the kernel knows. On loopback nothing is brought. */
-static bool session_leads_back(const struct session *session, const struct address *address)
+static bool session_leads_back(struct session *session, const struct address *address)
 {
     const struct config *config = session->config;
     bool brought = config->transparent && address_class_of(address) != ADDRESS_LOOPBACK;
-    return (brought || policy_has_never_port(config->policy, session->port)) && own_address_is(address);
+    if (!brought && !policy_has_never_port(config->policy, session->port))
+        return false;
+    enum own_answer own = own_address_ask(session->worker->own_address, address, session->verdict.route->mark);
+    session->setup->own_unknown = session->setup->own_unknown || own == OWN_UNKNOWN;
+    return own != OWN_NO;
 }
 
 static bool session_accepts(void *arg, const struct address *address)
 {
-    const struct session *session = arg;
+    struct session *session = arg;
     const struct endpoint to = {.ip = *address, .port = session->port};
     return policy_accepts(session->config->policy, session->verdict.route, &to) && !session_leads_back(session, address);
 }
@@ -61,7 +65,7 @@ static void session_sieve(struct session *session, const struct address *address
     session_drop_own(session);
     setup->original_first = session_prefer_original(session);
     if (setup->address_count == 0)
-        session_close(session, reason);
+        session_close(session, setup->own_unknown ? REASON_OVERLOAD : reason); /* what could not be asked is no judgement */
     else
         session_enter(session, STEP_DIAL);
 }
@@ -178,6 +182,7 @@ void session_dial_begin(struct session *session)
         .addresses = session->setup->addresses,
         .address_count = session->setup->address_count,
         .first_preferred = session->setup->original_first,
+        .may_come_back = session->config->transparent,
         .port = session->port,
         .timeout_ms = session->config->limits.connect_timeout_ms,
         .keepalive_ms = session->config->limits.keepalive_ms,

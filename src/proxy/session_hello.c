@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "proxy/own_address.h"
+#include "proxy/own_dial.h"
 #include "proxy/worker.h"
 
 static enum reason session_hello_reason(enum hello_result result)
@@ -69,29 +70,44 @@ static bool session_keep_brought_host(struct session *session)
     return session->sni == NULL || session_keep_host(session, session->sni, session->sni_len);
 }
 
-/* Who connects to the listener itself was not brought here, and would be led back to it. */
-static bool session_is_brought(const struct session *session)
+/* Who connects to the listener itself would be led back to it. */
+static bool session_came_straight(const struct session *session)
 {
-    return address_is_set(&session->original) &&
-           !(policy_has_never_port(session->config->policy, session->port) && own_address_is(&session->original));
+    if (!address_is_set(&session->original))
+        return true;
+    return policy_has_never_port(session->config->policy, session->port) &&
+           own_address_ask(session->worker->own_address, &session->original, 0) != OWN_NO;
+}
+
+/* What the network must not have brought; NULL when all is well. */
+static const char *session_brought_fault(const struct session *session)
+{
+    const struct endpoint original = {.ip = session->original, .port = session->port};
+    if (session_came_straight(session))
+        return "the client connected to this listener itself: only what the network brings is served";
+    if (own_dial_was(&session->client, &original))
+        return "this is exeat's own connection, brought back by the network: its traffic must be excepted";
+    return NULL;
 }
 
 /* `facts` NULL: what came is no TLS. */
 static void session_judge_brought(struct session *session, const struct hello_facts *facts)
 {
-    struct question *question = &session->setup->question;
+    struct setup *setup = session->setup;
+    struct question *question = &setup->question;
     question->client = session->client.ip;
     question->port = session->port;
     question->today = clock_day(clock_wall_us());
     policy_decide_transparent(session->config->policy, question, facts, &session->original, &session->verdict);
     if (!session_keep_brought_host(session)) {
         session_close(session, REASON_OVERLOAD);
-    } else if (!session_is_brought(session)) {
-        session->setup->fault = "the client connected to this listener itself: only what the network brings is served";
-        session_close(session, REASON_ADDRESS_FORBIDDEN);
-    } else {
-        session_follow_verdict(session);
+        return;
     }
+    setup->fault = session_brought_fault(session);
+    if (setup->fault != NULL)
+        session_close(session, REASON_ADDRESS_FORBIDDEN);
+    else
+        session_follow_verdict(session);
 }
 
 /* ---- both ---- */

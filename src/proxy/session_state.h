@@ -45,6 +45,7 @@ struct setup {
     struct address addresses[RESOLVED_MAX]; /* where it may be dialled */
     size_t address_count;
     bool original_first; /* the first of them is where the client meant to go */
+    bool own_unknown;    /* of some address it could not be found out whether it is our own */
     char *user_agent;
     const char *cause; /* why the network said no, for the reply and the record's detail; static */
     const char *fault; /* what is wrong with what the client sent; static */

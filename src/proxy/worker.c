@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "proxy/listening.h"
 #include "proxy/mailbox.h"
+#include "proxy/own_address.h"
 #include "proxy/resolver.h"
 #include "proxy/session.h"
 
@@ -42,12 +43,13 @@ struct worker *worker_new(unsigned number, struct config *config, struct shared 
         struct event_base *base = worker->loop->base;
         worker->journal = journal_queue_new(base, &settings);
         worker->resolver = resolver_new(worker->loop);
+        worker->own_address = own_address_new();
         worker->listening = listening_new(worker);
         worker->mailbox = mailbox_new(base, worker_take_order, worker);
         worker->look = event_new(base, -1, EV_PERSIST, worker_look, worker);
     }
-    if (worker->loop == NULL || worker->journal == NULL || worker->resolver == NULL || worker->listening == NULL || worker->mailbox == NULL ||
-        worker->look == NULL) {
+    if (worker->loop == NULL || worker->journal == NULL || worker->resolver == NULL || worker->own_address == NULL || worker->listening == NULL ||
+        worker->mailbox == NULL || worker->look == NULL) {
         worker_free(worker);
         return NULL;
     }
@@ -234,6 +236,7 @@ void worker_free(struct worker *worker)
         event_free(worker->look);
     if (worker->resolver != NULL)
         resolver_free(worker->resolver);
+    own_address_free(worker->own_address);
     if (worker->journal != NULL)
         journal_queue_free(worker->journal);
     mailbox_free(worker->mailbox);

@@ -14,6 +14,7 @@ struct denials;
 struct event;
 struct listening;
 struct mailbox;
+struct own_address;
 struct resolver;
 struct session;
 
@@ -54,6 +55,7 @@ struct worker {
     struct loop *loop;
     struct journal_queue *journal;
     struct resolver *resolver;
+    struct own_address *own_address;
     struct listening *listening; /* its listening sockets */
     struct session *sessions;    /* all of them, newest first */
     size_t session_count, linger_count;
