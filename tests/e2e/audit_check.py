@@ -202,6 +202,10 @@ def check_decision(record):
         demand(record["class"] == REASONS[reason], f"class {record['class']} with reason {reason}")
     if record["verdict"] != "deny":
         demand_known(record, "route", "upstream_ip", "upstream_port", "egress_ip", "egress_port")
+        if record["mode"] != "connect":
+            demand_known(record, "original_ip")
+    if record["mode"] == "connect":
+        demand_null(record, "original_ip")
     demand_null(record, "bytes_up", "bytes_down", "duration_ms", "end")
     demand((record["alpn"] is None) == (record["ech"] is None), "alpn and ech are known together or not at all")
 

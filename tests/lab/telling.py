@@ -1,0 +1,122 @@
+"""How a story is told: the client asks, and what it saw, the record, the origins and the resolvers are held against the row."""
+
+import pathlib
+import shutil
+import tempfile
+import unittest
+
+import e2e  # noqa: F401
+import enclosure
+from harness import SANITIZED, wait_until
+from lab import Lab
+from network import MAPPED, PLACES, PUBLIC, SOURCES, VPN, family_of, place_of
+from stories import expected_record
+
+SLOWNESS = 10 if SANITIZED else 1  # a program with sanitizers may take longer
+ATTEMPTS = 5                       # on a busy machine, the fastest of these counts
+
+
+def setUpModule():
+    if not enclosure.is_inside():
+        raise unittest.SkipTest("SKIPPED: the stories of the lab are told by tests/run-lab")
+
+
+class Telling(unittest.TestCase):
+    """A test with a lab, which it puts up by `self.open`."""
+
+    def open(self, mode, vpn="interface"):
+        directory = pathlib.Path(tempfile.mkdtemp(prefix="lab-"))
+        self.addCleanup(shutil.rmtree, directory, ignore_errors=True)
+        self.lab = self.enterContext(Lab(directory, mode, vpn))
+        return self.lab
+
+    # -- one story --
+
+    def tell(self, story, family):
+        """Asks, once or until it was fast enough; each asking has to go by the row."""
+        before = Marks(self.lab)
+        sights = [story.asks(self.lab, story.who, family)]
+        while story.within and sights[-1].seconds > story.within * SLOWNESS and len(sights) < ATTEMPTS:
+            sights.append(story.asks(self.lab, story.who, family))
+        self.assertEqual([story.sees] * len(sights), [sight.text for sight in sights])
+        if story.within:
+            self.assertLessEqual(min(sight.seconds for sight in sights), story.within * SLOWNESS)
+        records = self.check_records(story, family, sights, before)
+        self.check_origins(story, records, before)
+        self.check_resolvers(story, records, before)
+        self.assertEqual({}, self.lab.network.strays(), "packets that should not exist")
+
+    def check_records(self, story, family, sights, before):
+        if story.record is None:
+            self.assertEqual([], before.new_decisions())
+            return []
+        records = wait_until("the records", lambda: len(before.new_decisions()) >= len(sights) and before.new_decisions())
+        self.assertEqual(len(sights), len(records))
+        for record, sight in zip(records, sights):
+            expected = expected_record(story, self.lab.mode, family, sight.aim)
+            upstream = expected.pop("upstream_ip", None)
+            self.assertEqual(expected, {key: record[key] for key in expected})
+            if record["verdict"] == "allow":
+                self.check_way(record, upstream, sight.aim)
+        return records
+
+    def check_way(self, record, place, aim):
+        """The address is one that the name means, the one that was asked when it is among them; the source is one of the route's."""
+        self.assertEqual(place, place_of(record["upstream_ip"]))
+        if aim in PLACES[place]:
+            self.assertEqual(aim, record["upstream_ip"])
+        self.assertEqual(443, record["upstream_port"])
+        self.assertIn(record["egress_ip"], SOURCES if record["route"] == "nat" else VPN)
+        self.assertEqual(family_of(record["upstream_ip"]), family_of(record["egress_ip"]))
+        self.assertEqual(PUBLIC if record["egress_ip"] == MAPPED else record["egress_ip"], record["egress_public_ip"])
+
+    def check_origins(self, story, records, before):
+        """The origin saw the connection of each record, from the recorded source, and nobody else saw any."""
+        expected = [(place_of(record["upstream_ip"]), record["egress_public_ip"]) for record in records if record["verdict"] == "allow"]
+        reached = before.new_connections()
+        self.assertEqual(expected, [seen for namespace in reached.values() for seen in namespace])
+        if story.reached:
+            self.assertEqual({story.reached} - {"nobody"}, {name for name, seen in reached.items() if seen})
+
+    def check_resolvers(self, story, records, before):
+        """A name that policy denies is asked of nobody; another at one place only, now or earlier."""
+        if any(record["class"] == "policy" and record["reason"] != "address_forbidden" for record in records):
+            self.assertEqual({"internet": [], "inside": []}, before.new_questions())
+        if story.asked:
+            askers = {name for name, questions in self.lab.questions().items() if story.asks.name in questions}
+            self.assertEqual({story.asked} - {"nobody"}, askers)
+
+    # -- all of them --
+
+    def finish(self):
+        """Ends exeat in order; its records are whole, and say of each agent one source for each family."""
+        records = self.lab.finish()
+        sources = {}
+        for record in records:
+            if record["event"] == "decision" and record["verdict"] == "allow" and record["route"] == "nat":
+                sources.setdefault((record["client_ip"], family_of(record["egress_ip"])), set()).add(record["egress_ip"])
+        self.assertEqual({}, {agent: seen for agent, seen in sources.items() if len(seen) != 1})
+        return records
+
+
+class Marks:
+    """How far everything was when a story began, and what came since."""
+
+    def __init__(self, lab):
+        self.lab = lab
+        self.decisions = len(lab.exeat.decisions())
+        self.connections = {name: len(seen) for name, seen in lab.connections().items()}
+        self.questions = {name: len(seen) for name, seen in lab.questions().items()}
+
+    def new_decisions(self):
+        return self.lab.exeat.decisions()[self.decisions:]
+
+    def new_connections(self):
+        return {name: seen[self.connections[name]:] for name, seen in self.lab.connections().items()}
+
+    def new_questions(self):
+        return {name: seen[self.questions[name]:] for name, seen in self.lab.questions().items()}
+
+
+def slug(text):
+    return "".join(char if char.isalnum() else "_" for char in text)
