@@ -43,6 +43,25 @@ void policy_find_lists(const struct policy *policy, const struct host *host, boo
     }
 }
 
+struct naming {
+    const struct policy *policy;
+    bool found;
+};
+
+static bool naming_look(void *arg, uint32_t list)
+{
+    struct naming *naming = arg;
+    naming->found = naming->policy->list_rules_at[list] != naming->policy->list_rules_at[list + 1];
+    return !naming->found;
+}
+
+bool policy_names_host(const struct policy *policy, const struct host *host)
+{
+    struct naming naming = {.policy = policy};
+    policy_find_lists(policy, host, naming_look, &naming);
+    return naming.found;
+}
+
 struct search {
     const struct policy *policy;
     const struct question *question;

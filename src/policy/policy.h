@@ -121,7 +121,7 @@ enum verdict_kind { VERDICT_DENY = 0, VERDICT_ALLOW, VERDICT_OBSERVE };
 
 struct question {
     struct address client;
-    struct host host; /* of the CONNECT */
+    struct host host; /* of the CONNECT, or the server name that a transparent client sent */
     uint16_t port;
     uint32_t today; /* days since 1970-01-01 UTC, for `expires` */
 };
@@ -149,14 +149,14 @@ void policy_decide(const struct policy *policy, const struct question *question,
  * holds, into VERDICT_OBSERVE with the reason. With `sni = off` a CONNECT has no hello to be judged. */
 void policy_judge_hello(const struct policy *policy, const struct question *question, const struct hello_facts *hello, struct verdict *verdict);
 
-/* Both for a connection that the network brought: `hello` is what came first, NULL when that was no TLS; `original` where the client meant to go.
- * The host is the server name and goes into the question; without one it is the original address, which only a rule over a network can allow
- * (what is no TLS, only with `sni = off`). The reasons are those of a CONNECT to that host, and sni_missing, sni_invalid, not_tls. */
+/* Decides and judges in one, for a connection that the network brought: `hello` is what came first, NULL when that was no TLS; `original` where the
+ * client meant to go. The host is the server name and goes into the question; without one it is the original address, which only a rule over a
+ * network can allow (what is no TLS, only with `sni = off`). The reasons are those of a CONNECT to that host, and sni_missing, sni_invalid, not_tls. */
 void policy_decide_transparent(const struct policy *policy, struct question *question, const struct hello_facts *hello,
                                const struct address *original, struct verdict *verdict);
 
 /* Whether some rule names the host at all, for whichever client and port. */
-bool policy_lists(const struct policy *policy, const struct host *host);
+bool policy_names_host(const struct policy *policy, const struct host *host);
 
 /* What `sni` asks of the tunnel that this verdict opens. Observed tunnels without a rule demand what the default does (match). */
 enum sni_demand verdict_sni_demand(const struct verdict *verdict);

@@ -3,8 +3,6 @@
 
 #include <string.h>
 
-#include "policy/policy_body.h"
-
 static void transparent_read_host(struct host *host, const struct hello_facts *hello, const struct address *original)
 {
     memset(host, 0, sizeof(*host));
@@ -50,23 +48,4 @@ void policy_decide_transparent(const struct policy *policy, struct question *que
         transparent_deny(verdict, REASON_SNI_MISSING); /* the address was the network's choice: what the client lacks is a name */
     else
         policy_judge_hello(policy, question, hello, verdict);
-}
-
-struct listing {
-    const struct policy *policy;
-    bool found;
-};
-
-static bool listing_look(void *arg, uint32_t list)
-{
-    struct listing *listing = arg;
-    listing->found = listing->policy->list_rules_at[list] != listing->policy->list_rules_at[list + 1];
-    return !listing->found;
-}
-
-bool policy_lists(const struct policy *policy, const struct host *host)
-{
-    struct listing listing = {.policy = policy};
-    policy_find_lists(policy, host, listing_look, &listing);
-    return listing.found;
 }

@@ -94,9 +94,9 @@ static void session_alert(struct session *session, enum tls_alert alert)
 /* Whom the network brought asked for no proxy: a name that no rule knows is to him a server that does not know it. */
 static enum tls_alert session_denial_alert(const struct session *session, enum reason reason)
 {
-    bool unlisted = listener_is_transparent(session->listener) && reason == REASON_DEFAULT_DENY && session->setup != NULL &&
-                    !policy_lists(session->config->policy, &session->setup->question.host);
-    return unlisted ? ALERT_UNRECOGNIZED_NAME : ALERT_ACCESS_DENIED;
+    bool unnamed = listener_is_transparent(session->listener) && reason == REASON_DEFAULT_DENY && session->setup != NULL &&
+                   !policy_names_host(session->config->policy, &session->setup->question.host);
+    return unnamed ? ALERT_UNRECOGNIZED_NAME : ALERT_ACCESS_DENIED;
 }
 
 /* True: the socket is to be reset, which is an answer, too. */

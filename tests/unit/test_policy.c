@@ -291,7 +291,7 @@ static void ask(struct table *table)
 }
 
 /* Without a word of a hello it is no TLS. */
-static void brought(struct table *table)
+static void transparent(struct table *table)
 {
     struct question question = question_of(table);
     struct address original = question.host.address;
@@ -302,7 +302,7 @@ static void brought(struct table *table)
     bool tls = read_hello(table, &hello, answer);
     memset(&question.host, 0, sizeof(question.host));
     policy_decide_transparent(table->policy, &question, tls ? &hello : NULL, &original, &verdict);
-    snprintf(got, sizeof(got), "%s%s", verdict_words(words, &verdict), policy_lists(table->policy, &question.host) ? "" : " unlisted");
+    snprintf(got, sizeof(got), "%s%s", verdict_words(words, &verdict), policy_names_host(table->policy, &question.host) ? "" : " unnamed");
     table_answer(table, answer, got);
 }
 
@@ -352,7 +352,7 @@ static void table_line(struct table *table)
         {"dial", dial, true},
         {"near", near, true},
         {"who", who, true},
-        {"brought", brought, true},
+        {"transparent", transparent, true},
     };
     for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
         if (strcmp(verbs[i].word, table->words[0]) != 0)
@@ -394,7 +394,7 @@ Test(policy, names_and_addresses)
     table_run("tables/hosts.table");
 }
 
-Test(policy, brought_by_the_network)
+Test(policy, what_the_network_brought)
 {
     table_run("tables/transparent.table");
 }
