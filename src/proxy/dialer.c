@@ -199,12 +199,12 @@ static bool dial_met_itself(const struct endpoint *egress, const struct endpoint
     return endpoint_equal(egress, &plain);
 }
 
-static void dial_note_own(int fd, const struct endpoint *upstream)
+static void dial_note_own(const struct dial *dial, int fd, const struct endpoint *upstream)
 {
     const struct endpoint plain = dial_plain(upstream);
     struct endpoint egress;
     if (dial_egress(fd, &egress))
-        own_dial_note(&egress, &plain);
+        own_dial_note(&egress, &plain, loop_now_ms(dial->loop));
 }
 
 static void dial_won(struct dial_try *try)
@@ -268,13 +268,13 @@ static bool dial_watch(struct dial *dial, int fd, const struct endpoint *upstrea
     *try = (struct dial_try){.dial = dial, .writable = writable, .fd = fd, .upstream = *upstream, .source = source};
     dial->under_way++;
     if (dial->may_come_back)
-        dial_note_own(fd, upstream);
+        dial_note_own(dial, fd, upstream);
     dial_next_address(dial);
     return true;
 }
 
-/* A route that is held to something, and the kernel knows at once of no way that this could take: an interface that is down, a table that says
- * unreachable. What an unpinned route meets is the network's state, not the route's. */
+/* A route that is held to something, and the kernel knows at once of no way that this could take: what it says of an interface that is down, and of
+ * routes of the types unreachable, prohibit (EACCES) and blackhole (EINVAL). What an unpinned route meets is the network's state, not the route's. */
 static bool dial_is_no_way(const struct route *route, int error)
 {
     if (route->source_count == 0 && route->interface == NULL && route->mark == 0)

@@ -12,9 +12,10 @@
 enum dial_status {
     DIAL_FAILED = 0, /* refused, unreachable … by every address: connect_failed */
     DIAL_OK,
-    DIAL_TIMEOUT,  /* connect_timeout */
-    DIAL_NO_WAY,   /* no source of the route fits any of the addresses, or all ran out of ports, or interface or mark failed, or the kernel has no
-                      route that they may take: route_unavailable */
+    DIAL_TIMEOUT, /* connect_timeout */
+    /* No source of the route fits any of the addresses, or all ran out of ports, or interface or mark failed, or the kernel has no way that they may
+     * take: route_unavailable. */
+    DIAL_NO_WAY,
     DIAL_OVERLOAD, /* out of descriptors or memory */
 };
 
@@ -36,13 +37,14 @@ struct dial_request {
     const struct address *addresses; /* already accepted by policy; copied */
     size_t address_count;
     bool first_preferred; /* the first address is tried before all others, whatever its family */
-    bool may_come_back;   /* each try is noted (proxy/own_dial) */
+    bool may_come_back;   /* the network may bring our own connections to our listener: each try is noted (proxy/own_dial) */
     uint16_t port;
     uint64_t timeout_ms;   /* for the whole dial */
     uint64_t keepalive_ms; /* idle time before the first keepalive probe; then every 15 s, 4 times */
 };
 
-/* Addresses are interleaved by family (IPv6 first, or the preferred one's), a next one is tried 250 ms after the last or at once when that fails, at most 8 at a time.
+/* Addresses are interleaved by family (IPv6 first, or the preferred one's), a next one is tried 250 ms after the last or at once when that fails, at
+ * most 8 at a time.
  * `done` never runs before this returns, and not after dial_cancel. The token ends with the call of `done`, or with dial_cancel: it is not to be
  * used from then on. NULL: out of memory. */
 struct dial *dial_start(struct loop *loop, const struct dial_request *request, void (*done)(void *arg, const struct dialed *dialed), void *arg);

@@ -1,16 +1,20 @@
-/* The connections that exeat dials, for as long as one of them may come back to its own door as somebody's who was brought by the network. */
+/* The connections that exeat dialled a moment ago, so that one which comes back to its own listener is known. */
 #ifndef EXEAT_PROXY_OWN_DIAL_H
 #define EXEAT_PROXY_OWN_DIAL_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/address.h"
 
-/* From any worker, without a lock. Remembered for OWN_DIAL_MS, unless too many follow: who comes back unseen then is dialled once more, and seen. */
+/* A dial is committed, and its ClientHello forwarded, in less. */
 #define OWN_DIAL_MS 30000
-void own_dial_note(const struct endpoint *from, const struct endpoint *to);
 
-/* Whether such a one was dialled by any worker. */
-bool own_dial_was(const struct endpoint *from, const struct endpoint *to);
+/* Notes one for OWN_DIAL_MS; from any worker, without a lock. Where too many follow, an older one is forgotten: if it comes back it is dialled once
+ * more, and known then. */
+void own_dial_note(const struct endpoint *from, const struct endpoint *to, uint64_t now_ms);
+
+/* Whether any worker dialled it. */
+bool own_dial_was(const struct endpoint *from, const struct endpoint *to, uint64_t now_ms);
 
 #endif

@@ -123,8 +123,8 @@ static void session_uncount(struct session *session)
     session->counted = false;
 }
 
-/* What the socket itself knows, beside who connected. */
-static void session_learn_door(struct session *session)
+/* The load balancer, or where a client that the network brought meant to go. */
+static void session_learn_original(struct session *session)
 {
     struct endpoint original;
     if (session->listener->proxy_protocol)
@@ -156,7 +156,7 @@ static struct session *session_new(struct worker *worker, const struct listener 
                                 .deadline = deadline,
                                 .past_http = listener_is_transparent(listener),
                                 .client = *peer};
-    session_learn_door(session);
+    session_learn_original(session);
     ulid_make(session->id, clock_wall_us());
     session->verdict.group = policy_group_of(session->config->policy, &peer->ip); /* known from the start: every record says who */
     session_link(session, worker);

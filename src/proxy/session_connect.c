@@ -12,12 +12,12 @@
 /* ---- the name ---- */
 
 /* An address of this host is ourselves, on a port of ours and, where the network brings what it is asked to, on every one; also one that came after
- * the configuration was read: only the kernel knows. On loopback nothing is brought. */
+ * the configuration was read: only the kernel knows. On loopback nothing is brought. Notes when it could not be found out. */
 static bool session_leads_back(struct session *session, const struct address *address)
 {
     const struct config *config = session->config;
-    bool brought = config->transparent && address_class_of(address) != ADDRESS_LOOPBACK;
-    if (!brought && !policy_has_never_port(config->policy, session->port))
+    bool any_port = config->transparent && address_class_of(address) != ADDRESS_LOOPBACK;
+    if (!any_port && !policy_has_never_port(config->policy, session->port))
         return false;
     enum own_answer own = own_address_ask(session->worker->own_address, address, session->verdict.route->mark);
     session->setup->own_unknown = session->setup->own_unknown || own == OWN_UNKNOWN;

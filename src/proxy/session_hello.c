@@ -1,12 +1,8 @@
-/* What the ClientHello says: of a CONNECT, whether it keeps to the name that was asked for; of a client that the network brought, all there is. */
+/* Reads the ClientHello: after a CONNECT, or as all that a client says. */
 #include "proxy/session_state.h"
 
 #include <event2/event.h>
-#include <string.h>
 
-#include "base/clock.h"
-#include "proxy/own_address.h"
-#include "proxy/own_dial.h"
 #include "proxy/worker.h"
 
 static enum reason session_hello_reason(enum hello_result result)
@@ -47,8 +43,7 @@ static bool session_keep_sni(struct session *session)
     return session_keep(&session->sni, hello->sni, session->sni_len);
 }
 
-/* ---- behind a CONNECT ---- */
-
+/* Whether it keeps to what was asked for. */
 static void session_judge_hello(struct session *session)
 {
     struct setup *setup = session->setup;
@@ -59,66 +54,13 @@ static void session_judge_hello(struct session *session)
         session_enter(session, STEP_COMMIT);
 }
 
-/* ---- brought by the network ---- */
-
-/* The host is the server name, be it none; an address only where a rule over the original one matched. */
-static bool session_keep_brought_host(struct session *session)
-{
-    const struct host *host = &session->setup->question.host;
-    if (host->kind == HOST_NAME || (host->kind == HOST_ADDRESS && session->verdict.rule != NULL))
-        return session_keep_host(session, host->name, strlen(host->name));
-    return session->sni == NULL || session_keep_host(session, session->sni, session->sni_len);
-}
-
-/* Who connects to the listener itself would be led back to it. */
-static bool session_came_straight(const struct session *session)
-{
-    if (!address_is_set(&session->original))
-        return true;
-    return policy_has_never_port(session->config->policy, session->port) &&
-           own_address_ask(session->worker->own_address, &session->original, 0) != OWN_NO;
-}
-
-/* What the network must not have brought; NULL when all is well. */
-static const char *session_brought_fault(const struct session *session)
-{
-    const struct endpoint original = {.ip = session->original, .port = session->port};
-    if (session_came_straight(session))
-        return "the client connected to this listener itself: only what the network brings is served";
-    if (own_dial_was(&session->client, &original))
-        return "this is exeat's own connection, brought back by the network: its traffic must be excepted";
-    return NULL;
-}
-
-/* `facts` NULL: what came is no TLS. */
-static void session_judge_brought(struct session *session, const struct hello_facts *facts)
-{
-    struct setup *setup = session->setup;
-    struct question *question = &setup->question;
-    question->client = session->client.ip;
-    question->port = session->port;
-    question->today = clock_day(clock_wall_us());
-    policy_decide_transparent(session->config->policy, question, facts, &session->original, &session->verdict);
-    if (!session_keep_brought_host(session)) {
-        session_close(session, REASON_OVERLOAD);
-        return;
-    }
-    setup->fault = session_brought_fault(session);
-    if (setup->fault != NULL)
-        session_close(session, REASON_ADDRESS_FORBIDDEN);
-    else
-        session_follow_verdict(session);
-}
-
-/* ---- both ---- */
-
 static void session_hello_whole(struct session *session)
 {
     session_read_facts(session->setup);
     if (!session_keep_sni(session))
         session_close(session, REASON_OVERLOAD);
     else if (listener_is_transparent(session->listener))
-        session_judge_brought(session, &session->setup->facts);
+        session_judge_transparent(session, &session->setup->facts);
     else
         session_judge_hello(session);
 }
@@ -134,7 +76,7 @@ static void session_hello_feed(struct session *session)
     if (result == HELLO_DONE)
         session_hello_whole(session);
     else if (result == HELLO_NOT_TLS && listener_is_transparent(session->listener))
-        session_judge_brought(session, NULL);
+        session_judge_transparent(session, NULL);
     else
         session_close(session, session_hello_reason(result));
 }

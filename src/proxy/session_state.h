@@ -19,14 +19,14 @@
 #include "wire/proxy_header.h"
 
 enum session_step {
-    STEP_HEAD = 0, /* reading the CONNECT head */
-    STEP_BALANCER, /* before that, behind a load balancer: reading its PROXY header */
-    STEP_RESOLVE,  /* the name is being resolved */
-    STEP_DIAL,     /* the origin is being dialled */
-    STEP_HELLO,    /* reading the ClientHello: the 200 is out, or the network brought the client and this is all it says */
-    STEP_COMMIT,   /* the decision is on its way to the journal */
-    STEP_RELAY,    /* bytes go both ways */
-    STEP_LINGER,   /* refused and told so; what still comes is thrown away */
+    STEP_BALANCER = 0, /* behind a load balancer: reading its PROXY header */
+    STEP_HEAD,         /* reading the CONNECT head */
+    STEP_RESOLVE,      /* the name is being resolved */
+    STEP_DIAL,         /* the origin is being dialled */
+    STEP_HELLO,        /* reading the ClientHello: the 200 is out, or the network brought the client and this is all it says */
+    STEP_COMMIT,       /* the decision is on its way to the journal */
+    STEP_RELAY,        /* bytes go both ways */
+    STEP_LINGER,       /* refused and told so; what still comes is thrown away */
     STEP_COUNT
 };
 
@@ -136,8 +136,13 @@ void session_head_begin(struct session *session);
 /* session_balancer.c: who the client behind a load balancer is. */
 void session_balancer_begin(struct session *session);
 
-/* session_hello.c: what the ClientHello says. */
+/* session_hello.c: the ClientHello. */
 void session_hello_begin(struct session *session);
+
+/* session_transparent.c: a client that the network brought. */
+
+/* `facts` NULL: what came is no TLS. */
+void session_judge_transparent(struct session *session, const struct hello_facts *facts);
 
 /* session_connect.c: the way out. */
 void session_resolve_begin(struct session *session);
