@@ -1,4 +1,4 @@
-/* CRC32c (Castagnoli), a nibble at a time: what it is asked for is short and rare. */
+/* CRC32c (Castagnoli), a nibble at a time: what it is asked for is short. */
 #include "base/crc32c.h"
 
 /* What four zero bits make of each remainder, by the reflected polynomial 0x82f63b78. */

@@ -79,21 +79,24 @@ static bool config_never_host(struct config *config)
     return fine;
 }
 
-/* Where no route may lead: its sources are known by now. */
-static void config_complete_never(struct loader *loader)
+static bool config_never_listeners(struct config *config)
 {
-    static const char FAILED[] = "out of memory, or this host's own addresses cannot be listed";
-    struct config *config = loader->config;
+    bool fine = true;
     for (size_t i = 0; i < config->listener_count; i++) {
         const struct listener *listener = &config->listeners[i];
-        for (size_t j = 0; j < listener->address_count; j++) {
-            if (!config_never_listener(config, &listener->addresses[j]))
-                fault_add(loader->faults, listener->at, NULL, NULL, FAILED);
-        }
-        if (listener_is_transparent(listener) && !config->transparent && !config_never_host(config))
-            fault_add(loader->faults, listener->at, NULL, NULL, FAILED);
-        config->transparent = config->transparent || listener_is_transparent(listener);
+        for (size_t j = 0; fine && j < listener->address_count; j++)
+            fine = config_never_listener(config, &listener->addresses[j]);
     }
+    return fine;
+}
+
+static bool config_has_transparent(const struct config *config)
+{
+    for (size_t i = 0; i < config->listener_count; i++) {
+        if (listener_is_transparent(&config->listeners[i]))
+            return true;
+    }
+    return false;
 }
 
 /* What no section can say by itself. */
@@ -102,7 +105,9 @@ static void config_complete(struct loader *loader, const char *path)
     struct config *config = loader->config;
     if (config->listener_count == 0)
         fault_add(loader->faults, path, NULL, NULL, "nothing to listen on; required is a [listen NAME] with an address");
-    config_complete_never(loader);
+    config->transparent = config_has_transparent(config);
+    if (!config_never_listeners(config) || (config->transparent && !config_never_host(config))) /* the routes' sources are known by now */
+        fault_add(loader->faults, path, NULL, NULL, "out of memory, or this host's own addresses cannot be listed");
     if (!policy_seal(config->policy) || !digest_finish(loader->digest, config->digest))
         fault_add(loader->faults, path, NULL, NULL, "out of memory");
 }

@@ -9,6 +9,7 @@
 #include "config/lint_notes.h"
 #include "config/lint_shadow.h"
 #include "config/local_addresses.h"
+#include "policy/address_class.h"
 
 #define LINT_EXPIRY_DAYS 14
 #define LINT_TOKEN_CIDRS 24      /* what a Buildkite token's Allowed IP Addresses take */
@@ -215,18 +216,12 @@ static bool lint_host_is_client(const struct lint *lint)
     return !lint->local_known;
 }
 
-static bool lint_is_loopback(const struct address *address)
-{
-    static const struct address V6 = {.family = FAMILY_V6, .bytes = {[15] = 1}};
-    return (address->family == FAMILY_V4 && address->bytes[0] == 127) || address_equal(address, &V6);
-}
-
 static void lint_redirect_to_loopback(const struct lint *lint, const struct listener *listener)
 {
     char what[256], text[ADDRESS_TEXT_MAX];
     for (size_t i = 0; i < listener->address_count; i++) {
         const struct address *ip = &listener->addresses[i].ip;
-        if (!lint_is_loopback(ip) || lint_host_is_client(lint))
+        if (address_class_of(ip) != ADDRESS_LOOPBACK || lint_host_is_client(lint))
             continue;
         snprintf(what, sizeof(what),
                  "REDIRECT brings the network's connections to an address of the interface they come in by, never to %s; "

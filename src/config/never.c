@@ -3,8 +3,7 @@
 
 #include <stdlib.h>
 
-static const struct network LOOPBACK_V4 = {.base = {.family = FAMILY_V4, .bytes = {127}}, .prefix = 8};
-static const struct network LOOPBACK_V6 = {.base = {.family = FAMILY_V6, .bytes = {[15] = 1}}, .prefix = 128};
+#include "policy/address_class.h"
 
 static struct network never_network(const struct address *address)
 {
@@ -26,6 +25,8 @@ static bool never_add_any(struct policy *policy, uint16_t port)
 
 static bool never_add_local(struct policy *policy, const struct local_addresses *local, uint16_t port)
 {
+    static const struct network LOOPBACK_V4 = {.base = {.family = FAMILY_V4, .bytes = {127}}, .prefix = 8};
+    static const struct network LOOPBACK_V6 = {.base = {.family = FAMILY_V6, .bytes = {[15] = 1}}, .prefix = 128};
     bool fine = policy_add_never(policy, &LOOPBACK_V4, port) && policy_add_never(policy, &LOOPBACK_V6, port);
     for (size_t i = 0; fine && i < local->count; i++)
         fine = never_add(policy, &local->addresses[i], port);
@@ -65,7 +66,7 @@ static size_t never_most(const struct policy *policy, const struct local_address
 
 static void never_gather(struct network *networks, size_t *count, const struct address *address)
 {
-    if (!network_has(&LOOPBACK_V4, address) && !network_has(&LOOPBACK_V6, address))
+    if (address_class_of(address) != ADDRESS_LOOPBACK)
         networks[(*count)++] = never_network(address);
 }
 

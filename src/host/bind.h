@@ -8,7 +8,7 @@
 #include "base/address.h"
 
 /* Binds `count` sockets with SO_REUSEPORT to one address and listens; port 0 picks one, the same for all, and *address is then what was bound.
- * `tproxy`: they take connections to any address that netfilter hands over, and answer in its name; EPERM without CAP_NET_ADMIN (or CAP_NET_RAW).
+ * `tproxy`: they take connections to any address that netfilter hands over, and answer in its name; EPERM without CAP_NET_ADMIN or CAP_NET_RAW.
  * False with errno, and nothing left open. */
 bool bind_listeners(struct endpoint *address, bool tproxy, int *fds, size_t count);
 

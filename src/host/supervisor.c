@@ -79,7 +79,7 @@ static void supervisor_cannot_listen(const struct listener *listener, const stru
     char text[ENDPOINT_TEXT_MAX];
     bool powerless = error == EPERM && listener->mode == LISTENER_TPROXY;
     log_error("cannot listen on %s (listener %s): %s%s", endpoint_text(address, text), listener->name, strerror(error),
-              powerless ? ": mode = tproxy needs CAP_NET_ADMIN" : "");
+              powerless ? ": mode = tproxy needs CAP_NET_ADMIN or CAP_NET_RAW" : "");
 }
 
 static bool supervisor_bind_one(struct supervisor *sup, unsigned index, const struct endpoint *address)

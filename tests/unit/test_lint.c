@@ -39,7 +39,9 @@ static const char *pattern_says(const char *text)
 
 Test(lint, patterns)
 {
-    static const struct { const char *pattern, *word; } rows[] = {
+    static const struct {
+        const char *pattern, *word;
+    } rows[] = {
         {"*.co.uk", "public suffix"},
         {"*.github.io", "public suffix"},
         {"*.s3.amazonaws.com", "any tenant"},
@@ -79,10 +81,25 @@ Test(lint, patterns)
         {"2620:fe::/48", "DNS-over-HTTPS"},
     };
     static const char *const silent[] = {
-        "my-bucket.s3.amazonaws.com", "*.my-bucket.s3.amazonaws.com", "s3-cache.s3.eu-west-1.amazonaws.com", "account.blob.core.windows.net",
-        "*.example.com", "example.co.uk", "*.example.co.uk", "sts.eu-west-1.amazonaws.com", "me.duckdns.org", "nodns.google.example", "10.0.0.0/8",
-        "*.sts.eu-west-1.amazonaws.com", "*.execute-api.eu-west-1.amazonaws.com", "eu-west-1.amazonaws.com", "*.eu-west-1.amazonaws.com.example",
-        "1.1.1.2", "8.8.8.0/29", "2620:fe::/127", "2001:db8::/32",
+        "my-bucket.s3.amazonaws.com",
+        "*.my-bucket.s3.amazonaws.com",
+        "s3-cache.s3.eu-west-1.amazonaws.com",
+        "account.blob.core.windows.net",
+        "*.example.com",
+        "example.co.uk",
+        "*.example.co.uk",
+        "sts.eu-west-1.amazonaws.com",
+        "me.duckdns.org",
+        "nodns.google.example",
+        "10.0.0.0/8",
+        "*.sts.eu-west-1.amazonaws.com",
+        "*.execute-api.eu-west-1.amazonaws.com",
+        "eu-west-1.amazonaws.com",
+        "*.eu-west-1.amazonaws.com.example",
+        "1.1.1.2",
+        "8.8.8.0/29",
+        "2620:fe::/127",
+        "2001:db8::/32",
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
         cr_expect(strstr(pattern_says(rows[i].pattern), rows[i].word) != NULL, "%s: \"%s\"", rows[i].pattern, pattern_says(rows[i].pattern));
@@ -114,10 +131,9 @@ Test(lint, what_is_only_denied_may_be_anything)
 
 Test(lint, a_built_in_list_is_named_once_by_the_rule)
 {
-    lint_says(
-        BASE "[rule r]\nto = @azure-blob\n",
-        "test.conf:6: [rule r] to: @azure-blob: *.blob.core.windows.net covers storage that any tenant can write to; "
-        "prefer the bucket's own host, such as my-bucket.s3.amazonaws.com (warning)\n");
+    lint_says(BASE "[rule r]\nto = @azure-blob\n",
+              "test.conf:6: [rule r] to: @azure-blob: *.blob.core.windows.net covers storage that any tenant can write to; "
+              "prefer the bucket's own host, such as my-bucket.s3.amazonaws.com (warning)\n");
 }
 
 #define SHADOWED(line) "test.conf:" line ": [rule late]: never decides: [rule early] at test.conf:8 matches all of it before (warning)\n"
@@ -127,8 +143,8 @@ Test(lint, shadowed_rules)
 {
     lint_says(GROUPS "[rule early]\nto = a.example\n[rule late]\nfrom = c\nto = a.example\n", SHADOWED("10"));
     lint_says(GROUPS "[rule early]\nto = *.example\naction = deny\n[rule late]\nto = a.example *.b.example\n", SHADOWED("11"));
-    lint_says(
-        GROUPS "[rule early]\nto = @buildkite\nport = 1-442 443-500\n[rule late]\nto = agent.buildkite.com\nport = 80 400-450\n", SHADOWED("11"));
+    lint_says(GROUPS "[rule early]\nto = @buildkite\nport = 1-442 443-500\n[rule late]\nto = agent.buildkite.com\nport = 80 400-450\n",
+              SHADOWED("11"));
     lint_says(GROUPS "[rule early]\nto = 10.0.0.0/8\n[rule late]\nto = 10.1.0.0/16\n", SHADOWED("10"));
     lint_says(GROUPS "[rule early]\nfrom = c\nto = @github\n[rule late]\nfrom = c\nto = @github\n", SHADOWED("11"));
 }
@@ -146,9 +162,9 @@ Test(lint, rules_that_still_decide_something)
 
 Test(lint, groups_and_lists_nobody_uses)
 {
-    lint_says(
-        BASE "[clients c]\nfrom = 10.0.0.0/8\n[clients d]\nfrom = 11.0.0.0/8\n[hosts h]\nhost = a.example\n[rule r]\nfrom = c\nto = b.example\n",
-        "test.conf:8: [clients d]: no rule names this group (warning)\ntest.conf:10: [hosts h]: no rule names this list (warning)\n");
+    lint_says(BASE
+              "[clients c]\nfrom = 10.0.0.0/8\n[clients d]\nfrom = 11.0.0.0/8\n[hosts h]\nhost = a.example\n[rule r]\nfrom = c\nto = b.example\n",
+              "test.conf:8: [clients d]: no rule names this group (warning)\ntest.conf:10: [hosts h]: no rule names this list (warning)\n");
 }
 
 Test(lint, a_rule_without_from_is_for_every_group)
@@ -181,7 +197,8 @@ Test(lint, a_port_that_no_firewall_can_name)
     lint_says(BASE "[listen b]\naddress = 0.0.0.0:3129\nmode = redirect\n" CLIENTS, "");
 }
 
-#define TO_LOOPBACK "test.conf:6: [listen b] address: REDIRECT brings the network's connections to an address of the interface they come in by, never to "
+#define TO_LOOPBACK                                                                                                                                  \
+    "test.conf:6: [listen b] address: REDIRECT brings the network's connections to an address of the interface they come in by, never to "
 
 Test(lint, nothing_is_redirected_to_loopback)
 {
