@@ -229,6 +229,7 @@ static bool journal_queue_write_probe(struct journal_queue *queue, const struct 
         .listener = source->listener[0] ? source->listener : NULL,
         .mode = source->mode[0] ? source->mode : NULL,
         .client_ip = source->client_ip,
+        .peer_ip = source->peer_ip,
         .detail = {detail.at, detail.len},
     };
     return journal_queue_put(queue, &record);
@@ -260,9 +261,10 @@ static void journal_queue_end_minute(evutil_socket_t fd, short what, void *arg)
         journal_queue_start_minute(queue);
 }
 
-void journal_queue_probe(struct journal_queue *queue, const char *listener, const char *mode, const struct address *client_ip)
+void journal_queue_probe(struct journal_queue *queue, const char *listener, const char *mode, const struct address *client_ip,
+                         const struct address *peer_ip)
 {
-    probe_table_count(queue->probes, listener, mode, client_ip);
+    probe_table_count(queue->probes, listener, mode, client_ip, peer_ip);
     journal_queue_start_minute(queue);
 }
 

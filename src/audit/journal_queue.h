@@ -65,8 +65,10 @@ void journal_wait_start(struct journal_queue *queue, struct journal_wait *wait);
 /* Harmless when it is not waiting. */
 void journal_wait_cancel(struct journal_wait *wait);
 
-/* A connection that ended without a byte: counted, and written as one `probe` record a source and minute. */
-void journal_queue_probe(struct journal_queue *queue, const char *listener, const char *mode, const struct address *client_ip);
+/* A connection that ended without a byte: counted, and written as one `probe` record a source and minute. `peer_ip` is the load balancer's, not set
+ * without one. */
+void journal_queue_probe(struct journal_queue *queue, const char *listener, const char *mode, const struct address *client_ip,
+                         const struct address *peer_ip);
 
 /* Writes out the probes and gaps that are being counted, now (before a stop). */
 void journal_queue_flush(struct journal_queue *queue);

@@ -38,12 +38,14 @@ static uint64_t probe_table_hash(const struct probe_table *table, const struct p
 
 static bool probe_table_is_same(const struct probe_source *a, const struct probe_source *b)
 {
-    return address_compare(&a->client_ip, &b->client_ip) == 0 && strcmp(a->listener, b->listener) == 0 && strcmp(a->mode, b->mode) == 0;
+    return address_compare(&a->client_ip, &b->client_ip) == 0 && address_compare(&a->peer_ip, &b->peer_ip) == 0 &&
+           strcmp(a->listener, b->listener) == 0 && strcmp(a->mode, b->mode) == 0;
 }
 
-void probe_table_count(struct probe_table *table, const char *listener, const char *mode, const struct address *client_ip)
+void probe_table_count(struct probe_table *table, const char *listener, const char *mode, const struct address *client_ip,
+                       const struct address *peer_ip)
 {
-    struct probe_source source = {.client_ip = *client_ip, .count = 1};
+    struct probe_source source = {.client_ip = *client_ip, .peer_ip = *peer_ip, .count = 1};
     text_copy(source.listener, sizeof(source.listener), listener ? listener : "", listener ? strlen(listener) : 0);
     text_copy(source.mode, sizeof(source.mode), mode ? mode : "", mode ? strlen(mode) : 0);
     size_t slot = probe_table_hash(table, &source) % SLOTS;

@@ -11,7 +11,7 @@
 
 struct probe_source {
     char listener[41], mode[16]; /* "" for the null source: those that found the table full */
-    struct address client_ip;
+    struct address client_ip, peer_ip;
     uint64_t count;
 };
 
@@ -21,7 +21,9 @@ struct probe_table;
 struct probe_table *probe_table_new(void);
 void probe_table_free(struct probe_table *table);
 
-void probe_table_count(struct probe_table *table, const char *listener, const char *mode, const struct address *client_ip);
+/* `peer_ip`: of the load balancer; not set without one. */
+void probe_table_count(struct probe_table *table, const char *listener, const char *mode, const struct address *client_ip,
+                       const struct address *peer_ip);
 
 /* How many sources there are, the null source among them (it comes last), and each of them. */
 size_t probe_table_size(const struct probe_table *table);

@@ -319,7 +319,7 @@ static bool session_is_probe(const struct session *session, enum reason reason)
 void session_dismiss(struct session *session)
 {
     const struct listener *listener = session->listener;
-    journal_queue_probe(session->worker->journal, listener->name, listener_mode_text(listener->mode), &session->client.ip);
+    journal_queue_probe(session->worker->journal, listener->name, listener_mode_text(listener->mode), &session->client.ip, &session->peer);
     session_hang_up(session);
 }
 

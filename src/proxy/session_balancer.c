@@ -11,8 +11,8 @@ static void session_refuse_balancer(struct session *session, const char *fault)
     session_close(session, REASON_PROXY_HEADER);
 }
 
-/* From here on the client is the one that the header names; a balancer that names nobody speaks for itself. The header is not the client's own word:
- * who leaves right behind it is a health check. */
+/* From here on the client is the one that the header names; a balancer that names nobody speaks for itself. One that speaks for itself and says no
+ * more than that looks whether somebody is there. */
 static void session_introduce(struct session *session, enum proxy_header_result result)
 {
     struct setup *setup = session->setup;
@@ -20,7 +20,7 @@ static void session_introduce(struct session *session, enum proxy_header_result 
         session->client = setup->balancer.client;
     session->verdict.group = policy_group_of(session->config->policy, &session->client.ip);
     session_consume(setup, setup->balancer.len);
-    session->spoke = setup->len > 0;
+    session->spoke = setup->len > 0 || !address_equal(&session->client.ip, &session->peer);
     session_enter(session, STEP_HEAD);
 }
 

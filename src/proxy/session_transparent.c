@@ -51,7 +51,7 @@ void session_judge_transparent(struct session *session, const struct hello_facts
         return;
     }
     setup->fault = session_transparent_fault(session);
-    if (setup->fault != NULL)
+    if (setup->fault != NULL && session->verdict.kind != VERDICT_DENY)
         session_close(session, REASON_ADDRESS_FORBIDDEN);
     else
         session_follow_verdict(session);

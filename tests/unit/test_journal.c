@@ -1046,16 +1046,17 @@ Test(journal, probes_are_counted_by_source)
     struct child child = child_start(&(struct child_settings){0});
     struct journal_queue *queue = queue_new(false, 0);
     struct address ip = {.family = FAMILY_V4};
+    const struct address nobody = {0};
     journal_queue_attach(queue, child_take(&child, 0));
     cr_assert(loop_until(is_ready, queue));
     for (unsigned source = 0; source < 1030; source++) {
         ip.bytes[2] = (uint8_t)(source >> 8);
         ip.bytes[3] = (uint8_t)source;
-        journal_queue_probe(queue, "explicit", "connect", &ip);
+        journal_queue_probe(queue, "explicit", "connect", &ip, &nobody);
     }
     memset(ip.bytes, 0, sizeof(ip.bytes));
     for (int i = 0; i < 11; i++)
-        journal_queue_probe(queue, "explicit", "connect", &ip);
+        journal_queue_probe(queue, "explicit", "connect", &ip, &nobody);
     journal_queue_flush(queue);
     journal_queue_flush(queue); /* nothing more to say */
     cr_assert(loop_until(is_empty, queue));
