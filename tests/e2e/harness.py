@@ -22,7 +22,6 @@ EXEAT = os.environ.get("EXEAT", "./exeat")
 DATA = pathlib.Path(os.environ.get("EXEAT_TEST_DATA", pathlib.Path(__file__).parent.parent))
 
 
-
 def is_sanitized():
     """Whether the program was built with a sanitizer, which makes it slow, keeps memory, and cannot run under valgrind."""
     program = pathlib.Path(EXEAT).read_bytes()
@@ -70,22 +69,25 @@ def receive_all(sock):
 
 
 class Certificate:
-    """A throw-away certificate for any number of names, made now."""
+    """A certificate, which is its own authority, and its key: two files."""
 
-    def __init__(self, directory, *names):
-        self.path = pathlib.Path(directory) / "origin.pem"
-        key = pathlib.Path(directory) / "origin.key"
+    def __init__(self, path, key):
+        self.path, self.key = path, key
+
+    @classmethod
+    def make(cls, directory, *names):
+        """A throw-away one for any number of names."""
+        path, key = pathlib.Path(directory, "origin.pem"), pathlib.Path(directory, "origin.key")
         alt = ",".join(f"DNS:{name}" for name in names)
         subprocess.run(
             ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-             "-subj", f"/CN={names[0]}", "-addext", f"subjectAltName={alt}", "-keyout", key, "-out", self.path],
+             "-subj", f"/CN={names[0]}", "-addext", f"subjectAltName={alt}", "-keyout", key, "-out", path],
             check=True, capture_output=True)
-        self.chain = self.path
-        self.key = key
+        return cls(path, key)
 
     def server_context(self):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self.chain, self.key)
+        context.load_cert_chain(self.path, self.key)
         return context
 
     def client_context(self):
@@ -195,27 +197,29 @@ class TlsOrigin(Origin):
 
 
 class DnsStub:
-    """A scripted DNS server on one port, UDP and TCP. `zone` maps a name to a dict: A, AAAA (lists), ttl, rcode, truncate, drop, delay (seconds, or a dict by type), forge.
+    """A scripted DNS server on one port, UDP and TCP. `zone` maps a name to a dict: A, AAAA (lists), ttl, rcode, truncate, drop, delay (seconds, or
+    a dict by type), forge.
 
     Names that are not in the zone do not exist. `questions` is the log: (name, type, transport)."""
 
     TYPES = {1: "A", 28: "AAAA"}
 
-    def __init__(self, zone, address="127.0.0.1"):
+    def __init__(self, zone, address="127.0.0.1", port=0):
         self.zone = zone
         self.questions = []
         self.ports = set()
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
         for _ in range(50):
-            self.tcp = socket.create_server((address, 0))
+            self.tcp = socket.create_server((address, port), family=family)
             self.port = self.tcp.getsockname()[1]
-            self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            self.udp = socket.socket(family, socket.SOCK_DGRAM)
             try:
                 self.udp.bind((address, self.port))
                 break
             except OSError:
                 self.tcp.close()
                 self.udp.close()
-        self.address = f"{address}:{self.port}"
+        self.address = f"[{address}]:{self.port}" if family == socket.AF_INET6 else f"{address}:{self.port}"
         self.threads = [threading.Thread(target=run, daemon=True) for run in (self.serve_udp, self.serve_tcp)]
         for thread in self.threads:
             thread.start()
@@ -383,8 +387,9 @@ class Exeat:
 
     # -- talking to it --
 
-    def dial(self, timeout=None):
-        sock = socket.create_connection((self.host, self.port), timeout or PATIENCE)
+    def dial(self, timeout=None, source=None):
+        """A connection, from the address and port `source` where one is said."""
+        sock = socket.create_connection((self.host, self.port), timeout or PATIENCE, source)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return sock
 
@@ -433,7 +438,7 @@ class Exeat:
         return self.wait_records(f"the close of {session}", lambda rs: next((r for r in rs if r["event"] == "close" and r["id"] == session), None))
 
 
-class Story(unittest.TestCase):
+class EndToEndTest(unittest.TestCase):
     """A test with a directory of its own; what it starts through `self.use` is taken down in reverse order."""
 
     def setUp(self):
@@ -448,7 +453,7 @@ class Story(unittest.TestCase):
         return self.use(Exeat(self.directory, text, **how))
 
     def certificate(self, *names):
-        return Certificate(self.directory, *names)
+        return Certificate.make(self.directory, *names)
 
 
 def policy(*names, port=443, route="addresses = 127.0.0.0/8 ::1", hosts=None, extra="", rule=""):

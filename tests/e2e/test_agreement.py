@@ -8,7 +8,7 @@ import socket
 import subprocess
 import unittest
 
-from harness import EXEAT, Origin, Story, client_hello, origins_on_one_port, wait_until
+from harness import EXEAT, EndToEndTest, Origin, client_hello, origins_on_one_port, wait_until
 
 CLIENTS = ["127.0.0.1", "127.0.0.2", "127.0.0.9"]  # builders, deployers, nobody
 
@@ -108,7 +108,7 @@ hello_timeout = 3s
 """
 
 
-class Agreement(Story):
+class Agreement(EndToEndTest):
     def setUp(self):
         super().setUp()
         self.origin, *_ = [self.use(origin) for origin in origins_on_one_port("127.0.0.1", "127.0.0.3", "127.0.0.4")]

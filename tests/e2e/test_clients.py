@@ -7,7 +7,7 @@ import subprocess
 import sys
 import unittest
 
-from harness import PATIENCE, Story, TlsOrigin, policy
+from harness import PATIENCE, EndToEndTest, TlsOrigin, policy
 
 ALLOWED = "allowed.example.test"
 DENIED = "denied.example.test"
@@ -31,7 +31,7 @@ request.end();
 """
 
 
-class Clients(Story):
+class Clients(EndToEndTest):
     def setUp(self):
         super().setUp()
         self.cert = self.certificate(ALLOWED, DENIED)

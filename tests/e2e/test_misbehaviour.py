@@ -14,12 +14,12 @@ import time
 import unittest
 
 import audit_check
-from harness import DnsStub, Origin, Story, client_hello, policy, receive_all, receive_exactly, wait_until
+from harness import DnsStub, EndToEndTest, Origin, client_hello, policy, receive_all, receive_exactly, wait_until
 
 NAME = "allowed.example.test"
 
 
-class Misbehaviour(Story):
+class Misbehaviour(EndToEndTest):
     def setUp(self):
         super().setUp()
         self.origin = self.use(Origin())

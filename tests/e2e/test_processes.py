@@ -14,7 +14,7 @@ import unittest
 
 import audit_check
 import harness
-from harness import BACK_WITHIN, EXEAT, DnsStub, Exeat, Origin, Story, client_hello, policy, receive_exactly, wait_until
+from harness import BACK_WITHIN, EXEAT, DnsStub, EndToEndTest, Exeat, Origin, client_hello, policy, receive_exactly, wait_until
 
 NAME = "allowed.example.test"
 
@@ -34,7 +34,7 @@ class Everywhere(dict):
         return {"A": ["127.0.0.1"]}
 
 
-class Processes(Story):
+class Processes(EndToEndTest):
     def setUp(self):
         super().setUp()
         self.origin = self.use(Origin())

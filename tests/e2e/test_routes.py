@@ -12,18 +12,18 @@ import subprocess
 import time
 import unittest
 
-from harness import EXEAT, PATIENCE, DnsStub, Origin, Story, origins_on_one_port, policy, receive_exactly, wait_until
+from harness import EXEAT, PATIENCE, DnsStub, EndToEndTest, Origin, origins_on_one_port, policy, receive_exactly, wait_until
 
 NAME = "allowed.example.test"
 LACKING = "192.0.2.77"  # a documentation address: no host has it
 LACK_LINE = f"this host does not have the source {LACKING}"
 
 
-class RouteStory(Story):
+class RouteStory(EndToEndTest):
     """Tunnels without TLS: with `sni = off` the decision is in the journal before the 200, so its record is there when the client hears of it."""
 
     def dial(self, client=None, port=0):
-        sock = socket.create_connection((self.proxy.host, self.proxy.port), PATIENCE, (client, port) if client else None)
+        sock = self.proxy.dial(source=(client, port) if client else None)
         self.addCleanup(sock.close)
         return sock
 

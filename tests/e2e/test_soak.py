@@ -10,7 +10,7 @@ import unittest
 
 import audit_check
 import harness
-from harness import Origin, Story, client_hello, policy, receive_exactly, wait_until
+from harness import EndToEndTest, Origin, client_hello, policy, receive_exactly, wait_until
 
 NAME = "allowed.example.test"
 TUNNELS = 2000
@@ -27,7 +27,7 @@ def resident_kib(pid):
     return 0
 
 
-class Soak(Story):
+class Soak(EndToEndTest):
     def setUp(self):
         super().setUp()
         self.origin = self.use(Origin())

@@ -13,7 +13,7 @@ import socket
 import threading
 import unittest
 
-from harness import DATA, Story, client_hello, origins_on_one_port, wait_until
+from harness import DATA, EndToEndTest, client_hello, origins_on_one_port, wait_until
 
 import audit_check
 
@@ -143,7 +143,7 @@ class Replay:
             return ("tunnel" if expected and got == expected else "tunnel-closed"), head
 
 
-class Vectors(Story):
+class Vectors(EndToEndTest):
     def setUp(self):
         super().setUp()
         self.echo, self.forbidden = (self.use(origin) for origin in origins_on_one_port("127.0.0.1", "127.0.0.2"))

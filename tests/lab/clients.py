@@ -9,13 +9,12 @@ import struct
 import time
 from typing import NamedTuple
 
-import e2e  # noqa: F401
-from harness import client_hello
-from network import address_of
+from harness import PATIENCE, client_hello
+from network import EXPLICIT_PORT, address_of
 
 ALERTS = {49: "alert access_denied", 50: "alert decode_error", 112: "alert unrecognized_name"}
 WHOLE = 1 << 20   # a hello in one piece
-IMPATIENCE = 0.2  # an answer that must not come is awaited so long
+IMPATIENCE = 0.3  # an answer that must not come is awaited so long
 
 
 class Sight(NamedTuple):
@@ -67,7 +66,7 @@ class Curl(Client):
              (r"timed out|[Tt]imeout", "no answer"))
 
     def ask(self, lab, namespace, family, aim):
-        ran = namespace.run("curl", "-sS", "--max-time", str(lab.PATIENCE), "--cacert", str(lab.authority), *self.way(lab, family, aim),
+        ran = namespace.run("curl", "-sS", "--max-time", str(PATIENCE), "--cacert", str(lab.authority), *self.way(lab, family, aim),
                             "-w", "\n%{time_connect} %{time_total}", f"{self.SCHEME}://{self.name}:{self.port}/", check=False)
         connected, total = map(float, ran.stdout.splitlines()[-1].split())
         return self.words(ran), total - connected
@@ -88,7 +87,7 @@ class ProxyCurl(Curl):
     """A curl with HTTPS_PROXY, as on an agent of the other kind."""
 
     def way(self, lab, family, aim):
-        return ["--proxy", f"http://{in_url(address_of('appliance', family))}:{lab.EXPLICIT_PORT}"]
+        return ["--proxy", f"http://{in_url(address_of('appliance', family))}:{EXPLICIT_PORT}"]
 
     def __call__(self, lab, who, family):
         return super().__call__(lab, who, family)._replace(aim=None)
@@ -123,9 +122,9 @@ def page_in(text):
 # ---- bytes ----
 
 
-def dial(lab, namespace, aim, port, patience=None, source=None):
+def dial(namespace, aim, port, patience=PATIENCE, source=None):
     with namespace.inside():
-        sock = socket.create_connection((aim, port), patience or lab.PATIENCE, source and (source, 0))
+        sock = socket.create_connection((aim, port), patience, source and (source, 0))
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return sock
 
@@ -140,7 +139,7 @@ class Tls(Client):
         context.check_hostname = self.name is not None
         self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         tls = context.wrap_bio(self.incoming, self.outgoing, server_hostname=self.name)
-        with dial(lab, namespace, aim, self.port) as sock:
+        with dial(namespace, aim, self.port) as sock:
             began = time.monotonic()
             try:
                 text = self.converse(tls, sock)
@@ -181,7 +180,7 @@ class Bytes(Client):
     """Sends bytes, `data` or those of `make()`, and looks at how it ends. It asks for no name but what is in them."""
 
     def ask(self, lab, namespace, family, aim):
-        with dial(lab, namespace, aim, self.port) as sock:
+        with dial(namespace, aim, self.port) as sock:
             began = time.monotonic()
             sock.sendall(self.make())
             answer = b""
@@ -235,7 +234,7 @@ class Knock(Client):
 
     def ask(self, lab, namespace, family, aim):
         began = time.monotonic()
-        with dial(lab, namespace, aim, self.port, IMPATIENCE) as sock:
+        with dial(namespace, aim, self.port, IMPATIENCE) as sock:
             return f"an answer: {sock.recv(80)!r}", time.monotonic() - began
 
 

@@ -11,12 +11,8 @@ import audit_check
 import enclosure
 import harness
 import servers
-from network import AGENTS, FAMILIES, GATEWAY, INSIDE, INTERNET, MAPPED, PEER, PUBLIC, SOURCES, VPN, VPN_GATEWAY, Network, address_of
-
-TOP = pathlib.Path(__file__).resolve().parents[2]
-SCRIPT = os.environ.get("EXEAT_APPLIANCE", TOP / "contrib" / "appliance" / "exeat-appliance")
-MODES = ("redirect", "tproxy")
-LISTEN_PORT, EXPLICIT_PORT = 3129, 3128
+from network import (AGENTS, EXPLICIT_PORT, FAMILIES, GATEWAY, INSIDE, INTERNET, LISTEN_PORT, MAPPED, PEER, PUBLIC, SCRIPT, SOURCES, VPN, VPN_GATEWAY,
+                     Network, address_of)
 
 # What each name means at the public resolver, by place; `many` has three addresses, and some lead where exeat must never go.
 NAMES = {
@@ -47,7 +43,7 @@ peers = {" ".join(PEER)}
 [listen explicit]
 address = 0.0.0.0:{EXPLICIT_PORT} [::]:{EXPLICIT_PORT}
 
-[listen transparent]
+[listen network]
 address = 0.0.0.0:{LISTEN_PORT} [::]:{LISTEN_PORT}
 mode = {{mode}}
 
@@ -58,7 +54,7 @@ from = 10.20.0.0/26 2001:db8:20::/122
 from = {" ".join(AGENTS["agent2"])}
 
 [clients appliance]
-from = 127.0.0.1 ::1 {" ".join(GATEWAY)}
+from = 127.0.0.1 ::1 {" ".join((*GATEWAY, *SOURCES))}
 
 [route nat]
 source = {{sources}}
@@ -79,8 +75,9 @@ to = denied.example
 action = deny
 
 [rule agents]
-from = builders
+from = builders appliance
 to = allowed.example many.example misled.example down.example busy.example
+port = 443 {LISTEN_PORT}
 route = nat
 
 [rule second]
@@ -138,8 +135,8 @@ def sources_text():
 
 
 def addresses_by_family(places):
-    """{4: [...], 6: [...]} of a row of NAMES, where a place is a name or the two addresses themselves."""
-    return {family: [place[at] if isinstance(place, tuple) else address_of(place, family) for place in places] for at, family in enumerate(FAMILIES)}
+    """{4: [...], 6: [...]} of a row of NAMES."""
+    return {family: [address_of(place, family) for place in places] for family in FAMILIES}
 
 
 def zone(names):
@@ -188,9 +185,6 @@ class Appliance:
 class Lab(contextlib.ExitStack):
     """Everything at once, taken down when its `with` ends. `mode`: redirect or tproxy. `vpn`: what holds that route, interface or mark."""
 
-    PATIENCE = harness.PATIENCE
-    EXPLICIT_PORT = EXPLICIT_PORT
-
     def __init__(self, directory, mode, vpn="interface"):
         super().__init__()
         self.directory, self.mode, self.vpn = pathlib.Path(directory), mode, vpn
@@ -225,7 +219,7 @@ class Lab(contextlib.ExitStack):
         good, wrong = self.directory / "good", self.directory / "wrong"
         for directory, names in ((good, [*NAMES, *CORPORATE]), (wrong, ["wrong.example"])):
             directory.mkdir()
-            setattr(self, directory.name, harness.Certificate(directory, *names))
+            setattr(self, directory.name, harness.Certificate.make(directory, *names))
         self.authority = self.good.path
 
     def write_hosts(self):

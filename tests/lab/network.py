@@ -10,11 +10,17 @@ The internet has private addresses too, and the appliance sends there whatever h
 
 import contextlib
 import ctypes
+import itertools
 import os
 import pathlib
 import subprocess
 
 from enclosure import CLONE_NEWNET, LIBC, system
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+SCRIPT = os.environ.get("EXEAT_APPLIANCE", TOP / "contrib" / "appliance" / "exeat-appliance")  # what makes a host the appliance
+MODES = ("redirect", "tproxy")
+LISTEN_PORT, EXPLICIT_PORT = 3129, 3128
 
 # ---- addresses: a place is a name for one address of each family ----
 
@@ -59,7 +65,8 @@ PLACES = {**INTERNET, **INSIDE, **AGENTS, "appliance": GATEWAY, "source": ("203.
 
 
 def address_of(place, family):
-    return PLACES[place][FAMILIES.index(family)]
+    """Of a place that is said by its name, or by its two addresses."""
+    return PLACES.get(place, place)[FAMILIES.index(family)]
 
 
 def family_of(address):
@@ -120,6 +127,10 @@ class Namespace:
             self.ip("address", "replace", address + prefix, "dev", interface, *(["nodad"] if ":" in address else []))
         self.ip("link", "set", interface, "up")
 
+    def own(self, *addresses):
+        """These are the namespace's own, each by itself."""
+        self.add("lo", *(f"{address}/{32 if family_of(address) == 4 else 128}" for address in addresses))
+
     def default(self, *gateways):
         for gateway in gateways:
             self.ip("route", "add", "default", "via", gateway)
@@ -137,8 +148,23 @@ def run(*command, check=True, **how):
     return ran
 
 
+INDEXES = itertools.count(100)
+
+
 def cable(one, interface, other, its_interface):
-    one.ip("link", "add", interface, "type", "veth", "peer", "name", its_interface, "netns", other.name)
+    """Its ends have different indexes. With the same one the kernel is in no hurry: up to a second goes by until it finds them connected."""
+    one.ip("link", "add", interface, "index", str(next(INDEXES)), "type", "veth",
+           "peer", "name", its_interface, "index", str(next(INDEXES)), "netns", other.name)
+
+
+def join(segment, ends):
+    """A switch in the one namespace, and a cable from it to each of the others: (namespace, its interface, its addresses there)."""
+    segment.ip("link", "add", "switch", "type", "bridge")
+    segment.ip("link", "set", "switch", "up")
+    for namespace, interface, addresses in ends:
+        cable(segment, namespace.name, namespace, interface)
+        segment.ip("link", "set", namespace.name, "master", "switch", "up")
+        namespace.add(interface, *addresses)
 
 
 # ---- the map ----
@@ -163,17 +189,10 @@ class Network:
         return self.namespaces[name]
 
     def lay_segment(self):
-        """A switch that joins the agents and the appliance."""
-        segment = self["segment"]
-        segment.ip("link", "add", "switch", "type", "bridge")
-        segment.ip("link", "set", "switch", "up")
-        for name, addresses in {**AGENTS, "crowd": (*CROWD[0], *CROWD[1]), "appliance": GATEWAY}.items():
-            interface = "agents0" if name == "appliance" else "eth0"
-            cable(segment, name, self[name], interface)
-            segment.ip("link", "set", name, "master", "switch", "up")
-            self[name].add(interface, *addresses)
-            if name != "appliance":
-                self[name].default(*GATEWAY)
+        agents = {**AGENTS, "crowd": (*CROWD[0], *CROWD[1])}
+        join(self["segment"], [(self["appliance"], "agents0", GATEWAY), *((self[name], "eth0", addresses) for name, addresses in agents.items())])
+        for name in agents:
+            self[name].default(*GATEWAY)
 
     def lay_internet(self):
         appliance, internet = self["appliance"], self["internet"]
@@ -181,8 +200,7 @@ class Network:
         appliance.add("internet0", *OUTSIDE)
         appliance.default(*NEIGHBOUR)
         internet.add("appliance0", *NEIGHBOUR)
-        internet.add("lo", *(f"{address}/{32 if family_of(address) == 4 else 128}"
-                             for place in (*INTERNET.values(), *INSIDE.values(), PEER) for address in place))
+        internet.own(*(address for place in (*INTERNET.values(), *INSIDE.values(), PEER) for address in place))
         for gateway, prefixes in zip(OUTSIDE, (("10.20.0.0/24", f"{MAPPED}/32", "10.99.0.0/24"), ("2001:db8:20::/64", "fd99::/64"))):
             for prefix in prefixes:  # answers to what should never have come find their way back
                 internet.ip("route", "add", prefix, "via", gateway)
@@ -200,7 +218,7 @@ class Network:
     def lay_vpn(self):
         inside = self["inside"]
         self.plug_vpn()
-        inside.add("lo", *(f"{address}/{32 if family_of(address) == 4 else 128}" for place in INSIDE.values() for address in place))
+        inside.own(*(address for place in INSIDE.values() for address in place))
         inside.default(*VPN)
         self.witness("inside", "appliance0", VPN, ())
 

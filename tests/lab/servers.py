@@ -4,13 +4,11 @@ Usage: servers.py SPECIFICATION LOG, where the specification is what `specificat
 
 import json
 import pathlib
-import socket
-import ssl
 import sys
 import threading
 
 import e2e  # noqa: F401
-from harness import DnsStub, Origin, TlsOrigin
+from harness import Certificate, DnsStub, Origin, TlsOrigin
 
 LOG_LOCK = threading.Lock()
 
@@ -21,24 +19,12 @@ def note(log, **what):
         log.flush()
 
 
-class Pair:
-    """A certificate as harness.TlsOrigin wants one."""
-
-    def __init__(self, chain, key):
-        self.chain, self.key = chain, key
-
-    def server_context(self):
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self.chain, self.key)
-        return context
-
-
 class NotedTls(TlsOrigin):
     """Answers every request with the name of its place."""
 
-    def __init__(self, place, address, pair, log):
+    def __init__(self, place, address, certificate, log):
         self.place, self.log = place, log
-        super().__init__(pair, address, 443, lambda path: f"this is {place}, asked for {path}\n".encode())
+        super().__init__(certificate, address, 443, lambda path: f"this is {place}, asked for {path}\n".encode())
 
     def one(self, sock):
         note(self.log, saw="connection", place=self.place, at=self.address, port=self.port, peer=sock.getpeername()[0])
@@ -58,18 +44,11 @@ class NotedPlain(Origin):
 
 
 class NotedDns(DnsStub):
-    """A resolver on port 53 of an address of either family."""
+    """A resolver, which notes who asks."""
 
     def __init__(self, place, address, zone, log):
-        self.zone, self.place, self.log = zone, place, log
-        self.questions, self.ports, self.asking = [], set(), threading.local()
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        self.tcp = socket.create_server((address, 53), family=family)
-        self.udp = socket.socket(family, socket.SOCK_DGRAM)
-        self.udp.bind((address, 53))
-        self.threads = [threading.Thread(target=serve, daemon=True) for serve in (self.serve_udp, self.serve_tcp)]
-        for thread in self.threads:
-            thread.start()
+        self.place, self.log, self.asking = place, log, threading.local()
+        super().__init__(zone, address, 53)
 
     def answer_udp(self, packet, peer):
         self.asking.peer = peer[0]
@@ -87,14 +66,14 @@ class NotedDns(DnsStub):
 
 def specification(tls, plain=(), dns=(), zone=None):
     """`tls`: (certificate, [(place, address)]); `plain`: (place, address, port); `dns`: (place, address), all with the one zone."""
-    tls = [(str(certificate.chain), str(certificate.key), rows) for certificate, rows in tls]
+    tls = [(str(certificate.path), str(certificate.key), rows) for certificate, rows in tls]
     return {"tls": tls, "plain": list(plain), "dns": list(dns), "zone": zone or {}}
 
 
 def main():
     spec = json.loads(pathlib.Path(sys.argv[1]).read_text())
     with open(sys.argv[2], "a", encoding="utf-8") as log:
-        people = [NotedTls(place, address, Pair(chain, key), log) for chain, key, rows in spec["tls"] for place, address in rows]
+        people = [NotedTls(place, address, Certificate(path, key), log) for path, key, rows in spec["tls"] for place, address in rows]
         people += [NotedPlain(place, address, port, log) for place, address, port in spec["plain"]]
         people += [NotedDns(place, address, spec["zone"], log) for place, address in spec["dns"]]
         note(log, saw="ready", people=len(people))

@@ -7,8 +7,7 @@ from typing import NamedTuple
 
 from clients import Bytes, Client, Curl, Knock, OpenSsl, PlainCurl, ProxyCurl, Tls, UdpKnock, hello_naming_an_address, hello_with_ech
 from harness import client_hello
-from lab import LISTEN_PORT
-from network import PLACES, address_of
+from network import LISTEN_PORT, PLACES, address_of
 
 AT_ONCE = 0.1  # seconds that a denial may take
 
@@ -124,7 +123,7 @@ STORIES = (
     Story("its own listener under another name is not dialled",
           "agent1", ProxyCurl("self.example", port=LISTEN_PORT), "CONNECT 403", denied("address_forbidden", rule="circles", **UNHEARD, **CONNECT)),
     Story("a connection that the network did not bring is denied",
-          "appliance", Tls("allowed.example", at="appliance", port=LISTEN_PORT), ACCESS_DENIED, denied("address_forbidden")),
+          "appliance", Tls("allowed.example", at="appliance", port=LISTEN_PORT), ACCESS_DENIED, denied("address_forbidden", rule="agents")),
 
     # ---- the walls: exeat hears of none of these ----
     Story("QUIC is told at once to fall back",
@@ -174,7 +173,7 @@ WAYS_WITHOUT_VPN = (
 def expected_record(story, mode, family, aim):
     """All that a row says of its record, with addresses in the place of places."""
     asks = story.asks
-    common = {"listener": "transparent", "mode": mode, "client_ip": address_of(story.who, family), "peer_ip": None,
+    common = {"listener": "network", "mode": mode, "client_ip": address_of(story.who, family), "peer_ip": None,
               "host": asks.name, "port": asks.port, "sni": asks.name, "original_ip": aim}
     record = {**common, **story.record}
     if record["host"] in PLACES:

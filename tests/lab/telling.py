@@ -1,15 +1,13 @@
 """How a story is told: the client asks, and what it saw, the record, the origins and the resolvers are held against the row."""
 
-import pathlib
-import shutil
+import contextlib
 import tempfile
 import unittest
 
-import e2e  # noqa: F401
 import enclosure
 from harness import SANITIZED, wait_until
 from lab import Lab
-from network import MAPPED, PLACES, PUBLIC, SOURCES, VPN, family_of, place_of
+from network import MAPPED, MODES, PLACES, PUBLIC, SOURCES, VPN, family_of, place_of
 from stories import expected_record
 
 SLOWNESS = 10 if SANITIZED else 1  # a program with sanitizers may take longer
@@ -18,16 +16,28 @@ ATTEMPTS = 5                       # on a busy machine, the fastest of these cou
 
 def setUpModule():
     if not enclosure.is_inside():
-        raise unittest.SkipTest("SKIPPED: the stories of the lab are told by tests/run-lab")
+        raise unittest.SkipTest("SKIPPED: this is run by tests/run-lab")
+
+
+def in_each_mode(module, *bases):
+    """Gives the module (its globals) a test class for each mode, made of these bases and named after the first; `mode` says which."""
+    for mode in MODES:
+        name = bases[0].__name__ + mode.capitalize()
+        module[name] = type(name, bases, {"mode": mode, "__module__": module["__name__"], "__doc__": bases[0].__doc__})
+
+
+@contextlib.contextmanager
+def lab_in_passing(mode, vpn="interface"):
+    """A lab whose files are gone with it."""
+    with tempfile.TemporaryDirectory(prefix="lab-") as directory, Lab(directory, mode, vpn) as lab:
+        yield lab
 
 
 class Telling(unittest.TestCase):
-    """A test with a lab, which it puts up by `self.open`."""
+    """A test with a lab, of its `mode`, which it puts up by `self.open`."""
 
-    def open(self, mode, vpn="interface"):
-        directory = pathlib.Path(tempfile.mkdtemp(prefix="lab-"))
-        self.addCleanup(shutil.rmtree, directory, ignore_errors=True)
-        self.lab = self.enterContext(Lab(directory, mode, vpn))
+    def open(self, vpn="interface"):
+        self.lab = self.enterContext(lab_in_passing(self.mode, vpn))
         return self.lab
 
     # -- one story --

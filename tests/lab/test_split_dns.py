@@ -8,14 +8,15 @@ import telling
 from harness import wait_until
 from network import FAMILIES, address_of
 from stories import WAYS, WAYS_WITHOUT_VPN
-from telling import Telling
+from telling import Telling, in_each_mode
 
 setUpModule = telling.setUpModule
+VPN_IN = {"redirect": "interface", "tproxy": "mark"}
 
 
 class SplitDns:
     def setUp(self):
-        self.open(self.mode, self.vpn)
+        self.open(VPN_IN[self.mode])
 
     def tell_all(self, stories):
         for story in stories:
@@ -63,9 +64,4 @@ class SplitDns:
         self.finish()
 
 
-class RedirectByInterface(SplitDns, Telling):
-    mode, vpn = "redirect", "interface"
-
-
-class TproxyByMark(SplitDns, Telling):
-    mode, vpn = "tproxy", "mark"
+in_each_mode(globals(), SplitDns, Telling)

@@ -2,9 +2,8 @@
 
 import telling
 from clients import Curl, Knock, UdpKnock
-from lab import MODES
 from network import FAMILIES
-from telling import Telling
+from telling import Telling, in_each_mode
 
 setUpModule = telling.setUpModule
 SSH = Knock(None, at="allowed", port=22)
@@ -13,7 +12,7 @@ GREETING = r"an answer: b'you got through\n'"
 
 class Walls:
     def setUp(self):
-        self.open(self.mode)
+        self.open()
 
     def see(self, asks, who="agent1"):
         """What that agent sees, by either family."""
@@ -47,5 +46,4 @@ class Walls:
         self.assertEqual({}, self.lab.network.strays())
 
 
-for mode in MODES:
-    globals()[mode.capitalize()] = type(mode.capitalize(), (Walls, Telling), {"mode": mode, "__module__": __name__})
+in_each_mode(globals(), Walls, Telling)

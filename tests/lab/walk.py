@@ -8,6 +8,8 @@ import sys
 import threading
 
 import enclosure
+import network
+from network import EXPLICIT_PORT, MODES, address_of
 
 HOME = enclosure.FILES / "walk"
 DOOR = HOME / "door"  # where `lab` finds the guide
@@ -17,9 +19,9 @@ TRY = (
     ("curl https://denied.example/", "a denied one: access denied"),
     ("curl https://unlisted.example/", "one that no rule lists: unrecognized name"),
     ("curl https://git.corp.example/", "an internal one, by the vpn"),
-    ("curl --resolve allowed.example:443:1.2.3.66 https://allowed.example/", "an allowed one, aimed elsewhere"),
-    ("openssl s_client -connect 1.2.3.10:443 -noservername </dev/null", "no name"),
-    ("https_proxy=http://10.20.0.1:3128 curl https://allowed.example/", "by CONNECT"),
+    (f"curl --resolve allowed.example:443:{address_of('wrong', 4)} https://allowed.example/", "an allowed one, aimed elsewhere"),
+    (f"openssl s_client -connect {address_of('allowed', 4)}:443 -noservername </dev/null", "no name: access denied"),
+    (f"https_proxy=http://{address_of('appliance', 4)}:{EXPLICIT_PORT} curl https://allowed.example/", "by CONNECT"),
 )
 COMMANDS = (
     ("lab audit", f"what exeat decided (the records: {HOME}/audit.jsonl)"),
@@ -37,8 +39,7 @@ AUDIT_KEYS = "client_ip host original_ip verdict reason rule route egress_public
 
 def parse():
     parser = argparse.ArgumentParser(prog="contrib/lab", description=DESCRIPTION)
-    parser.add_argument("mode", nargs="?", choices=("redirect", "tproxy"), default="redirect",
-                        help="how connections come to exeat (default: redirect)")
+    parser.add_argument("mode", nargs="?", choices=MODES, default=MODES[0], help=f"how connections come to exeat (default: {MODES[0]})")
     parser.add_argument("--vpn", choices=("interface", "mark"), default="interface", help="what holds the route to the vpn (default: interface)")
     parser.add_argument("--run", metavar="COMMAND", help="runs this on agent1 in the place of a shell, and ends as it ends")
     return parser.parse_args()
@@ -110,7 +111,6 @@ class Guide:
     # -- verbs --
 
     def map(self):
-        import network
         places = [(place, *addresses) for place, addresses in network.PLACES.items()]
         return (f"{network.__doc__}\n\n{table(places)}\n\nmode = {self.lab.mode}, the route to the vpn is held by its {self.lab.vpn}. "
                 f"Try on agent1:\n\n{table(TRY)}\n\n{table(COMMANDS)}\n")
