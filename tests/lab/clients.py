@@ -177,12 +177,12 @@ class Tls(Client):
 
 
 class Bytes(Client):
-    """Sends bytes, `data` or those of `make()`, and looks at how it ends. It asks for no name but what is in them."""
+    """Sends the bytes of `make()`, and looks at how it ends. It asks for no name but what is in them."""
 
     def ask(self, lab, namespace, family, aim):
         with dial(namespace, aim, self.port) as sock:
             began = time.monotonic()
-            sock.sendall(self.make())
+            self.speak(sock)
             answer = b""
             try:
                 while data := sock.recv(65536):
@@ -192,6 +192,9 @@ class Bytes(Client):
                 text = words_of(error)
             return text, time.monotonic() - began
 
+    def speak(self, sock):
+        sock.sendall(self.make())
+
     @staticmethod
     def words(answer):
         if not answer:
@@ -199,6 +202,14 @@ class Bytes(Client):
         if len(answer) == 7 and answer[0] == 0x15 and answer[5] == 2:
             return ALERTS.get(answer[6], f"alert {answer[6]}")
         return repr(answer[:80])
+
+
+class LastBytes(Bytes):
+    """Sends them, and says that this was all."""
+
+    def speak(self, sock):
+        super().speak(sock)
+        sock.shutdown(socket.SHUT_WR)
 
 
 def hello_naming_an_address(text="192.0.2.1"):

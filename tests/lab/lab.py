@@ -20,6 +20,7 @@ NAMES = {
     "many.example": ["many1", "many2", "many3"],
     "misled.example": ["allowed"],
     "second.example": ["allowed"],
+    "watched.example": ["allowed"],
     "denied.example": ["denied"],
     "unlisted.example": ["unlisted"],
     "down.example": ["down"],
@@ -89,6 +90,16 @@ route = nat
 to = {" ".join(INTERNET["nameless"])}
 route = nat
 
+[rule plain]
+to = {" ".join(INTERNET["plain"])}
+sni = off
+route = nat
+
+[rule watched]
+to = watched.example
+action = observe
+route = nat
+
 [rule circles]
 to = self.example gateway.example mapped.example peer.example
 port = 443 {LISTEN_PORT}
@@ -104,6 +115,7 @@ timeout = 2s
 
 [limits]
 connect_timeout = 2s
+hello_timeout = 1s
 """
 
 # By interface the vpn's client has made the routes; by mark the appliance's script makes them, in a table of their own.
@@ -233,11 +245,12 @@ class Lab(contextlib.ExitStack):
     def settle(self):
         """People move in. Whoever is inside has a twin in the internet, so that what goes astray is answered, and seen."""
         everywhere = [(place, address) for place, addresses in {**INTERNET, **INSIDE}.items() for address in addresses
-                      if place not in ("down", "busy", "wrong")]
+                      if place not in ("down", "busy", "wrong", "plain")]
         closed = [("allowed", address, port) for address in INTERNET["allowed"] for port in (22, 80, 8443)]
+        plain = [("plain", address, 443) for address in INTERNET["plain"]]
         wrong = [address_of("wrong", family) for family in FAMILIES]
         specs = {
-            "internet": servers.specification([(self.good, everywhere), (self.wrong, [("wrong", address) for address in wrong])], closed,
+            "internet": servers.specification([(self.good, everywhere), (self.wrong, [("wrong", address) for address in wrong])], closed + plain,
                                               [("dns", address) for address in INTERNET["dns"]],
                                               {**zone(NAMES), **dict.fromkeys(CORPORATE, {"A": wrong[:1], "AAAA": wrong[1:]})}),
             "inside": servers.specification([(self.good, [row for row in everywhere if row[0] in INSIDE])], [],

@@ -51,6 +51,7 @@ INTERNET = {
     "denied": ("1.2.3.20", "2400:1:2:3::20"),
     "unlisted": ("1.2.3.21", "2400:1:2:3::21"),
     "nameless": ("1.2.3.30", "2400:1:2:3::30"),    # a CIDR rule is for it: clients there send no name
+    "plain": ("1.2.3.31", "2400:1:2:3::31"),       # speaks no TLS; a rule over its address does not ask for it
     "busy": ("1.2.3.40", "2400:1:2:3::40"),        # takes thousands of connections
     "down": ("1.2.3.50", "2400:1:2:3::50"),        # nobody listens there
     "wrong": ("1.2.3.66", "2400:1:2:3::66"),       # where nobody should come who asks for another name

@@ -41,6 +41,8 @@ class NotedPlain(Origin):
     def greet(self, sock):
         note(self.log, saw="connection", place=self.place, at=self.address, port=self.port, peer=sock.getpeername()[0])
         sock.sendall(b"you got through\n")
+        while sock.recv(4096):  # what is left unread would end it in a reset
+            pass
 
 
 class NotedDns(DnsStub):

@@ -5,7 +5,7 @@ every connection that the network brought (see `expected_record`) is not repeate
 
 from typing import NamedTuple
 
-from clients import Bytes, Client, Curl, Knock, OpenSsl, PlainCurl, ProxyCurl, Tls, UdpKnock, hello_naming_an_address, hello_with_ech
+from clients import Bytes, Client, Curl, Knock, LastBytes, OpenSsl, PlainCurl, ProxyCurl, Tls, UdpKnock, hello_naming_an_address, hello_with_ech
 from harness import client_hello
 from network import LISTEN_PORT, PLACES, address_of
 
@@ -21,6 +21,9 @@ class Story(NamedTuple):
     within: float = None        # seconds, from the client's first word to the end
     asked: str = None           # the namespace whose resolver is asked, or "nobody"; None: not looked at
     reached: str = None         # the namespace whose origin is reached, or "nobody"; None: as the record says
+
+
+NAMELESS = dict(host=None, sni=None)
 
 
 def allowed(rule, route, upstream, **more):
@@ -45,10 +48,14 @@ def failed(reason, **more):
     return {"verdict": "deny", "class": "network", "reason": reason, "egress_ip": None, **more}
 
 
+def faulty(reason, **more):
+    """The client's own fault."""
+    return {"verdict": "deny", "class": "client", "reason": reason, "egress_ip": None, "upstream_ip": None, **NAMELESS, **more}
+
+
 CONNECT = dict(listener="explicit", mode="connect", original_ip=None)
-NAMELESS = dict(host=None, sni=None)
 UNHEARD = dict(sni=None)  # the refusal of a CONNECT comes before any hello
-ACCESS_DENIED, UNRECOGNIZED_NAME = "alert access_denied", "alert unrecognized_name"
+ACCESS_DENIED, DECODE_ERROR, UNRECOGNIZED_NAME = "alert access_denied", "alert decode_error", "alert unrecognized_name"
 
 STORIES = (
     # ---- what is allowed ----
@@ -110,6 +117,29 @@ STORIES = (
           "agent1", ProxyCurl("denied.example"), "CONNECT 403", denied("rule_deny", rule="denied", **UNHEARD, **CONNECT)),
     Story("a client of no group is denied by CONNECT too",
           "stranger", ProxyCurl("allowed.example"), "CONNECT 403", denied("client_unknown", client_group=None, **UNHEARD, **CONNECT)),
+
+    Story("a name that is watched is let out, and recorded as such",
+          "agent1", Curl("watched.example"), "page of allowed",
+          {**allowed("watched", "nat", "allowed"), "verdict": "observe", "reason": "rule_observe"}),
+    Story("what is not TLS passes where a rule over its address says so",
+          "agent1", LastBytes(None, at="plain", make=lambda: b"SSH-2.0-OpenSSH_9.2\r\n"), repr(b"you got through\n"),
+          allowed("plain", "nat", "plain", host="plain", sni=None)),
+
+    # ---- what is no request ----
+    Story("who says nothing is closed in time",
+          "agent1", Bytes(None, at="allowed", make=lambda: b""), "FIN", faulty("hello_timeout")),
+    Story("who says half a hello is closed in time",
+          "agent1", Bytes(None, at="allowed", make=lambda: client_hello("allowed.example")[:60]), "FIN", faulty("hello_timeout")),
+    Story("who leaves with half a hello is recorded",
+          "agent1", LastBytes(None, at="allowed", make=lambda: client_hello("allowed.example")[:60]), "FIN", faulty("client_gone")),
+    Story("who leaves without a byte is no decision",
+          "agent1", LastBytes(None, at="allowed", make=lambda: b""), "FIN"),
+    Story("what looks like TLS and is no hello is told so",
+          "agent1", Bytes(None, at="allowed", make=lambda: b"\x16\x03\x01\x00\x05\x02\x00\x00\x01\x00"), DECODE_ERROR, faulty("hello_malformed"),
+          within=AT_ONCE),
+    Story("a hello that announces too much is told so",
+          "agent1", Bytes(None, at="allowed", make=lambda: b"\x16\x03\x01\x40\x00\x01\x02\x00\x00"), DECODE_ERROR, faulty("hello_too_large"),
+          within=AT_ONCE),
 
     # ---- never itself ----
     Story("a name that means one of the sources is not dialled",
