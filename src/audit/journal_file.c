@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -13,6 +15,7 @@
 
 #include "audit/journal_line.h"
 #include "base/log.h"
+#include "base/text.h"
 
 #define FILE_MODE 0640
 #define LOCK_TRIES 40
@@ -71,7 +74,13 @@ static size_t journal_file_lines(const char *bytes, size_t len)
     return lines;
 }
 
-/* Notes every record of the tail; the last line gives the seq from which to go on. */
+static void journal_file_end_with(struct journal_file *file, const struct journal_line *line)
+{
+    file->end.seq = line->seq;
+    text_copy(file->end.chain, sizeof(file->end.chain), line->chain ? line->chain : "", line->chain ? CHAIN_LEN : 0);
+}
+
+/* Notes every record of the tail; the last line says where to go on. */
 static bool journal_file_note(struct journal_file *file, const char *bytes, size_t len)
 {
     struct journal_line line;
@@ -82,7 +91,7 @@ static bool journal_file_note(struct journal_file *file, const char *bytes, size
         is_ours = journal_line_read(&line, at, (size_t)(end - at));
         if (is_ours) {
             journal_tail_add(&file->tail, line.text, line.len);
-            file->seq = line.seq;
+            journal_file_end_with(file, &line);
         }
     }
     return is_ours || journal_file_fail(file, "its last line is no audit record");
@@ -124,6 +133,44 @@ static bool journal_file_read_tail(struct journal_file *file, off_t size)
     return read;
 }
 
+/* Without its head a file is still written: only a cut end will not show. */
+static void journal_file_say_head(const struct journal_file *file, int error)
+{
+    if (error)
+        log_warn("audit file %s: its .head cannot be written, so that a cut end will not show: %s", file->path, strerror(error));
+    else
+        log_info("audit file %s: its .head is written again", file->path);
+}
+
+static int journal_file_create_head(const char *path)
+{
+    const int flags = O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+    int fd = open(path, flags | O_CREAT | O_EXCL, FILE_MODE);
+    if (fd < 0 && errno == EEXIST)
+        return open(path, flags);
+    if (fd >= 0)
+        fchmod(fd, FILE_MODE);
+    return fd;
+}
+
+static void journal_file_open_head(struct journal_file *file)
+{
+    char *path = NULL;
+    if (asprintf(&path, "%s.head", file->path) < 0)
+        path = NULL;
+    file->head_fd = path ? journal_file_create_head(path) : -1;
+    if (file->head_fd < 0)
+        journal_file_say_head(file, errno);
+    free(path);
+}
+
+/* Only read when the file is empty: else its own last line says where it ends. */
+static void journal_file_resume_from_head(struct journal_file *file)
+{
+    if (file->head_fd >= 0 && journal_head_read(&file->end, file->head_fd) && file->end.seq > 0)
+        log_info("audit file %s: it is new, and goes on behind seq %" PRIu64 ", which its .head names", file->path, file->end.seq);
+}
+
 static bool journal_file_take(struct journal_file *file)
 {
     struct stat status;
@@ -137,12 +184,17 @@ static bool journal_file_take(struct journal_file *file)
         return false;
     if (fstat(file->fd, &status) != 0) /* the one who held the lock may have written until now */
         return journal_file_fail(file, strerror(errno));
-    return journal_file_read_tail(file, status.st_size);
+    journal_file_open_head(file);
+    if (!journal_file_read_tail(file, status.st_size))
+        return false;
+    if (file->end.seq == 0)
+        journal_file_resume_from_head(file);
+    return true;
 }
 
 bool journal_file_open(struct journal_file *file, const char *path)
 {
-    *file = (struct journal_file){.path = path, .fd = -1};
+    *file = (struct journal_file){.path = path, .fd = -1, .head_fd = -1};
     if (strcmp(path, "-") == 0) {
         file->fd = STDOUT_FILENO;
         file->is_stream = true;
@@ -158,7 +210,9 @@ void journal_file_close(struct journal_file *file)
 {
     if (file->fd >= 0 && !file->is_stream)
         close(file->fd);
-    file->fd = -1;
+    if (file->head_fd >= 0)
+        close(file->head_fd);
+    file->fd = file->head_fd = -1;
     journal_tail_fini(&file->tail);
 }
 
@@ -202,17 +256,41 @@ static int journal_file_stream(struct journal_file *file, const char *bytes, siz
     return error;
 }
 
-int journal_file_append(struct journal_file *file, const char *bytes, size_t len)
+static void journal_file_renew_head(struct journal_file *file)
 {
+    if (file->head_fd < 0)
+        return;
+    int error = journal_head_write(&file->end, file->head_fd) ? 0 : errno;
+    if (error != file->head_error)
+        journal_file_say_head(file, error);
+    file->head_error = error;
+}
+
+/* On success `end` is told where that is. */
+static int journal_file_append_whole(struct journal_file *file, const char *bytes, size_t len, struct journal_head *end)
+{
+    struct stat status;
     size_t done = 0;
-    if (file->is_stream)
-        return journal_file_stream(file, bytes, len);
-    if (!journal_file_roll_back(file))
+    if (!journal_file_roll_back(file) || fstat(file->fd, &status) != 0)
         return errno;
     int error = journal_file_write(file->fd, bytes, len, &done);
-    if (error == 0)
-        return 0;
-    file->torn = done;
-    journal_file_roll_back(file);
-    return error;
+    if (error != 0) {
+        file->torn = done;
+        journal_file_roll_back(file);
+        return error;
+    }
+    end->inode = status.st_ino;
+    end->size = (uint64_t)status.st_size + len;
+    return 0;
+}
+
+int journal_file_append(struct journal_file *file, const char *bytes, size_t len, const struct journal_head *end)
+{
+    struct journal_head now = *end;
+    int error = file->is_stream ? journal_file_stream(file, bytes, len) : journal_file_append_whole(file, bytes, len, &now);
+    if (error != 0)
+        return error;
+    file->end = now;
+    journal_file_renew_head(file);
+    return 0;
 }

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "audit/journal_head.h"
 #include "audit/journal_tail.h"
 
 #define JOURNAL_TAIL_SIZE (2u << 20) /* how much of an existing file is read when it is opened; a batch is always smaller */
@@ -13,20 +14,23 @@
 struct journal_file {
     const char *path; /* the caller's */
     int fd;
-    bool is_stream;           /* standard output: nothing to lock, read or roll back */
-    uint64_t seq;             /* of the last record that was there when it was opened; 0: none */
-    struct journal_tail tail; /* the records that were there */
+    bool is_stream;           /* standard output: nothing to lock, read or roll back, and no head */
+    struct journal_head end;  /* the last record that is on file; `seq` 0: none */
+    struct journal_tail tail; /* the records that were there when it was opened */
     size_t torn;              /* bytes behind the last whole batch that could not be cut off yet */
     size_t streamed;          /* is_stream: bytes of the batch in hand that are out already */
+    int head_fd;              /* -1: it cannot be had */
+    int head_error;           /* errno of the last time it was renewed */
 };
 
-/* Opens (or creates, mode 0640) and locks the file, waiting at most 2 s for a predecessor to let go; cuts a torn last line off, reads the tail. "-"
- * is standard output. False, said in the log: it is not a file of ours, locked, or cannot be had; then nothing is open. */
+/* Opens (or creates, mode 0640) and locks the file, waiting at most 2 s for a predecessor to let go; cuts a torn last line off, reads the tail. The
+ * end is that of its last record; of an empty file that which FILE.head names. "-" is standard output. False, said in the log: it is not a file of
+ * ours, locked, or cannot be had; then nothing is open. */
 bool journal_file_open(struct journal_file *file, const char *path);
 void journal_file_close(struct journal_file *file);
 
-/* Appends the batch whole: returns 0, or an errno and the file is as it was before. A stream goes on where it stopped: after an errno the same batch
- * must be given again. */
-int journal_file_append(struct journal_file *file, const char *bytes, size_t len);
+/* Appends the batch whole: returns 0, or an errno and the file is as it was before. `end` says the seq and chain of its last record; on success it is
+ * the file's, and FILE.head is renewed. A stream goes on where it stopped: after an errno the same batch must be given again. */
+int journal_file_append(struct journal_file *file, const char *bytes, size_t len, const struct journal_head *end);
 
 #endif

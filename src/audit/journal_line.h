@@ -6,18 +6,24 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "audit/chain.h"
 #include "base/text.h"
+
+/* What stands around a record's text in its line, at most. */
+#define JOURNAL_LINE_AROUND 96
 
 struct journal_line {
     uint64_t seq;
     const char *text; /* the record's text, as record_write() made it; points into the line */
     size_t len;
+    const char *chain; /* CHAIN_LEN characters, in the line; NULL: it has none */
 };
 
-/* Appends `{"v":1,"seq":N,TEXT,"chain":null}` and a newline; out->cut says when it did not fit. */
-void journal_line_write(struct text *out, uint64_t seq, const char *text, size_t len);
+/* Appends `{"v":1,"seq":N,TEXT,"chain":"…"}` and a newline, and takes the chain one line on; with no chain (NULL) it is null. False: there was no
+ * room, or no hash. */
+bool journal_line_write(struct text *out, uint64_t seq, const char *text, size_t len, struct chain *chain);
 
-/* Reads a line back, without its newline. False when it is none of ours. */
+/* Reads a line back, without its newline. False when it is none of ours. Whether its chain is right is not looked at. */
 bool journal_line_read(struct journal_line *out, const char *line, size_t len);
 
 /* True when `bytes` are a line of ours that was cut off somewhere. */

@@ -10,6 +10,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "audit/chain.h"
+#include "audit/journal_batch.h"
 #include "audit/journal_file.h"
 #include "audit/journal_frame.h"
 #include "audit/journal_line.h"
@@ -18,13 +20,11 @@
 #include "base/log_writer.h"
 #include "base/text.h"
 
-#define BATCH_FULL (256u << 10)                          /* no more packets are read into a batch than reach this */
-#define BATCH_SIZE (BATCH_FULL + 4 * JOURNAL_PACKET_MAX) /* room for the last packet with all that is put around its records */
 #define ROUNDS_MAX 64 /* packets from one worker in a turn: a flood of log lines must not keep records from being written */
 #define RETRY_MS 500
 #define LOG_STOP_MS 1000
 
-static_assert(BATCH_SIZE < JOURNAL_TAIL_SIZE, "what a dying process wrote last must be found in the tail that its successor reads");
+static_assert(JOURNAL_BATCH_SIZE < JOURNAL_TAIL_SIZE, "what a dying process wrote last must be found in the tail that its successor reads");
 
 /* One worker. What it knows is told again until it is what it should know. */
 struct journal_client {
@@ -48,8 +48,8 @@ struct journal_writer {
     int control; /* -1: none, or ended */
     int (*receive)(int control);
 
-    struct text batch; /* whole lines, written in one go */
-    uint64_t seq;      /* of the last record in the batch or on file */
+    struct journal_batch batch;
+    struct chain *chain; /* NULL: records carry none */
     uint8_t *packet;
 
     uint32_t epoch;
@@ -59,18 +59,14 @@ struct journal_writer {
 
 /* ---- taking packets in ---- */
 
-/* Copies one record into the batch, unless an earlier process had written it before it died. */
+/* Takes one record, unless an earlier process had written it before it died. */
 static bool journal_writer_add(struct journal_writer *writer, const char *text, size_t len, bool again)
 {
     if (!journal_line_takes(text, len))
         return false;
     if (again && journal_tail_take(&writer->file.tail, text, len))
         return true;
-    journal_line_write(&writer->batch, writer->seq + 1, text, len);
-    if (writer->batch.cut)
-        return false;
-    writer->seq++;
-    return true;
+    return journal_batch_add(&writer->batch, text, len);
 }
 
 static bool journal_writer_add_all(struct journal_writer *writer, const struct journal_frame *frame, const uint8_t *at, size_t left)
@@ -91,13 +87,11 @@ static bool journal_writer_add_all(struct journal_writer *writer, const struct j
 /* Takes all records of a packet or none. While the file fails they are left out: nobody is told that they are there, so they come again. */
 static bool journal_writer_take_records(struct journal_writer *writer, struct journal_client *client, const struct journal_frame *frame, size_t len)
 {
-    const struct text batch = writer->batch;
-    const uint64_t seq = writer->seq;
+    const struct journal_batch before = writer->batch;
     if (writer->down || frame->epoch != writer->epoch)
         return true;
     if (frame->count == 0 || !journal_writer_add_all(writer, frame, writer->packet + sizeof(*frame), len - sizeof(*frame))) {
-        writer->batch = batch;
-        writer->seq = seq;
+        writer->batch = before;
         return false;
     }
     client->taken = frame->first + frame->count - 1;
@@ -157,7 +151,7 @@ static void journal_writer_receive(struct journal_writer *writer, struct journal
 
 static bool journal_writer_may_receive(const struct journal_writer *writer, const struct journal_client *client)
 {
-    bool full = writer->batch.len >= BATCH_FULL && !writer->down;
+    bool full = journal_batch_is_full(&writer->batch) && !writer->down;
     return client->fd >= 0 && !client->drained && !client->blocked && !full;
 }
 
@@ -184,7 +178,7 @@ static void journal_writer_succeed(struct journal_writer *writer)
 {
     for (size_t i = 0; i < writer->client_count; i++)
         writer->clients[i].committed = writer->clients[i].taken;
-    text_init(&writer->batch, writer->batch.at, writer->batch.size);
+    journal_batch_clear(&writer->batch);
     if (writer->down) {
         log_info("audit file %s: writes again", writer->file.path);
         writer->down = 0;
@@ -200,16 +194,24 @@ static void journal_writer_fail(struct journal_writer *writer, int error)
     writer->retry_at_ms = clock_monotonic_ms() + RETRY_MS;
 }
 
+static int journal_writer_write(struct journal_writer *writer)
+{
+    struct journal_head end = writer->file.end;
+    if (!journal_batch_write(&writer->batch, &end, writer->chain))
+        return ENOMEM;
+    return journal_file_append(&writer->file, writer->batch.lines.at, writer->batch.lines.len, &end);
+}
+
 /* The batch that failed is kept and tried again as it is, so that the workers hear FRAME_UP only when a write has gone well. */
 static void journal_writer_commit(struct journal_writer *writer)
 {
-    if (writer->batch.len == 0 && !writer->down) {
+    if (writer->batch.count == 0 && !writer->down) {
         journal_writer_succeed(writer); /* nothing but records that were there already */
         return;
     }
     if (writer->down && clock_monotonic_ms() < writer->retry_at_ms)
         return;
-    int error = journal_file_append(&writer->file, writer->batch.at, writer->batch.len);
+    int error = journal_writer_write(writer);
     if (error == 0)
         journal_writer_succeed(writer);
     else
@@ -352,14 +354,12 @@ static void journal_writer_ignore_signals(void)
 
 static bool journal_writer_init(struct journal_writer *writer, const struct journal_writer_settings *settings)
 {
-    char *batch = malloc(BATCH_SIZE);
     writer->packet = malloc(JOURNAL_PACKET_MAX);
+    writer->chain = settings->unchained ? NULL : chain_new();
     writer->control = settings->control;
     writer->receive = settings->receive;
     writer->epoch = 1;
-    if (batch)
-        text_init(&writer->batch, batch, BATCH_SIZE);
-    bool good = batch && writer->packet && journal_writer_grow(writer);
+    bool good = journal_batch_init(&writer->batch) && writer->packet && (writer->chain || settings->unchained) && journal_writer_grow(writer);
     for (size_t i = 0; good && i < settings->socket_count; i++)
         good = journal_writer_admit(writer, settings->sockets[i]);
     return good;
@@ -375,7 +375,8 @@ static void journal_writer_fini(struct journal_writer *writer)
     free(writer->packet);
     free(writer->polls);
     free(writer->clients);
-    free(writer->batch.at);
+    chain_free(writer->chain);
+    journal_batch_fini(&writer->batch);
 }
 
 /* What is still in hand when all workers have ended gets one more chance. */
@@ -385,7 +386,7 @@ static bool journal_writer_finish(struct journal_writer *writer)
     if (writer->down)
         journal_writer_commit(writer);
     if (writer->down)
-        log_error("audit file %s: %zu bytes of records could not be written and are lost", writer->file.path, writer->batch.len);
+        log_error("audit file %s: %zu records could not be written and are lost", writer->file.path, writer->batch.count);
     return !writer->down;
 }
 
@@ -397,14 +398,15 @@ static bool journal_writer_work(struct journal_writer *writer, const struct jour
     }
     if (!journal_file_open(&writer->file, settings->file))
         return false;
-    writer->seq = writer->file.seq;
+    if (writer->chain && writer->file.end.seq > 0 && writer->file.end.chain[0] == '\0')
+        log_info("audit file %s: its records carry no chain; it begins with the next", writer->file.path);
     journal_writer_serve(writer);
     return journal_writer_finish(writer);
 }
 
 int journal_writer_run(const struct journal_writer_settings *settings)
 {
-    struct journal_writer writer = {.file.fd = -1};
+    struct journal_writer writer = {.file = {.fd = -1, .head_fd = -1}};
     journal_writer_ignore_signals();
     writer.log = log_writer_start(STDERR_FILENO);
     if (!writer.log)

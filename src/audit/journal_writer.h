@@ -6,17 +6,18 @@
 #include <stddef.h>
 
 struct journal_writer_settings {
-    const char *file;       /* "-" is standard output */
-    const int *sockets;     /* one a worker, owned from here on */
+    const char *file;   /* "-" is standard output */
+    bool unchained;     /* records carry no chain */
+    const int *sockets; /* one a worker, owned from here on */
     size_t socket_count;
-    int control;            /* the supervisor's end: further sockets come from here, and its own end; -1: none */
+    int control; /* the supervisor's end: further sockets come from here, and its own end; -1: none */
     /* Called when `control` is readable: a further worker's socket (a new server generation), -1 nothing now, -2 at its end. NULL with control -1. */
     int (*receive)(int control);
 };
 
 /* Runs until `control` and every socket have ended (then 0), or until it cannot go on (1). Writes operator lines to standard error through a
  * log_writer. Opens the file append-only, mode 0640, takes an exclusive lock on it (a second exeat on the same file is refused: 1), cuts a torn last
- * line off, goes on from the last `seq`. Ignores SIGTERM, SIGINT and the like: to be ended at once it must be killed. */
+ * line off, goes on from the last `seq` and `chain`, and keeps FILE.head. Ignores SIGTERM, SIGINT and the like: to be ended at once it must be killed. */
 int journal_writer_run(const struct journal_writer_settings *settings);
 
 #endif

@@ -41,6 +41,11 @@ int command_internal_journal(int argc, char **argv)
         log_error("the journal is started by the supervisor, not by hand");
         return COMMAND_ERROR;
     }
-    const struct journal_writer_settings settings = {.file = message.text, .control = CHANNEL_CHILD_FD, .receive = internal_receive_worker};
+    const struct journal_writer_settings settings = {
+        .file = message.text,
+        .unchained = message.a & CHANNEL_FILE_UNCHAINED,
+        .control = CHANNEL_CHILD_FD,
+        .receive = internal_receive_worker,
+    };
     return journal_writer_run(&settings);
 }

@@ -68,6 +68,7 @@ struct limit_settings {
 struct audit_settings {
     char *file; /* "-": standard output; a relative one has been put beside the file that names it */
     bool continue_on_failure;
+    bool unchained; /* `chain = no` */
 };
 
 struct lint_notes;

@@ -130,7 +130,7 @@ static const struct option_row ROWS[] = {
      .help = "When records cannot be written: refuse new tunnels, or continue (a gap is counted and recorded)."},
     {"audit", "sync", .type = OPTION_WORD, .words = "none batch", .later = "journals that survive power loss", .only = "none",
      .help = "none survives a crash of exeat; batch (fdatasync before tunnels open) survives power loss."},
-    {"audit", "chain", .type = OPTION_WORD, .words = "yes no", .later = "chained records", .only = "no",
+    {"audit", "chain", .type = OPTION_WORD, .words = "yes no", .fallback = "yes", INTO(audit_settings, unchained),
      .help = "Each record carries the hash of all before it."},
     {"audit", "reserve", .type = OPTION_SIZE, .max = UINT64_MAX, .later = "reserving space for records",
      .help = "Below this much free space denials are only counted, so that allows and closes still fit."},

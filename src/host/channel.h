@@ -16,13 +16,15 @@ enum channel_kind {
     CHANNEL_LISTEN,   /* supervisor → server: text = the address of `--listen`, which replaces the configured listeners */
     CHANNEL_LISTENER, /* supervisor → server: fd = a listening socket, a = listener's number, b = worker's number */
     CHANNEL_JOURNAL,  /* supervisor → server: fd = a socket to the journal process, b = worker's number; again after each restart of the journal */
-    CHANNEL_FILE,     /* supervisor → journal: text = the audit file */
+    CHANNEL_FILE,     /* supervisor → journal: text = the audit file, a = CHANNEL_FILE_… */
     CHANNEL_WORKER,   /* supervisor → journal: fd = a socket to a worker */
     CHANNEL_GO,       /* supervisor → server: that was all, begin */
     CHANNEL_STOP,     /* supervisor → server: close everything and end */
     CHANNEL_READY,    /* server → supervisor: serving */
     CHANNEL_UNLINKED, /* server → supervisor: the socket to the journal of worker b did not arrive, for want of descriptors */
 };
+
+#define CHANNEL_FILE_UNCHAINED 1u /* `chain = no` */
 
 struct channel_message {
     uint32_t kind; /* enum channel_kind */

@@ -147,8 +147,9 @@ static bool supervisor_start_journal(struct supervisor *sup)
     supervisor_unlink(sup);
     if (!child_start(&sup->journal))
         return false;
-    struct channel_message message = {.kind = CHANNEL_FILE, .fd = -1};
-    text_copy(message.text, sizeof(message.text), sup->settings->config->audit.file, strlen(sup->settings->config->audit.file));
+    const struct audit_settings *audit = &sup->settings->config->audit;
+    struct channel_message message = {.kind = CHANNEL_FILE, .a = audit->unchained ? CHANNEL_FILE_UNCHAINED : 0, .fd = -1};
+    text_copy(message.text, sizeof(message.text), audit->file, strlen(audit->file));
     if (channel_send(sup->journal.channel, &message))
         return true;
     child_hang_up(&sup->journal);

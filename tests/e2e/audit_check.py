@@ -4,7 +4,9 @@
 import argparse
 import base64
 import binascii
+import hashlib
 import json
+import os
 import pathlib
 import re
 import socket
@@ -15,6 +17,8 @@ SESSION_EVENTS = ("decision", "close")
 ENDS = "client_eof origin_eof client_reset origin_reset idle policy_revoked stopped unreachable".split()
 CLASSES = "policy client network capacity".split()
 LINE_MAX = 8192
+CHAIN_START = "A" * 44
+HEAD_LEN = 192
 
 
 class AuditFault(AssertionError):
@@ -236,7 +240,8 @@ class Sessions:
         "route egress_ip egress_public_ip egress_port upstream_ip upstream_port"
     ).split()
 
-    def __init__(self):
+    def __init__(self, continuing=False):
+        self.continuing = continuing  # with on_failure = continue decisions may be missing, counted in a gap
         self.decisions = {}
         self.open = set()
 
@@ -253,6 +258,8 @@ class Sessions:
             self.open.add(record["id"])
 
     def close(self, record):
+        if self.continuing and record["id"] not in self.decisions:
+            return
         demand(record["id"] in self.decisions, f"a close without a decision: {record['id']}")
         demand(record["id"] in self.open, f"a second close of {record['id']}")
         self.open.remove(record["id"])
@@ -263,37 +270,110 @@ class Sessions:
             demand(record[key] in (None, decision[key]), f"{key} is {record[key]!r} in the close, {decision[key]!r} in the decision")
 
 
-def check_file(path, allow_open=False, first=None):
-    """Checks every line and returns the records. `allow_open`: tunnels may lack their close. `first`: the seq to begin with (None: any).
+class Chain:
+    """Where the chain stands; None where that cannot be known, because what came before is not here."""
 
+    def __init__(self, chained):
+        self.chained = chained
+        self.stands = None
+
+    def see(self, record, line):
+        if not self.chained:
+            demand_null(record, "chain")
+            return
+        demand_known(record, "chain")
+        if record["seq"] == 1:
+            self.stands = CHAIN_START
+        if self.stands is not None:
+            digest = hashlib.sha256(self.stands.encode() + line[:line.rindex(b',"chain":')]).digest()
+            demand(record["chain"] == base64.b64encode(digest).decode(), "the chain is broken")
+        self.stands = record["chain"]
+
+
+class Head:
+    """FILE.head, read before its file, which may have grown since."""
+
+    def __init__(self, path):
+        self.at, self.found = path, False
+        try:
+            line = pathlib.Path(f"{path}.head").read_bytes()
+        except FileNotFoundError:
+            self.said = None
+            return
+        demand(len(line) == HEAD_LEN and line.endswith(b"\n") and b"\n" not in line[:-1], f"{path}.head: {line!r}")
+        self.said = json.loads(line)
+        demand(list(self.said) == ["seq", "chain", "inode", "size"], f"{path}.head: {line!r}")
+
+    def see(self, record, inode, size):
+        if self.said is None or record["seq"] != self.said["seq"]:
+            return
+        self.found = True
+        for key, value in (("chain", record["chain"]), ("inode", inode), ("size", size)):
+            demand(self.said[key] == value, f"{self.at}.head says {key} {self.said[key]!r}, the file {value!r}")
+
+    def finish(self, last):
+        """It may lag behind the file only where the journal was killed."""
+        if self.said is None or last is None:
+            return
+        demand(self.found, f"{self.at}.head says seq {self.said['seq']}, which is not there")
+        demand(self.said["seq"] == last["seq"] or last["event"] != "stop", f"{self.at}.head says seq {self.said['seq']} of {last['seq']}")
+
+
+def check_files(paths, allow_open=False, first=None, chained=True, continuing=False):
+    """Checks every line of files that continue each other and returns the records, the head beside the last file too, if there is one.
+
+    `allow_open`: tunnels may lack their close. `first`: the seq to begin with (None: any). `chained`: False with chain = no.
+    `continuing`: with on_failure = continue.
     Raises AuditFault, an AssertionError, with FILE:LINE."""
-    records, sessions, number = [], Sessions(), 0
+    records, sessions, chain, path, number = [], Sessions(continuing), Chain(chained), paths[-1], 0
     try:
-        with open(path, "rb") as lines:
-            for number, line in enumerate(lines, 1):
-                record = read_line(line)
-                check_types(record)
-                expected = records[-1]["seq"] + 1 if records else first or record["seq"]
-                demand(record["seq"] == expected, f"seq {record['seq']} where {expected} should be")
-                check_event(record)
-                sessions.see(record)
-                records.append(record)
+        head = Head(path)
+        for path in paths:
+            with open(path, "rb") as lines:
+                inode, size = os.fstat(lines.fileno()).st_ino, 0
+                for number, line in enumerate(lines, 1):
+                    record = read_line(line)
+                    check_types(record)
+                    expected = records[-1]["seq"] + 1 if records else first or record["seq"]
+                    demand(record["seq"] == expected, f"seq {record['seq']} where {expected} should be")
+                    check_event(record)
+                    chain.see(record, line)
+                    sessions.see(record)
+                    size += len(line)
+                    head.see(record, inode, size)
+                    records.append(record)
+        head.finish(records[-1] if records else None)
         demand(allow_open or not sessions.open, f"without a close: {', '.join(sorted(sessions.open))}")
     except AuditFault as fault:
         raise AuditFault(f"{path}:{number}: {fault}") from fault
     return records
 
 
+def check_file(path, allow_open=False, first=None, chained=True):
+    return check_files([path], allow_open, first, chained)
+
+
+def first_seq(path):
+    with open(path, "rb") as lines:
+        return json.loads(lines.readline() or b'{"seq":18446744073709551616}')["seq"]
+
+
+def history(path):
+    """The file and those that were rotated away beside it, oldest first."""
+    path = pathlib.Path(path)
+    return sorted((other for other in path.parent.glob(f"{path.name}*") if other.suffix != ".head"), key=first_seq)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--allow-open", action="store_true", help="tunnels may lack their close")
     parser.add_argument("--first", type=int, help="the seq of the first record (default: any)")
-    parser.add_argument("files", nargs="+", metavar="FILE")
+    parser.add_argument("--unchained", action="store_true", help="written with chain = no")
+    parser.add_argument("files", nargs="+", metavar="FILE", help="oldest first; each continues the one before")
     options = parser.parse_args()
     try:
-        for path in options.files:
-            records = check_file(path, options.allow_open, options.first)
-            print(f"{path}: {len(records)} records")
+        records = check_files(options.files, options.allow_open, options.first, not options.unchained)
+        print(f"{len(records)} records")
     except (AuditFault, OSError) as fault:
         print(fault, file=sys.stderr)
         return 1

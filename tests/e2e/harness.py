@@ -18,6 +18,8 @@ import threading
 import time
 import unittest
 
+import audit_check
+
 EXEAT = os.environ.get("EXEAT", "./exeat")
 DATA = pathlib.Path(os.environ.get("EXEAT_TEST_DATA", pathlib.Path(__file__).parent.parent))
 
@@ -385,6 +387,18 @@ class Exeat:
             self.log.close()
             self.log = None
 
+    def end(self):
+        """As every story ends: what it wrote must hold."""
+        self.stop()
+        self.check_audit()
+
+    def check_audit(self):
+        files = audit_check.history(self.audit_path)
+        if files:
+            text = self.config.read_text()
+            audit_check.check_files(files, allow_open=True, first=1, chained="\nchain = no\n" not in text, continuing="\non_failure = continue\n" in text)
+            assert pathlib.Path(f"{self.audit_path}.head").stat().st_mode & 0o777 == 0o640
+
     # -- talking to it --
 
     def dial(self, timeout=None, source=None):
@@ -446,7 +460,7 @@ class EndToEndTest(unittest.TestCase):
         self.addCleanup(shutil.rmtree, self.directory, ignore_errors=True)
 
     def use(self, thing):
-        self.addCleanup(thing.stop if isinstance(thing, Exeat) else thing.close)
+        self.addCleanup(thing.end if isinstance(thing, Exeat) else thing.close)
         return thing
 
     def exeat(self, text, **how):

@@ -216,6 +216,12 @@ class Processes(EndToEndTest):
         records = audit_check.check_file(proxy.audit_path)
         self.assertEqual(["start", "decision", "close", "stop"] * 3, [record["event"] for record in records])
 
+    def test_without_a_chain_records_have_none(self):
+        proxy = self.start(extra=f"[audit]\nfile = {self.directory}/audit.jsonl\nchain = no\n")
+        self.assertTrue(self.tunnel_works())
+        self.assertEqual(0, proxy.stop())
+        audit_check.check_file(proxy.audit_path, chained=False)
+
     def test_a_stop_brings_a_dead_journal_back_for_the_last_records(self):
         proxy = self.start()
         for _ in range(3):

@@ -16,7 +16,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "audit/chain.h"
 #include "audit/journal_frame.h"
+#include "audit/journal_head.h"
+#include "audit/journal_line.h"
 #include "audit/journal_queue.h"
 #include "audit/journal_writer.h"
 #include "base/clock.h"
@@ -25,7 +28,7 @@
 #define WAIT_MS 10000
 #define WORKERS_MAX 3
 
-static char dir[64], path[96], log_path[96];
+static char dir[64], path[96], head_path[104], log_path[96];
 static struct event_base *base;
 
 static void setup(void)
@@ -34,6 +37,7 @@ static void setup(void)
     snprintf(dir, sizeof(dir), "%s/exeat-journal-XXXXXX", tmp && strlen(tmp) < 32 ? tmp : "/tmp");
     cr_assert(mkdtemp(dir) != NULL);
     snprintf(path, sizeof(path), "%s/audit.jsonl", dir);
+    snprintf(head_path, sizeof(head_path), "%s.head", path);
     snprintf(log_path, sizeof(log_path), "%s/log", dir);
     base = event_base_new();
 }
@@ -42,6 +46,7 @@ static void teardown(void)
 {
     event_base_free(base);
     unlink(path);
+    unlink(head_path);
     unlink(log_path);
     rmdir(dir);
 }
@@ -61,6 +66,7 @@ struct child_settings {
     rlim_t size_max;  /* 0: none */
     mode_t mask;
     int control;      /* 0: none */
+    bool unchained;
 };
 
 static void pair_open(int *ours, int *theirs)
@@ -114,6 +120,7 @@ static void child_run(const struct child_settings *settings, const int *sockets)
     }
     const struct journal_writer_settings writer = {
         .file = settings->file ? settings->file : path,
+        .unchained = settings->unchained,
         .sockets = sockets,
         .socket_count = WORKERS_MAX,
         .control = settings->control > 0 ? settings->control : -1,
@@ -186,10 +193,24 @@ static bool log_has(const char *words)
     return has;
 }
 
-/* All records as an array: each line strict JSON, `seq` gapless from `first`. */
+/* The chain goes on with this line, or begins with it where it had none. */
+static void chain_check(struct chain *chain, const char *at, size_t len)
+{
+    struct journal_line line;
+    cr_assert(journal_line_read(&line, at, len), "%.200s", at);
+    if (!line.chain) {
+        chain_set(chain, NULL);
+        return;
+    }
+    cr_assert(chain_add(chain, at, (size_t)(line.text + line.len - at)));
+    cr_assert(memcmp(chain_text(chain), line.chain, CHAIN_LEN) == 0, "the chain breaks at %.200s", at);
+}
+
+/* All records as an array: each line strict JSON, `seq` gapless from `first`, the chain whole. */
 static json_t *records_of(const char *text, size_t len, json_int_t first)
 {
     json_t *records = json_array();
+    struct chain *chain = chain_new();
     const char *end = text + len;
     for (const char *at = text, *newline; at < end; at = newline + 1) {
         newline = memchr(at, '\n', (size_t)(end - at));
@@ -197,8 +218,10 @@ static json_t *records_of(const char *text, size_t len, json_int_t first)
         json_t *record = json_loadb(at, (size_t)(newline - at), JSON_REJECT_DUPLICATES, NULL);
         cr_assert(record != NULL, "no JSON: %.200s", at);
         cr_assert_eq(json_integer_value(json_object_get(record, "seq")), first + (json_int_t)json_array_size(records));
+        chain_check(chain, at, (size_t)(newline - at));
         json_array_append_new(records, record);
     }
+    chain_free(chain);
     return records;
 }
 
@@ -591,6 +614,108 @@ Test(journal, a_file_of_someone_else_is_left_alone)
     }
     struct child child = child_start(&(struct child_settings){.file = "/dev/null"});
     cr_assert_eq(child_wait(&child), 1);
+}
+
+/* The chain, and the head. */
+
+static void write_one(const char *id, bool unchained)
+{
+    struct journal_frame frame;
+    struct child child = child_start(&(struct child_settings){.unchained = unchained});
+    frame_expect(child.workers[0], &frame, FRAME_UP);
+    record_send(child.workers[0], 1, id, frame.epoch, 0, NULL);
+    cr_assert_eq(child_wait(&child), 0);
+}
+
+static struct journal_head head_read(void)
+{
+    struct journal_head head;
+    struct stat status;
+    int fd = open(head_path, O_RDONLY);
+    cr_assert(fd >= 0 && fstat(fd, &status) == 0);
+    cr_assert_eq(status.st_size, JOURNAL_HEAD_LEN);
+    cr_assert_eq(status.st_mode & 07777, 0640);
+    cr_assert(journal_head_read(&head, fd));
+    close(fd);
+    return head;
+}
+
+Test(journal, the_chain_goes_on_over_restarts_and_the_head_names_its_end)
+{
+    for (json_int_t count = 1; count <= 3; count++) {
+        struct stat status;
+        write_one("a", false);
+        json_t *records = records_read();
+        cr_assert_eq((json_int_t)json_array_size(records), count);
+        struct journal_head head = head_read();
+        cr_assert_eq(stat(path, &status), 0);
+        cr_assert_eq((json_int_t)head.seq, count);
+        cr_assert_str_eq(head.chain, member(records, (size_t)count - 1, "chain"));
+        cr_assert_eq(head.inode, status.st_ino);
+        cr_assert_eq((off_t)head.size, status.st_size);
+        json_decref(records);
+    }
+}
+
+Test(journal, a_file_that_is_gone_or_empty_goes_on_from_its_head)
+{
+    size_t len;
+    struct chain *chain = chain_new();
+    write_two();
+    chain_set(chain, head_read().chain);
+    for (json_int_t seq = 3; seq < 5; seq++) {
+        cr_assert_eq(seq % 2 ? unlink(path) : truncate(path, 0), 0);
+        write_one("c", false);
+        char *text = file_read(path, &len);
+        struct journal_line line;
+        cr_assert(journal_line_read(&line, text, len - 1));
+        cr_assert_eq((json_int_t)line.seq, seq);
+        chain_check(chain, text, len - 1);
+        free(text);
+    }
+    chain_free(chain);
+}
+
+Test(journal, a_head_that_is_none_of_ours_is_not_believed)
+{
+    static const char *const heads[] = {
+        "", "{}", "{\"seq\":7,\"chain\":\"AAAA\",\"inode\":1,\"size\":1}", "{\"seq\":07,\"chain\":null,\"inode\":1,\"size\":1}",
+        "{\"seq\":99999999999999999999,\"chain\":null,\"inode\":1,\"size\":1}", "{\"seq\":7,\"chain\":null,\"inode\":1,\"size\":1",
+    };
+    for (size_t i = 0; i < sizeof(heads) / sizeof(heads[0]); i++) {
+        char line[JOURNAL_HEAD_LEN + 1];
+        snprintf(line, sizeof(line), "%-191s\n", heads[i]);
+        int fd = open(head_path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+        cr_assert_eq(write(fd, line, strlen(line)), JOURNAL_HEAD_LEN);
+        close(fd);
+        write_one("a", false);
+        json_decref(records_read());
+        unlink(path);
+    }
+}
+
+Test(journal, without_its_head_a_file_is_still_written)
+{
+    cr_assert_eq(mkdir(head_path, 0700), 0);
+    write_one("a", false);
+    json_decref(records_read());
+    cr_assert(log_has(".head cannot be written"));
+    rmdir(head_path);
+}
+
+Test(journal, a_chain_can_be_left_and_begun)
+{
+    write_one("a", true);
+    cr_assert_str_eq(head_read().chain, "");
+    write_one("b", false);
+    cr_assert(log_has("its records carry no chain; it begins with the next"));
+    write_one("c", true);
+    write_one("d", false);
+    json_t *records = records_read();
+    cr_assert_eq(json_array_size(records), 4);
+    for (size_t i = 0; i < 4; i++)
+        cr_assert_eq(strlen(member(records, i, "chain")), i % 2 ? CHAIN_LEN : 0);
+    json_decref(records);
 }
 
 Test(journal, a_second_process_on_the_file_is_refused)

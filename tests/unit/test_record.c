@@ -30,8 +30,7 @@ static json_t *line_of(const struct record *record)
     cr_assert_leq(text.len, RECORD_TEXT_MAX);
     cr_assert(journal_line_takes(text.at, text.len));
     text_init(&out, line, sizeof(line));
-    journal_line_write(&out, UINT64_MAX, text.at, text.len);
-    cr_assert_not(out.cut);
+    cr_assert(journal_line_write(&out, UINT64_MAX, text.at, text.len, NULL));
     cr_assert_eq(out.at[out.len - 1], '\n');
     for (size_t i = 0; i + 1 < out.len; i++)
         cr_assert(out.at[i] >= 0x20 && out.at[i] <= 0x7e, "byte %02x at %zu", (unsigned char)out.at[i], i);
@@ -277,9 +276,29 @@ Test(record, a_line_is_read_back)
     json_decref(line_of(&record));
     cr_assert(journal_line_read(&read, line, strlen(line) - 1));
     cr_assert_eq(read.seq, UINT64_MAX);
+    cr_assert_null(read.chain);
     cr_assert_eq(read.len, strlen(line) - strlen("{\"v\":1,\"seq\":18446744073709551615,") - strlen(",\"chain\":null}\n"));
     for (size_t len = 0; len + 1 < strlen(line); len++) {
         cr_assert(journal_line_is_start(line, len));
         cr_assert_not(journal_line_read(&read, line, len), "a line cut off at %zu was taken", len);
     }
+}
+
+Test(record, a_chained_line_is_read_back)
+{
+    static const char body[] = "\"time\":\"2026\",\"detail\":\",\\\"chain\\\":\\\"\"";
+    char buffer[256];
+    struct journal_line read;
+    struct text out;
+    struct chain *chain = chain_new();
+    text_init(&out, buffer, sizeof(buffer));
+    cr_assert(journal_line_write(&out, 1, body, strlen(body), chain));
+    cr_assert(journal_line_read(&read, out.at, out.len - 1));
+    cr_assert_eq(read.len, strlen(body));
+    cr_assert(memcmp(read.chain, chain_text(chain), CHAIN_LEN) == 0);
+    for (size_t len = 0; len + 1 < out.len; len++)
+        cr_assert_not(journal_line_read(&read, out.at, len), "a line cut off at %zu was taken", len);
+    text_init(&out, buffer, 100);
+    cr_assert_not(journal_line_write(&out, 1, body, strlen(body), chain), "there is no room");
+    chain_free(chain);
 }

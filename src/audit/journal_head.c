@@ -1,0 +1,76 @@
+/* Where the journal's file ends, as FILE.head beside it says: so that an end that was cut off shows, and a new file knows what it continues. */
+#include "audit/journal_head.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stddef.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/number.h"
+#include "base/text.h"
+
+/* ---- reading ---- */
+
+static bool journal_head_take(const char **at, const char *word)
+{
+    const size_t len = strlen(word);
+    if (strncmp(*at, word, len) != 0)
+        return false;
+    *at += len;
+    return true;
+}
+
+static bool journal_head_take_number(const char **at, uint64_t *number)
+{
+    const size_t len = strspn(*at, "0123456789");
+    if (!number_read(number, *at, len, UINT64_MAX))
+        return false;
+    *at += len;
+    return true;
+}
+
+static bool journal_head_take_chain(const char **at, char chain[CHAIN_LEN + 1])
+{
+    chain[0] = '\0';
+    if (journal_head_take(at, "null"))
+        return true;
+    const char *end = **at == '"' ? strchr(*at + 1, '"') : NULL;
+    if (!end || end - *at != CHAIN_LEN + 1)
+        return false;
+    text_copy(chain, CHAIN_LEN + 1, *at + 1, CHAIN_LEN);
+    *at = end + 1;
+    return true;
+}
+
+bool journal_head_read(struct journal_head *head, int fd)
+{
+    char line[JOURNAL_HEAD_LEN + 1] = {0};
+    const char *at = line;
+    *head = (struct journal_head){0};
+    bool good = pread(fd, line, JOURNAL_HEAD_LEN, 0) == JOURNAL_HEAD_LEN && journal_head_take(&at, "{\"seq\":") &&
+                journal_head_take_number(&at, &head->seq) && journal_head_take(&at, ",\"chain\":") && journal_head_take_chain(&at, head->chain) &&
+                journal_head_take(&at, ",\"inode\":") && journal_head_take_number(&at, &head->inode) && journal_head_take(&at, ",\"size\":") &&
+                journal_head_take_number(&at, &head->size) && journal_head_take(&at, "}");
+    if (!good)
+        *head = (struct journal_head){0};
+    return good;
+}
+
+/* ---- writing ---- */
+
+bool journal_head_write(const struct journal_head *head, int fd)
+{
+    char line[JOURNAL_HEAD_LEN + 1];
+    struct text text;
+    const char *quote = head->chain[0] ? "\"" : "";
+    text_init(&text, line, sizeof(line));
+    text_format(&text, "{\"seq\":%" PRIu64 ",\"chain\":%s%s%s,\"inode\":%" PRIu64 ",\"size\":%" PRIu64 "}", head->seq, quote,
+                head->chain[0] ? head->chain : "null", quote, head->inode, head->size);
+    memset(line + text.len, ' ', JOURNAL_HEAD_LEN - text.len);
+    line[JOURNAL_HEAD_LEN - 1] = '\n';
+    ssize_t wrote = pwrite(fd, line, JOURNAL_HEAD_LEN, 0);
+    if (wrote >= 0 && wrote < JOURNAL_HEAD_LEN)
+        errno = ENOSPC;
+    return wrote == JOURNAL_HEAD_LEN;
+}
