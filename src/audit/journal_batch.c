@@ -47,11 +47,13 @@ void journal_batch_clear(struct journal_batch *batch)
     batch->len = batch->count = 0;
 }
 
-bool journal_batch_write(struct journal_batch *batch, struct journal_head *end, struct chain *chain)
+bool journal_batch_write(struct journal_batch *batch, const struct text *front, struct journal_head *end, struct chain *chain)
 {
     text_init(&batch->lines, batch->lines.at, batch->lines.size);
     if (chain)
         chain_set(chain, end->chain[0] ? end->chain : NULL);
+    if (front->len > 0 && !journal_line_write(&batch->lines, ++end->seq, front->at, front->len, chain))
+        return false;
     for (size_t at = 0; at < batch->len;) {
         uint32_t length;
         memcpy(&length, batch->records + at, sizeof(length));

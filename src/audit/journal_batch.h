@@ -12,7 +12,7 @@
 
 #define JOURNAL_BATCH_FULL (256u << 10) /* no more packets are read into a batch whose lines reach this */
 
-/* What its lines may take: the last packet may be all tiny records, to which eight times as much is put around. */
+/* What its lines may take: the last packet may be all tiny records, to which nearly eight times as much is put around. */
 #define JOURNAL_BATCH_SIZE (JOURNAL_BATCH_FULL + 8 * JOURNAL_PACKET_MAX)
 
 struct journal_batch {
@@ -30,8 +30,8 @@ bool journal_batch_add(struct journal_batch *batch, const char *text, size_t len
 bool journal_batch_is_full(const struct journal_batch *batch);
 void journal_batch_clear(struct journal_batch *batch);
 
-/* Makes batch->lines of the records, behind the one with which `end` ends, and moves `end` on: its seq, and its chain unless `chain` is NULL. False
- * when hashing fails. */
-bool journal_batch_write(struct journal_batch *batch, struct journal_head *end, struct chain *chain);
+/* Makes batch->lines of the records, with `front` (a record's text, may be empty) as the first, behind the one with which `end` ends, and moves `end`
+ * on: its seq, and its chain unless `chain` is NULL. False when hashing fails. */
+bool journal_batch_write(struct journal_batch *batch, const struct text *front, struct journal_head *end, struct chain *chain);
 
 #endif

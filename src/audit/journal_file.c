@@ -14,17 +14,19 @@
 #include <unistd.h>
 
 #include "audit/journal_line.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
 
 #define FILE_MODE 0640
 #define LOCK_TRIES 40
 #define LOCK_PAUSE_MS 50
+#define LOOK_EVERY_MS 1000
 
-/* Says what went wrong, as every step of opening does. */
-static bool journal_file_fail(const struct journal_file *file, const char *what)
+/* Keeps what went wrong, as every step of opening does. */
+static bool journal_file_fail(struct journal_file *file, const char *what)
 {
-    log_error("audit file %s: %s", file->path, what);
+    text_copy(file->fault, sizeof(file->fault), what, strlen(what));
     return false;
 }
 
@@ -41,17 +43,17 @@ static bool journal_file_create(struct journal_file *file)
 }
 
 /* A journal process that was just killed may hold the lock for a moment longer. */
-static bool journal_file_lock(struct journal_file *file)
+static bool journal_file_lock(struct journal_file *file, int tries)
 {
     const struct timespec pause = {.tv_nsec = LOCK_PAUSE_MS * 1000000L};
-    for (int tries = 0; tries < LOCK_TRIES; tries++) {
-        if (flock(file->fd, LOCK_EX | LOCK_NB) == 0)
-            return true;
+    while (flock(file->fd, LOCK_EX | LOCK_NB) != 0) {
         if (errno != EWOULDBLOCK && errno != EINTR)
             return journal_file_fail(file, strerror(errno));
+        if (--tries <= 0)
+            return journal_file_fail(file, "another process writes it");
         nanosleep(&pause, NULL);
     }
-    return journal_file_fail(file, "another process writes it");
+    return true;
 }
 
 static bool journal_file_read(struct journal_file *file, char *buffer, size_t len, off_t at)
@@ -153,9 +155,12 @@ static int journal_file_create_head(const char *path)
     return fd;
 }
 
+/* Anew when it is open: its name may be another file's by now. */
 static void journal_file_open_head(struct journal_file *file)
 {
     char *path = NULL;
+    if (file->head_fd >= 0)
+        close(file->head_fd);
     if (asprintf(&path, "%s.head", file->path) < 0)
         path = NULL;
     file->head_fd = path ? journal_file_create_head(path) : -1;
@@ -164,14 +169,19 @@ static void journal_file_open_head(struct journal_file *file)
     free(path);
 }
 
-/* Only read when the file is empty: else its own last line says where it ends. */
+/* An empty file goes on behind the end that the head names; in any other its own last line says where that is. */
 static void journal_file_resume_from_head(struct journal_file *file)
 {
-    if (file->head_fd >= 0 && journal_head_read(&file->end, file->head_fd) && file->end.seq > 0)
-        log_info("audit file %s: it is new, and goes on behind seq %" PRIu64 ", which its .head names", file->path, file->end.seq);
+    struct journal_head head;
+    if (file->head_fd < 0 || !journal_head_read(&head, file->head_fd) || head.seq == 0)
+        return;
+    log_info("audit file %s: it is new, and goes on behind seq %" PRIu64 ", which its .head names", file->path, head.seq);
+    file->end = head;
+    file->continues = true;
 }
 
-static bool journal_file_take(struct journal_file *file)
+/* Opens what the path names, locks it, and reads its end. */
+static bool journal_file_take(struct journal_file *file, int lock_tries)
 {
     struct stat status;
     if (!journal_file_create(file))
@@ -180,16 +190,13 @@ static bool journal_file_take(struct journal_file *file)
         return journal_file_fail(file, strerror(errno));
     if (!S_ISREG(status.st_mode))
         return journal_file_fail(file, "it is not a regular file (- is standard output)");
-    if (!journal_file_lock(file))
+    if (!journal_file_lock(file, lock_tries))
         return false;
     if (fstat(file->fd, &status) != 0) /* the one who held the lock may have written until now */
         return journal_file_fail(file, strerror(errno));
-    journal_file_open_head(file);
-    if (!journal_file_read_tail(file, status.st_size))
-        return false;
-    if (file->end.seq == 0)
-        journal_file_resume_from_head(file);
-    return true;
+    file->end.inode = status.st_ino;
+    file->end.size = (uint64_t)status.st_size;
+    return journal_file_read_tail(file, status.st_size);
 }
 
 bool journal_file_open(struct journal_file *file, const char *path)
@@ -200,10 +207,15 @@ bool journal_file_open(struct journal_file *file, const char *path)
         file->is_stream = true;
         return true;
     }
-    if (journal_file_take(file))
-        return true;
-    journal_file_close(file);
-    return false;
+    if (!journal_file_take(file, LOCK_TRIES)) {
+        log_error("audit file %s: %s", path, file->fault);
+        journal_file_close(file);
+        return false;
+    }
+    journal_file_open_head(file);
+    if (file->end.seq == 0)
+        journal_file_resume_from_head(file);
+    return true;
 }
 
 void journal_file_close(struct journal_file *file)
@@ -229,6 +241,67 @@ static bool journal_file_roll_back(struct journal_file *file)
     file->torn = 0;
     return true;
 }
+
+/* ---- another file in its place ---- */
+
+static bool journal_file_is_same(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+bool journal_file_has_moved(struct journal_file *file)
+{
+    struct stat ours, named;
+    if (file->is_stream || fstat(file->fd, &ours) != 0)
+        return false;
+    const uint64_t now_ms = clock_monotonic_ms();
+    if (now_ms < file->look_at_ms && ours.st_nlink > 0)
+        return false;
+    file->look_at_ms = now_ms + LOOK_EVERY_MS;
+    return ours.st_nlink == 0 || (stat(file->path, &named) == 0 ? !journal_file_is_same(&ours, &named) : errno == ENOENT);
+}
+
+/* A fault that lasts is said once. */
+static void journal_file_say_kept(struct journal_file *file, const struct journal_file *next, bool deleted)
+{
+    if (strcmp(file->fault, next->fault) != 0)
+        log_error("audit file %s: a new one cannot be opened: %s; %s", file->path, next->fault,
+                  deleted ? "the old one was deleted: nothing can be recorded" : "the old one goes on");
+    text_copy(file->fault, sizeof(file->fault), next->fault, strlen(next->fault));
+}
+
+static void journal_file_replace(struct journal_file *file, struct journal_file *next, bool deleted)
+{
+    if (!journal_file_roll_back(file))
+        log_warn("audit file %s: %zu bytes of a torn record stay behind seq %" PRIu64 " in the old file", file->path, file->torn, file->end.seq);
+    if (deleted)
+        log_warn("audit file %s was deleted, with its records up to seq %" PRIu64 "; it goes on in a new file", file->path, file->end.seq);
+    else
+        log_info("audit file %s: goes on in a new file behind seq %" PRIu64, file->path, file->end.seq);
+    close(file->fd);
+    file->fd = next->fd;
+    next->fd = -1;
+    file->torn = 0;
+    file->fault[0] = '\0';
+    journal_file_open_head(file);
+}
+
+bool journal_file_reopen(struct journal_file *file)
+{
+    struct journal_file next = {.path = file->path, .fd = -1, .head_fd = -1};
+    struct stat ours = {0}, named;
+    if (fstat(file->fd, &ours) == 0 && stat(file->path, &named) == 0 && journal_file_is_same(&ours, &named))
+        return true;
+    bool taken = journal_file_take(&next, 1);
+    if (taken)
+        journal_file_replace(file, &next, ours.st_nlink == 0);
+    else
+        journal_file_say_kept(file, &next, ours.st_nlink == 0);
+    journal_file_close(&next);
+    return taken;
+}
+
+/* ---- appending ---- */
 
 /* Writes from *done on and counts there what went out. One write(2) is the rule. */
 static int journal_file_write(int fd, const char *bytes, size_t len, size_t *done)
@@ -258,6 +331,9 @@ static int journal_file_stream(struct journal_file *file, const char *bytes, siz
 
 static void journal_file_renew_head(struct journal_file *file)
 {
+    struct stat status;
+    if (file->head_fd >= 0 && fstat(file->head_fd, &status) == 0 && status.st_nlink == 0)
+        journal_file_open_head(file);
     if (file->head_fd < 0)
         return;
     int error = journal_head_write(&file->end, file->head_fd) ? 0 : errno;
@@ -273,6 +349,8 @@ static int journal_file_append_whole(struct journal_file *file, const char *byte
     size_t done = 0;
     if (!journal_file_roll_back(file) || fstat(file->fd, &status) != 0)
         return errno;
+    if (status.st_nlink == 0)
+        return ENOENT;
     int error = journal_file_write(file->fd, bytes, len, &done);
     if (error != 0) {
         file->torn = done;

@@ -19,6 +19,9 @@ struct journal_file {
     struct journal_tail tail; /* the records that were there when it was opened */
     size_t torn;              /* bytes behind the last whole batch that could not be cut off yet */
     size_t streamed;          /* is_stream: bytes of the batch in hand that are out already */
+    bool continues;           /* nothing is in it yet, and it goes on behind what ended elsewhere */
+    char fault[96];           /* why it, or its successor, could not be opened */
+    uint64_t look_at_ms;      /* when to look again what its path names */
     int head_fd;              /* -1: it cannot be had */
     int head_error;           /* errno of the last time it was renewed */
 };
@@ -29,8 +32,15 @@ struct journal_file {
 bool journal_file_open(struct journal_file *file, const char *path);
 void journal_file_close(struct journal_file *file);
 
+/* Whether its path names another file, or none, or it was deleted. Looks at the path once a second at most. */
+bool journal_file_has_moved(struct journal_file *file);
+
+/* Opens what the path names now, created when nothing is there, and locks it before the old file is let go; the end stays. It may still be the same
+ * one. False, said in the log once: that cannot be had, and the old one stays open. */
+bool journal_file_reopen(struct journal_file *file);
+
 /* Appends the batch whole: returns 0, or an errno and the file is as it was before. `end` says the seq and chain of its last record; on success it is
- * the file's, and FILE.head is renewed. A stream goes on where it stopped: after an errno the same batch must be given again. */
+ * the file's, and FILE.head is renewed. ENOENT: it was deleted. A stream goes on where it stopped: after an errno the same batch must be given again. */
 int journal_file_append(struct journal_file *file, const char *bytes, size_t len, const struct journal_head *end);
 
 #endif

@@ -15,6 +15,8 @@
 #include "audit/journal_file.h"
 #include "audit/journal_frame.h"
 #include "audit/journal_line.h"
+#include "audit/journal_own.h"
+#include "audit/record.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/log_writer.h"
@@ -46,10 +48,13 @@ struct journal_writer {
     struct pollfd *polls; /* one a client, then the control */
     size_t client_count, client_room;
     int control; /* -1: none, or ended */
-    int (*receive)(int control);
+    struct journal_order (*receive)(int control);
+    const char *instance;
 
     struct journal_batch batch;
     struct chain *chain; /* NULL: records carry none */
+    bool reopen_asked;
+    bool owes_rotate; /* the first record of the file, or of what follows in it, is to say what it continues */
     uint8_t *packet;
 
     uint32_t epoch;
@@ -179,6 +184,7 @@ static void journal_writer_succeed(struct journal_writer *writer)
     for (size_t i = 0; i < writer->client_count; i++)
         writer->clients[i].committed = writer->clients[i].taken;
     journal_batch_clear(&writer->batch);
+    writer->owes_rotate = false;
     if (writer->down) {
         log_info("audit file %s: writes again", writer->file.path);
         writer->down = 0;
@@ -194,10 +200,25 @@ static void journal_writer_fail(struct journal_writer *writer, int error)
     writer->retry_at_ms = clock_monotonic_ms() + RETRY_MS;
 }
 
+/* Between two batches. What could not be written yet goes into the new file. */
+static void journal_writer_reopen(struct journal_writer *writer)
+{
+    if (writer->reopen_asked && writer->file.is_stream)
+        log_info("SIGUSR1: standard output is not opened anew");
+    else if ((writer->reopen_asked || journal_file_has_moved(&writer->file)) && journal_file_reopen(&writer->file))
+        writer->owes_rotate = true;
+    writer->reopen_asked = false;
+}
+
 static int journal_writer_write(struct journal_writer *writer)
 {
+    char buffer[RECORD_TEXT_MAX + 1];
     struct journal_head end = writer->file.end;
-    if (!journal_batch_write(&writer->batch, &end, writer->chain))
+    struct text rotate;
+    text_init(&rotate, buffer, sizeof(buffer));
+    if (writer->owes_rotate)
+        journal_own_rotate(&rotate, writer->instance, &end);
+    if (!journal_batch_write(&writer->batch, &rotate, &end, writer->chain))
         return ENOMEM;
     return journal_file_append(&writer->file, writer->batch.lines.at, writer->batch.lines.len, &end);
 }
@@ -205,12 +226,14 @@ static int journal_writer_write(struct journal_writer *writer)
 /* The batch that failed is kept and tried again as it is, so that the workers hear FRAME_UP only when a write has gone well. */
 static void journal_writer_commit(struct journal_writer *writer)
 {
-    if (writer->batch.count == 0 && !writer->down) {
+    if (writer->down && clock_monotonic_ms() < writer->retry_at_ms && !writer->reopen_asked)
+        return;
+    if (writer->batch.count > 0 || writer->down || writer->reopen_asked)
+        journal_writer_reopen(writer);
+    if (writer->batch.count == 0 && !writer->owes_rotate && !writer->down) {
         journal_writer_succeed(writer); /* nothing but records that were there already */
         return;
     }
-    if (writer->down && clock_monotonic_ms() < writer->retry_at_ms)
-        return;
     int error = journal_writer_write(writer);
     if (error == 0)
         journal_writer_succeed(writer);
@@ -300,10 +323,13 @@ static bool journal_writer_admit(struct journal_writer *writer, int fd)
 
 static void journal_writer_read_control(struct journal_writer *writer)
 {
-    int fd;
-    while ((fd = writer->receive(writer->control)) >= 0)
-        journal_writer_admit(writer, fd);
-    if (fd == -1)
+    struct journal_order order;
+    while ((order = writer->receive(writer->control)).kind != JOURNAL_NOTHING && order.kind != JOURNAL_END) {
+        if (order.kind == JOURNAL_WORKER && order.fd >= 0)
+            journal_writer_admit(writer, order.fd);
+        writer->reopen_asked = writer->reopen_asked || order.kind == JOURNAL_REOPEN;
+    }
+    if (order.kind == JOURNAL_NOTHING)
         return;
     close(writer->control);
     writer->control = -1;
@@ -329,6 +355,7 @@ static bool journal_writer_wait(struct journal_writer *writer)
 
 static void journal_writer_serve(struct journal_writer *writer)
 {
+    journal_writer_commit(writer); /* a new file begins with its `rotate` */
     journal_writer_tell(writer);
     while (journal_writer_has_clients(writer) || writer->control >= 0) {
         if (!journal_writer_wait(writer))
@@ -356,6 +383,7 @@ static bool journal_writer_init(struct journal_writer *writer, const struct jour
 {
     writer->packet = malloc(JOURNAL_PACKET_MAX);
     writer->chain = settings->unchained ? NULL : chain_new();
+    writer->instance = settings->instance;
     writer->control = settings->control;
     writer->receive = settings->receive;
     writer->epoch = 1;
@@ -400,6 +428,7 @@ static bool journal_writer_work(struct journal_writer *writer, const struct jour
         return false;
     if (writer->chain && writer->file.end.seq > 0 && writer->file.end.chain[0] == '\0')
         log_info("audit file %s: its records carry no chain; it begins with the next", writer->file.path);
+    writer->owes_rotate = writer->file.continues;
     journal_writer_serve(writer);
     return journal_writer_finish(writer);
 }

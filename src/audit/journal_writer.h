@@ -5,14 +5,26 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* What came over the control. */
+struct journal_order {
+    enum journal_order_kind {
+        JOURNAL_NOTHING = 0,
+        JOURNAL_WORKER, /* `fd` is the socket of a further worker (a new server generation); -1: it did not arrive */
+        JOURNAL_REOPEN, /* the file was renamed: go on in a new one */
+        JOURNAL_END,    /* nothing will come any more */
+    } kind;
+    int fd;
+};
+
 struct journal_writer_settings {
-    const char *file;   /* "-" is standard output */
-    bool unchained;     /* records carry no chain */
-    const int *sockets; /* one a worker, owned from here on */
+    const char *instance; /* of the records that it makes itself */
+    const char *file;     /* "-" is standard output */
+    bool unchained;       /* records carry no chain */
+    const int *sockets;   /* one a worker, owned from here on */
     size_t socket_count;
     int control; /* the supervisor's end: further sockets come from here, and its own end; -1: none */
-    /* Called when `control` is readable: a further worker's socket (a new server generation), -1 nothing now, -2 at its end. NULL with control -1. */
-    int (*receive)(int control);
+    /* Called when `control` is readable, until there is nothing; never waits. NULL with control -1. */
+    struct journal_order (*receive)(int control);
 };
 
 /* Runs until `control` and every socket have ended (then 0), or until it cannot go on (1). Writes operator lines to standard error through a

@@ -18,34 +18,38 @@ int command_internal_server(int argc, char **argv)
     return server_run(CHANNEL_CHILD_FD);
 }
 
-/* A further socket for the journal: one comes for each worker of each generation of the server. */
-static int internal_receive_worker(int channel)
+/* One socket comes for each worker of each generation of the server. */
+static struct journal_order internal_receive_order(int channel)
 {
     struct channel_message message;
     int got = channel_receive(channel, &message, false);
-    if (got == 0 || (got < 0 && errno != EAGAIN))
-        return -2;
-    if (got > 0 && message.kind != CHANNEL_WORKER && message.fd >= 0) {
+    if (got < 0 && errno == EAGAIN)
+        return (struct journal_order){.kind = JOURNAL_NOTHING};
+    if (got > 0 && message.kind == CHANNEL_WORKER)
+        return (struct journal_order){.kind = JOURNAL_WORKER, .fd = message.fd};
+    if (got > 0 && message.fd >= 0)
         close(message.fd);
-        return -1;
-    }
-    return got > 0 ? message.fd : -1;
+    if (got > 0 && message.kind == CHANNEL_REOPEN)
+        return (struct journal_order){.kind = JOURNAL_REOPEN};
+    return (struct journal_order){.kind = got > 0 ? JOURNAL_NOTHING : JOURNAL_END};
 }
 
 int command_internal_journal(int argc, char **argv)
 {
     (void)argc, (void)argv;
     process_settle();
-    struct channel_message message;
-    if (channel_receive(CHANNEL_CHILD_FD, &message, true) <= 0 || message.kind != CHANNEL_FILE) {
+    struct channel_message name, message;
+    if (channel_receive(CHANNEL_CHILD_FD, &name, true) <= 0 || name.kind != CHANNEL_NAME || channel_receive(CHANNEL_CHILD_FD, &message, true) <= 0 ||
+        message.kind != CHANNEL_FILE) {
         log_error("the journal is started by the supervisor, not by hand");
         return COMMAND_ERROR;
     }
     const struct journal_writer_settings settings = {
         .file = message.text,
+        .instance = name.text,
         .unchained = message.a & CHANNEL_FILE_UNCHAINED,
         .control = CHANNEL_CHILD_FD,
-        .receive = internal_receive_worker,
+        .receive = internal_receive_order,
     };
     return journal_writer_run(&settings);
 }

@@ -24,8 +24,9 @@ static const char RUN_USAGE[] = "usage: exeat run [OPTION]...\n"
                                 "      --help             print this and exit\n"
                                 "\n"
                                 "SIGINT and SIGTERM end every tunnel with its record and stop; a second one stops at once.\n"
-                                "SIGHUP, SIGUSR1 and SIGUSR2 are kept for a later version: this one names them in the log\n"
-                                "and does nothing.\n";
+                                "SIGUSR1 goes on in a new audit file, after the old one was renamed.\n"
+                                "SIGHUP and SIGUSR2 are kept for a later version: this one names them in the log and does\n"
+                                "nothing.\n";
 
 struct run_options {
     const char *path, *listen, *ports_file;

@@ -16,7 +16,9 @@ enum channel_kind {
     CHANNEL_LISTEN,   /* supervisor → server: text = the address of `--listen`, which replaces the configured listeners */
     CHANNEL_LISTENER, /* supervisor → server: fd = a listening socket, a = listener's number, b = worker's number */
     CHANNEL_JOURNAL,  /* supervisor → server: fd = a socket to the journal process, b = worker's number; again after each restart of the journal */
-    CHANNEL_FILE,     /* supervisor → journal: text = the audit file, a = CHANNEL_FILE_… */
+    CHANNEL_NAME,     /* supervisor → journal: text = the `instance` of its records */
+    CHANNEL_FILE,     /* supervisor → journal: text = the audit file, a = CHANNEL_FILE_…; that was all, begin */
+    CHANNEL_REOPEN,   /* supervisor → journal: go on in a new file */
     CHANNEL_WORKER,   /* supervisor → journal: fd = a socket to a worker */
     CHANNEL_GO,       /* supervisor → server: that was all, begin */
     CHANNEL_STOP,     /* supervisor → server: close everything and end */

@@ -46,6 +46,7 @@ struct supervisor {
     struct bound *bound;
     size_t bound_count;
     struct child journal, server;
+    bool reopen;  /* the journal is still to be told to reopen its file */
     bool *linked; /* by worker of the server that runs: it has a socket to the journal that runs */
     uint64_t link_again_ms;
     bool ready;          /* the server said so at least once */
@@ -142,15 +143,22 @@ static void supervisor_link(struct supervisor *sup)
     sup->link_again_ms = clock_monotonic_ms() + LINK_AGAIN_MS;
 }
 
+static bool supervisor_send(int channel, enum channel_kind kind, uint32_t a, int fd, const char *text)
+{
+    struct channel_message message = {.kind = kind, .a = a, .fd = fd};
+    text_copy(message.text, sizeof(message.text), text, strlen(text));
+    return channel_send(channel, &message);
+}
+
 static bool supervisor_start_journal(struct supervisor *sup)
 {
+    const struct config *config = sup->settings->config;
     supervisor_unlink(sup);
     if (!child_start(&sup->journal))
         return false;
-    const struct audit_settings *audit = &sup->settings->config->audit;
-    struct channel_message message = {.kind = CHANNEL_FILE, .a = audit->unchained ? CHANNEL_FILE_UNCHAINED : 0, .fd = -1};
-    text_copy(message.text, sizeof(message.text), audit->file, strlen(audit->file));
-    if (channel_send(sup->journal.channel, &message))
+    const int channel = sup->journal.channel;
+    const uint32_t how = config->audit.unchained ? CHANNEL_FILE_UNCHAINED : 0;
+    if (supervisor_send(channel, CHANNEL_NAME, 0, -1, config->name) && supervisor_send(channel, CHANNEL_FILE, how, -1, config->audit.file))
         return true;
     child_hang_up(&sup->journal);
     return false;
@@ -162,14 +170,9 @@ static bool supervisor_start_server(struct supervisor *sup)
     if (!child_start(&sup->server))
         return false;
     int channel = sup->server.channel;
-    struct channel_message message = {.kind = CHANNEL_CONFIG, .a = sup->settings->workers, .fd = sup->bundle_fd};
-    text_copy(message.text, sizeof(message.text), sup->settings->config_path, strlen(sup->settings->config_path));
-    bool ok = channel_send(channel, &message);
-    if (sup->settings->listen != NULL) {
-        message = (struct channel_message){.kind = CHANNEL_LISTEN, .fd = -1};
-        text_copy(message.text, sizeof(message.text), sup->settings->listen, strlen(sup->settings->listen));
-        ok = ok && channel_send(channel, &message);
-    }
+    bool ok = supervisor_send(channel, CHANNEL_CONFIG, sup->settings->workers, sup->bundle_fd, sup->settings->config_path);
+    if (sup->settings->listen != NULL)
+        ok = ok && supervisor_send(channel, CHANNEL_LISTEN, 0, -1, sup->settings->listen);
     for (size_t i = 0; i < sup->bound_count; i++)
         for (unsigned worker = 0; worker < sup->settings->workers; worker++)
             ok = ok && channel_tell(channel, CHANNEL_LISTENER, sup->bound[i].listener, worker, sup->bound[i].fds[worker]);
@@ -206,6 +209,8 @@ static void supervisor_start_due(struct supervisor *sup)
         log_error("the server could not be started: %s", strerror(errno));
     if (supervisor_wants_link(sup) && now >= sup->link_again_ms)
         supervisor_link(sup);
+    if (sup->reopen && sup->journal.channel >= 0 && channel_tell(sup->journal.channel, CHANNEL_REOPEN, 0, 0, -1))
+        sup->reopen = false; /* else it has died, and the next one is told */
 }
 
 static void supervisor_unbind(struct supervisor *sup)
@@ -269,6 +274,9 @@ static void supervisor_take_signals(struct supervisor *sup)
         case SIGINT:
         case SIGTERM:
             supervisor_stop(sup);
+            break;
+        case SIGUSR1:
+            sup->reopen = true;
             break;
         default:
             log_warn("SIG%s is not served by this version: nothing was done", sigabbrev_np((int)info.ssi_signo));

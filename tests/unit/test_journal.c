@@ -45,6 +45,7 @@ static void setup(void)
 static void teardown(void)
 {
     event_base_free(base);
+    rmdir(path);
     unlink(path);
     unlink(head_path);
     unlink(log_path);
@@ -90,7 +91,7 @@ static void fd_send(int control, int fd)
 }
 
 /* What the program gives the writer to read its control with. */
-static int fd_receive(int control)
+static struct journal_order order_receive(int control)
 {
     char byte;
     int fd = -1;
@@ -98,11 +99,11 @@ static int fd_receive(int control)
     union { struct cmsghdr head; char room[CMSG_SPACE(sizeof(int))]; } rights;
     struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &rights, .msg_controllen = sizeof(rights)};
     ssize_t got = recvmsg(control, &message, MSG_DONTWAIT);
-    if (got == 0)
-        return -2;
+    if (got < 0)
+        return (struct journal_order){.kind = JOURNAL_NOTHING};
     if (got > 0 && CMSG_FIRSTHDR(&message))
         memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(fd));
-    return fd;
+    return (struct journal_order){.kind = got == 0 ? JOURNAL_END : fd < 0 ? JOURNAL_REOPEN : JOURNAL_WORKER, .fd = fd};
 }
 
 static void child_run(const struct child_settings *settings, const int *sockets)
@@ -120,11 +121,12 @@ static void child_run(const struct child_settings *settings, const int *sockets)
     }
     const struct journal_writer_settings writer = {
         .file = settings->file ? settings->file : path,
+        .instance = "egress-a",
         .unchained = settings->unchained,
         .sockets = sockets,
         .socket_count = WORKERS_MAX,
         .control = settings->control > 0 ? settings->control : -1,
-        .receive = fd_receive,
+        .receive = order_receive,
     };
     _exit(journal_writer_run(&writer));
 }
@@ -169,6 +171,11 @@ static void child_kill(struct child *child)
     cr_assert_eq(child_wait(child), -SIGKILL);
 }
 
+static void limit_size(pid_t pid, rlim_t max)
+{
+    cr_assert_eq(prlimit(pid, RLIMIT_FSIZE, &(struct rlimit){max, RLIM_INFINITY}, NULL), 0);
+}
+
 /* The file. */
 
 static char *file_read(const char *name, size_t *len)
@@ -206,11 +213,10 @@ static void chain_check(struct chain *chain, const char *at, size_t len)
     cr_assert(memcmp(chain_text(chain), line.chain, CHAIN_LEN) == 0, "the chain breaks at %.200s", at);
 }
 
-/* All records as an array: each line strict JSON, `seq` gapless from `first`, the chain whole. */
-static json_t *records_of(const char *text, size_t len, json_int_t first)
+/* All records as an array: each line strict JSON, `seq` gapless from `first`, the chain whole from where it stands. */
+static json_t *records_behind(const char *text, size_t len, json_int_t first, struct chain *chain)
 {
     json_t *records = json_array();
-    struct chain *chain = chain_new();
     const char *end = text + len;
     for (const char *at = text, *newline; at < end; at = newline + 1) {
         newline = memchr(at, '\n', (size_t)(end - at));
@@ -221,6 +227,13 @@ static json_t *records_of(const char *text, size_t len, json_int_t first)
         chain_check(chain, at, (size_t)(newline - at));
         json_array_append_new(records, record);
     }
+    return records;
+}
+
+static json_t *records_of(const char *text, size_t len, json_int_t first)
+{
+    struct chain *chain = chain_new();
+    json_t *records = records_behind(text, len, first, chain);
     chain_free(chain);
     return records;
 }
@@ -663,14 +676,15 @@ Test(journal, a_file_that_is_gone_or_empty_goes_on_from_its_head)
     struct chain *chain = chain_new();
     write_two();
     chain_set(chain, head_read().chain);
-    for (json_int_t seq = 3; seq < 5; seq++) {
-        cr_assert_eq(seq % 2 ? unlink(path) : truncate(path, 0), 0);
+    for (json_int_t seq = 3; seq < 7; seq += 2) {
+        cr_assert_eq(seq == 3 ? unlink(path) : truncate(path, 0), 0);
         write_one("c", false);
         char *text = file_read(path, &len);
-        struct journal_line line;
-        cr_assert(journal_line_read(&line, text, len - 1));
-        cr_assert_eq((json_int_t)line.seq, seq);
-        chain_check(chain, text, len - 1);
+        json_t *records = records_behind(text, len, seq, chain);
+        cr_assert_eq(json_array_size(records), 2);
+        cr_assert_str_eq(member(records, 0, "event"), "rotate");
+        cr_assert_str_eq(member(records, 1, "id"), "c");
+        json_decref(records);
         free(text);
     }
     chain_free(chain);
@@ -715,6 +729,200 @@ Test(journal, a_chain_can_be_left_and_begun)
     cr_assert_eq(json_array_size(records), 4);
     for (size_t i = 0; i < 4; i++)
         cr_assert_eq(strlen(member(records, i, "chain")), i % 2 ? CHAIN_LEN : 0);
+    json_decref(records);
+}
+
+/* Another file in its place. */
+
+struct rotation {
+    struct child child;
+    int control;
+    char old_path[112];
+    uint64_t number;
+};
+
+static struct rotation rotation_start(void)
+{
+    int theirs;
+    struct rotation rotation = {0};
+    pair_open(&rotation.control, &theirs);
+    rotation.child = child_start(&(struct child_settings){.control = theirs});
+    close(theirs);
+    snprintf(rotation.old_path, sizeof(rotation.old_path), "%s.1", path);
+    frame_expect(rotation.child.workers[0], &(struct journal_frame){0}, FRAME_UP);
+    return rotation;
+}
+
+static void rotation_record(struct rotation *rotation, const char *id)
+{
+    record_send(rotation->child.workers[0], ++rotation->number, id, 1, 0, NULL);
+    frame_expect(rotation->child.workers[0], &(struct journal_frame){0}, FRAME_COMMITTED);
+}
+
+static void rotation_reopen(const struct rotation *rotation)
+{
+    cr_assert_eq(send(rotation->control, "r", 1, MSG_NOSIGNAL), 1);
+}
+
+/* Ends it, and gives the records of the old file, if there is one, and the new. */
+static json_t *rotation_end(struct rotation *rotation)
+{
+    size_t old_len = 0, len;
+    struct stat status;
+    close(rotation->control);
+    cr_assert_eq(child_wait(&rotation->child), 0);
+    char *old = stat(rotation->old_path, &status) == 0 ? file_read(rotation->old_path, &old_len) : strdup("");
+    char *new = file_read(path, &len);
+    char *both = malloc(old_len + len + 1);
+    memcpy(both, old, old_len);
+    memcpy(both + old_len, new, len + 1);
+    json_t *records = records_of(both, old_len + len, 1);
+    cr_assert_eq(head_read().seq, json_array_size(records));
+    cr_assert_eq(head_read().size, len);
+    free(old);
+    free(new);
+    free(both);
+    unlink(rotation->old_path);
+    return records;
+}
+
+static void check_rotate(const json_t *records, size_t index, ino_t inode, unsigned seq)
+{
+    char detail[96];
+    snprintf(detail, sizeof(detail), "continues inode %ju after seq %u", (uintmax_t)inode, seq);
+    cr_assert_str_eq(member(records, index, "event"), "rotate");
+    cr_assert_str_eq(member(records, index, "detail"), detail);
+    cr_assert_str_eq(member(records, index, "instance"), "egress-a");
+}
+
+Test(journal, a_renamed_file_is_continued_by_a_new_one)
+{
+    struct stat old, new;
+    struct rotation rotation = rotation_start();
+    rotation_record(&rotation, "a");
+    cr_assert_eq(rename(path, rotation.old_path), 0);
+    rotation_reopen(&rotation);
+    while (stat(path, &new) != 0 || new.st_size == 0)
+        usleep(1000);
+    rotation_record(&rotation, "b");
+    cr_assert_eq(stat(rotation.old_path, &old), 0);
+    cr_assert_eq(new.st_mode & 07777, 0640);
+    json_t *records = rotation_end(&rotation);
+    cr_assert_eq(json_array_size(records), 3);
+    check_rotate(records, 1, old.st_ino, 1);
+    cr_assert_str_eq(member(records, 2, "id"), "b");
+    json_decref(records);
+}
+
+Test(journal, a_file_that_was_not_renamed_gets_its_rotate_all_the_same)
+{
+    struct stat status;
+    struct rotation rotation = rotation_start();
+    rotation_record(&rotation, "a");
+    cr_assert_eq(stat(path, &status), 0);
+    rotation_reopen(&rotation);
+    json_t *records = rotation_end(&rotation);
+    cr_assert_eq(json_array_size(records), 2);
+    check_rotate(records, 1, status.st_ino, 1);
+    json_decref(records);
+}
+
+Test(journal, a_deleted_file_is_begun_anew_and_that_is_said)
+{
+    size_t len;
+    struct rotation rotation = rotation_start();
+    rotation_record(&rotation, "a");
+    struct chain *chain = chain_new();
+    chain_set(chain, head_read().chain);
+    cr_assert_eq(unlink(path), 0);
+    rotation_record(&rotation, "b");
+    close(rotation.control);
+    cr_assert_eq(child_wait(&rotation.child), 0);
+    char *text = file_read(path, &len);
+    json_t *records = records_behind(text, len, 2, chain);
+    cr_assert_str_eq(member(records, 0, "event"), "rotate");
+    cr_assert_str_eq(member(records, 1, "id"), "b");
+    cr_assert(log_has("was deleted, with its records up to seq 1"));
+    json_decref(records);
+    chain_free(chain);
+    free(text);
+}
+
+Test(journal, a_file_that_was_moved_without_a_word_is_noticed)
+{
+    struct rotation rotation = rotation_start();
+    rotation_record(&rotation, "a");
+    usleep(1100000); /* it looks once a second */
+    cr_assert_eq(rename(path, rotation.old_path), 0);
+    rotation_record(&rotation, "b");
+    json_t *records = rotation_end(&rotation);
+    cr_assert_str_eq(member(records, 1, "event"), "rotate");
+    cr_assert_eq(json_array_size(records), 3);
+    json_decref(records);
+}
+
+Test(journal, where_no_new_file_can_be_had_the_old_one_goes_on)
+{
+    size_t len;
+    char *mention;
+    struct rotation rotation = rotation_start();
+    rotation_record(&rotation, "a");
+    cr_assert_eq(rename(path, rotation.old_path), 0);
+    cr_assert_eq(mkdir(path, 0700), 0);
+    for (int i = 0; i < 2; i++) {
+        rotation_reopen(&rotation);
+        rotation_record(&rotation, "b");
+    }
+    cr_assert_eq(rmdir(path), 0);
+    cr_assert_eq(rename(rotation.old_path, path), 0);
+    json_t *records = rotation_end(&rotation);
+    cr_assert_eq(json_array_size(records), 3);
+    cr_assert(log_has("a new one cannot be opened: Is a directory; the old one goes on"));
+    char *log = file_read(log_path, &len);
+    mention = strstr(log, "cannot be opened");
+    cr_assert_null(strstr(mention + 1, "cannot be opened"), "said twice");
+    free(log);
+    json_decref(records);
+}
+
+Test(journal, a_deleted_file_that_cannot_be_had_again_is_a_failure)
+{
+    struct journal_frame frame;
+    struct rotation rotation = rotation_start();
+    rotation_record(&rotation, "a");
+    cr_assert_eq(unlink(path), 0);
+    cr_assert_eq(mkdir(path, 0700), 0);
+    record_send(rotation.child.workers[0], 2, "b", 1, 0, NULL);
+    frame_expect(rotation.child.workers[0], &frame, FRAME_DOWN);
+    cr_assert_eq(rmdir(path), 0);
+    frame_expect(rotation.child.workers[0], &frame, FRAME_COMMITTED);
+    cr_assert_eq(frame.first, 2);
+    close(rotation.control);
+    cr_assert_eq(child_wait(&rotation.child), 0);
+    cr_assert_eq(head_read().seq, 3);
+}
+
+Test(journal, what_could_not_be_written_goes_into_the_new_file)
+{
+    struct journal_frame frame;
+    struct stat status;
+    struct rotation rotation = rotation_start();
+    rotation_record(&rotation, "a");
+    cr_assert_eq(stat(path, &status), 0);
+    limit_size(rotation.child.pid, (rlim_t)status.st_size);
+    record_send(rotation.child.workers[0], 2, "b", 1, 0, "this does not fit any more");
+    frame_expect(rotation.child.workers[0], &frame, FRAME_DOWN);
+    rename(path, rotation.old_path);
+    rotation_reopen(&rotation);
+    while (stat(path, &status) != 0)
+        usleep(1000);
+    limit_size(rotation.child.pid, RLIM_INFINITY);
+    frame_expect(rotation.child.workers[0], &frame, FRAME_COMMITTED);
+    cr_assert_eq(frame.first, 2);
+    json_t *records = rotation_end(&rotation);
+    cr_assert_eq(json_array_size(records), 3);
+    cr_assert_str_eq(member(records, 1, "event"), "rotate");
+    cr_assert_str_eq(member(records, 2, "id"), "b");
     json_decref(records);
 }
 
@@ -792,11 +1000,6 @@ Test(journal, further_workers_come_and_go)
 }
 
 /* Without room for more. */
-
-static void limit_size(pid_t pid, rlim_t max)
-{
-    cr_assert_eq(prlimit(pid, RLIMIT_FSIZE, &(struct rlimit){max, RLIM_INFINITY}, NULL), 0);
-}
 
 static unsigned fill_until_down(struct journal_queue *queue)
 {
