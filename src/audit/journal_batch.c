@@ -1,13 +1,14 @@
 /* The records in hand: taken one by one, made into numbered and chained lines each time that they are to be written. */
 #include "audit/journal_batch.h"
 
+#include <assert.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "audit/journal_line.h"
 
-#define RECORDS_SIZE (JOURNAL_BATCH_FULL + JOURNAL_PACKET_MAX)
+#define RECORDS_SIZE (JOURNAL_BATCH_FULL + RECORD_MAX + JOURNAL_PACKET_MAX)
 
 bool journal_batch_init(struct journal_batch *batch)
 {
@@ -25,16 +26,14 @@ void journal_batch_fini(struct journal_batch *batch)
     *batch = (struct journal_batch){0};
 }
 
-bool journal_batch_add(struct journal_batch *batch, const char *text, size_t len)
+void journal_batch_add(struct journal_batch *batch, const char *text, size_t len)
 {
     const uint32_t length = (uint32_t)len;
-    if (sizeof(length) + len > RECORDS_SIZE - batch->len)
-        return false;
+    assert(sizeof(length) + len <= RECORDS_SIZE - batch->len);
     memcpy(batch->records + batch->len, &length, sizeof(length));
     memcpy(batch->records + batch->len + sizeof(length), text, len);
     batch->len += sizeof(length) + len;
     batch->count++;
-    return true;
 }
 
 bool journal_batch_is_full(const struct journal_batch *batch)

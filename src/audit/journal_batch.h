@@ -8,12 +8,14 @@
 #include "audit/chain.h"
 #include "audit/journal_frame.h"
 #include "audit/journal_head.h"
+#include "audit/record.h"
 #include "base/text.h"
 
 #define JOURNAL_BATCH_FULL (256u << 10) /* no more packets are read into a batch whose lines reach this */
 
-/* What its lines may take: the last packet may be all tiny records, to which nearly eight times as much is put around. */
-#define JOURNAL_BATCH_SIZE (JOURNAL_BATCH_FULL + 8 * JOURNAL_PACKET_MAX)
+/* What its lines may take: a record of our own, one at the front, and a packet that may be all tiny records, to which nearly eight times as much is put
+ * around. */
+#define JOURNAL_BATCH_SIZE (JOURNAL_BATCH_FULL + 2 * RECORD_MAX + 8 * JOURNAL_PACKET_MAX)
 
 struct journal_batch {
     char *records; /* each its length and its text */
@@ -24,8 +26,8 @@ struct journal_batch {
 bool journal_batch_init(struct journal_batch *batch);
 void journal_batch_fini(struct journal_batch *batch);
 
-/* A record's text. False: no room, which cannot be while it is not full and nothing but one packet was added. */
-bool journal_batch_add(struct journal_batch *batch, const char *text, size_t len);
+/* A record's text. While it is not full there is room for one, and then for those of one packet. */
+void journal_batch_add(struct journal_batch *batch, const char *text, size_t len);
 
 bool journal_batch_is_full(const struct journal_batch *batch);
 void journal_batch_clear(struct journal_batch *batch);

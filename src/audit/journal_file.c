@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "audit/journal_line.h"
+#include "audit/journal_sibling.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -22,6 +23,7 @@
 #define LOCK_TRIES 40
 #define LOCK_PAUSE_MS 50
 #define LOOK_EVERY_MS 1000
+#define END_MAX ((off_t)2 << 20) /* how much of the file is searched for the end of its last line: blank bytes may follow a power cut */
 
 /* Keeps what went wrong, as every step of opening does. */
 static bool journal_file_fail(struct journal_file *file, const char *what)
@@ -68,35 +70,19 @@ static bool journal_file_read(struct journal_file *file, char *buffer, size_t le
     return true;
 }
 
-static size_t journal_file_lines(const char *bytes, size_t len)
-{
-    size_t lines = 0;
-    for (const char *at = bytes; (at = memchr(at, '\n', len - (size_t)(at - bytes))); at++)
-        lines++;
-    return lines;
-}
-
-static void journal_file_end_with(struct journal_file *file, const struct journal_line *line)
-{
-    file->end.seq = line->seq;
-    text_copy(file->end.chain, sizeof(file->end.chain), line->chain ? line->chain : "", line->chain ? CHAIN_LEN : 0);
-}
-
-/* Notes every record of the tail; the last line says where to go on. */
-static bool journal_file_note(struct journal_file *file, const char *bytes, size_t len)
+/* The last line says where to go on. `bytes` are whole lines. */
+static bool journal_file_end_with(struct journal_file *file, const char *bytes, size_t len)
 {
     struct journal_line line;
-    bool is_ours = true;
-    if (!journal_tail_init(&file->tail, journal_file_lines(bytes, len)))
-        return journal_file_fail(file, strerror(ENOMEM));
-    for (const char *at = bytes, *end; (end = memchr(at, '\n', len - (size_t)(at - bytes))); at = end + 1) {
-        is_ours = journal_line_read(&line, at, (size_t)(end - at));
-        if (is_ours) {
-            journal_tail_add(&file->tail, line.text, line.len);
-            journal_file_end_with(file, &line);
-        }
-    }
-    return is_ours || journal_file_fail(file, "its last line is no audit record");
+    if (len == 0)
+        return true;
+    const char *before = memrchr(bytes, '\n', len - 1);
+    const char *last = before ? before + 1 : bytes;
+    if (!journal_line_read(&line, last, len - 1 - (size_t)(last - bytes)))
+        return journal_file_fail(file, "its last line is no audit record");
+    file->end.seq = line.seq;
+    text_copy(file->end.chain, sizeof(file->end.chain), line.chain ? line.chain : "", line.chain ? CHAIN_LEN : 0);
+    return true;
 }
 
 /* What stands behind the last newline was being written when everything stopped, by us (or is what a file system leaves after a power cut). */
@@ -109,6 +95,8 @@ static bool journal_file_cut(struct journal_file *file, const char *torn, size_t
     if (ftruncate(file->fd, border) != 0)
         return journal_file_fail(file, strerror(errno));
     log_warn("audit file %s: cut off a torn last line of %zu bytes", file->path, len);
+    file->cut += len;
+    file->end.size = (uint64_t)border;
     return true;
 }
 
@@ -119,20 +107,27 @@ static bool journal_file_resume(struct journal_file *file, const char *bytes, si
     size_t whole = newline ? (size_t)(newline - bytes) + 1 : 0;
     if (whole == 0 && from > 0)
         return journal_file_fail(file, "it does not end in lines");
-    if (!journal_file_note(file, bytes, whole))
+    if (!journal_file_end_with(file, bytes, whole))
         return false;
     return journal_file_cut(file, bytes + whole, len - whole, from + (off_t)whole);
 }
 
-static bool journal_file_read_tail(struct journal_file *file, off_t size)
+/* Where the open file ends, a torn last line cut off. */
+static bool journal_file_read_end(struct journal_file *file)
 {
-    size_t len = size < (off_t)JOURNAL_TAIL_SIZE ? (size_t)size : JOURNAL_TAIL_SIZE;
-    char *bytes = malloc(JOURNAL_TAIL_SIZE);
+    struct stat status;
+    if (fstat(file->fd, &status) != 0)
+        return journal_file_fail(file, strerror(errno));
+    const size_t len = status.st_size < END_MAX ? (size_t)status.st_size : END_MAX;
+    const off_t from = status.st_size - (off_t)len;
+    char *bytes = malloc(END_MAX);
     if (!bytes)
         return journal_file_fail(file, strerror(ENOMEM));
-    bool read = journal_file_read(file, bytes, len, size - (off_t)len) && journal_file_resume(file, bytes, len, size - (off_t)len);
+    file->end.inode = status.st_ino;
+    file->end.size = (uint64_t)status.st_size;
+    bool good = journal_file_read(file, bytes, len, from) && journal_file_resume(file, bytes, len, from);
     free(bytes);
-    return read;
+    return good;
 }
 
 /* Without its head a file is still written: only a cut end will not show. */
@@ -169,15 +164,40 @@ static void journal_file_open_head(struct journal_file *file)
     free(path);
 }
 
+/* The file that the head names may have been renamed before its last batch was over: then it knows better than the head where it ends. */
+static bool journal_file_resume_from_sibling(struct journal_file *file)
+{
+    struct journal_file sibling = {.path = file->path, .head_fd = -1};
+    sibling.fd = journal_sibling_open(file->path, file->end.inode, O_RDWR);
+    if (sibling.fd < 0)
+        return true;
+    bool locked = journal_file_lock(&sibling, LOCK_TRIES);
+    if (locked && journal_file_read_end(&sibling) && sibling.end.seq >= file->end.seq) {
+        file->end = sibling.end;
+        file->cut = sibling.cut;
+    }
+    journal_file_close(&sibling);
+    return locked || journal_file_fail(file, "another process writes the one that it continues");
+}
+
 /* An empty file goes on behind the end that the head names; in any other its own last line says where that is. */
-static void journal_file_resume_from_head(struct journal_file *file)
+static bool journal_file_heed_head(struct journal_file *file)
 {
     struct journal_head head;
-    if (file->head_fd < 0 || !journal_head_read(&head, file->head_fd) || head.seq == 0)
-        return;
-    log_info("audit file %s: it is new, and goes on behind seq %" PRIu64 ", which its .head names", file->path, head.seq);
+    const uint64_t inode = file->end.inode;
+    if (file->head_fd < 0 || !journal_head_read(&head, file->head_fd) || head.seq <= file->end.seq)
+        return true;
+    if (file->end.seq > 0) {
+        log_warn("audit file %s: it ends with seq %" PRIu64 ", but its .head names %" PRIu64, file->path, file->end.seq, head.seq);
+        file->missing_last = head.seq;
+        return true;
+    }
     file->end = head;
     file->continues = true;
+    if (head.inode != inode && !journal_file_resume_from_sibling(file))
+        return false;
+    log_info("audit file %s: it is new, and goes on behind seq %" PRIu64, file->path, file->end.seq);
+    return true;
 }
 
 /* Opens what the path names, locks it, and reads its end. */
@@ -192,11 +212,7 @@ static bool journal_file_take(struct journal_file *file, int lock_tries)
         return journal_file_fail(file, "it is not a regular file (- is standard output)");
     if (!journal_file_lock(file, lock_tries))
         return false;
-    if (fstat(file->fd, &status) != 0) /* the one who held the lock may have written until now */
-        return journal_file_fail(file, strerror(errno));
-    file->end.inode = status.st_ino;
-    file->end.size = (uint64_t)status.st_size;
-    return journal_file_read_tail(file, status.st_size);
+    return journal_file_read_end(file); /* only now: the one who held the lock may have written until now */
 }
 
 bool journal_file_open(struct journal_file *file, const char *path)
@@ -207,15 +223,16 @@ bool journal_file_open(struct journal_file *file, const char *path)
         file->is_stream = true;
         return true;
     }
-    if (!journal_file_take(file, LOCK_TRIES)) {
+    bool taken = journal_file_take(file, LOCK_TRIES);
+    if (taken) {
+        journal_file_open_head(file);
+        taken = journal_file_heed_head(file);
+    }
+    if (!taken) {
         log_error("audit file %s: %s", path, file->fault);
         journal_file_close(file);
-        return false;
     }
-    journal_file_open_head(file);
-    if (file->end.seq == 0)
-        journal_file_resume_from_head(file);
-    return true;
+    return taken;
 }
 
 void journal_file_close(struct journal_file *file)
@@ -225,7 +242,6 @@ void journal_file_close(struct journal_file *file)
     if (file->head_fd >= 0)
         close(file->head_fd);
     file->fd = file->head_fd = -1;
-    journal_tail_fini(&file->tail);
 }
 
 /* Takes away what a failed write left. Counted from the end, because somebody else may have shortened the file since we opened it. */

@@ -7,26 +7,26 @@
 #include <stdint.h>
 
 #include "audit/journal_head.h"
-#include "audit/journal_tail.h"
-
-#define JOURNAL_TAIL_SIZE (2u << 20) /* how much of an existing file is read when it is opened; a batch is always smaller */
 
 struct journal_file {
     const char *path; /* the caller's */
     int fd;
-    bool is_stream;           /* standard output: nothing to lock, read or roll back, and no head */
-    struct journal_head end;  /* the last record that is on file; `seq` 0: none */
-    struct journal_tail tail; /* the records that were there when it was opened */
-    size_t torn;              /* bytes behind the last whole batch that could not be cut off yet */
-    size_t streamed;          /* is_stream: bytes of the batch in hand that are out already */
-    bool continues;           /* nothing is in it yet, and it goes on behind what ended elsewhere */
-    char fault[96];           /* why it, or its successor, could not be opened */
-    uint64_t look_at_ms;      /* when to look again what its path names */
-    int head_fd;              /* -1: it cannot be had */
-    int head_error;           /* errno of the last time it was renewed */
+    bool is_stream;          /* standard output: nothing to lock, read or roll back, and no head */
+    struct journal_head end; /* the last record that is on file; `seq` 0: none */
+    size_t torn;             /* bytes behind the last whole batch that could not be cut off yet */
+    size_t streamed;         /* is_stream: bytes of the batch in hand that are out already */
+    char fault[96];          /* why it, or its successor, could not be opened */
+    uint64_t look_at_ms;     /* when to look again what its path names */
+    int head_fd;             /* -1: it cannot be had */
+    int head_error;          /* errno of the last time it was renewed */
+
+    /* what was found when it was opened */
+    bool continues;        /* nothing is in it yet, and it goes on behind what ended elsewhere */
+    size_t cut;            /* bytes of a torn record that were cut off */
+    uint64_t missing_last; /* FILE.head names this seq, which comes behind the end; 0: it does not */
 };
 
-/* Opens (or creates, mode 0640) and locks the file, waiting at most 2 s for a predecessor to let go; cuts a torn last line off, reads the tail. The
+/* Opens (or creates, mode 0640) and locks the file, waiting at most 2 s for a predecessor to let go; cuts a torn last line off. The
  * end is that of its last record; of an empty file that which FILE.head names. "-" is standard output. False, said in the log: it is not a file of
  * ours, locked, or cannot be had; then nothing is open. */
 bool journal_file_open(struct journal_file *file, const char *path);

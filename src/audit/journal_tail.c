@@ -3,7 +3,11 @@
 
 #include <stdlib.h>
 
+#include "audit/journal_reverse.h"
 #include "base/hash.h"
+
+#define LINE_MIN 38 /* bytes: what is no shorter can be a line of ours */
+#define LINES_MAX (JOURNAL_TAIL_SIZE / LINE_MIN)
 
 struct journal_tail_slot {
     uint64_t hash;
@@ -44,6 +48,11 @@ void journal_tail_add(struct journal_tail *tail, const char *text, size_t len)
     slot->count++;
 }
 
+bool journal_tail_has(const struct journal_tail *tail, const char *text, size_t len)
+{
+    return tail->slots && journal_tail_find(tail, hash_bytes(text, len, tail->seed))->count > 0;
+}
+
 bool journal_tail_take(struct journal_tail *tail, const char *text, size_t len)
 {
     if (!tail->slots)
@@ -52,5 +61,22 @@ bool journal_tail_take(struct journal_tail *tail, const char *text, size_t len)
     if (slot->count == 0)
         return false;
     slot->count--;
+    return true;
+}
+
+bool journal_tail_read(struct journal_tail *tail, const char *path, const struct journal_head *end)
+{
+    struct journal_reverse reverse;
+    struct journal_line line;
+    if (!journal_tail_init(tail, LINES_MAX))
+        return false;
+    if (!journal_reverse_open(&reverse, path, end))
+        return true;
+    size_t lines = 0;
+    for (size_t bytes = 0; bytes < JOURNAL_TAIL_SIZE && lines < LINES_MAX && journal_reverse_next(&reverse, &line); lines++) {
+        journal_tail_add(tail, line.text, line.len);
+        bytes += line.len;
+    }
+    journal_reverse_close(&reverse);
     return true;
 }

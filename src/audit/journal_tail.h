@@ -6,11 +6,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "audit/journal_head.h"
+
+#define JOURNAL_TAIL_SIZE (2u << 20) /* how much of what was written last is read; a batch is always smaller */
+
 struct journal_tail {
     struct journal_tail_slot *slots; /* NULL: empty */
     size_t mask;
     uint64_t seed;
 };
+
+/* Adds the last records of what ends with `end`, in the file of this path and those that it continues. False: out of memory. */
+bool journal_tail_read(struct journal_tail *tail, const char *path, const struct journal_head *end);
 
 /* Room for `count` records. False: out of memory; it is left empty. */
 bool journal_tail_init(struct journal_tail *tail, size_t count);
@@ -18,6 +25,8 @@ void journal_tail_fini(struct journal_tail *tail);
 
 /* A record's text, of which only a hash is kept. Not more often than init() made room for. */
 void journal_tail_add(struct journal_tail *tail, const char *text, size_t len);
+
+bool journal_tail_has(const struct journal_tail *tail, const char *text, size_t len);
 
 /* True when it was there: once for each time it was added. */
 bool journal_tail_take(struct journal_tail *tail, const char *text, size_t len);

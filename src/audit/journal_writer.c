@@ -14,8 +14,11 @@
 #include "audit/journal_batch.h"
 #include "audit/journal_file.h"
 #include "audit/journal_frame.h"
+#include "audit/journal_gist.h"
 #include "audit/journal_line.h"
 #include "audit/journal_own.h"
+#include "audit/journal_sessions.h"
+#include "audit/journal_tail.h"
 #include "audit/record.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -31,6 +34,7 @@ static_assert(JOURNAL_BATCH_SIZE < JOURNAL_TAIL_SIZE, "what a dying process wrot
 /* One worker. What it knows is told again until it is what it should know. */
 struct journal_client {
     int fd;              /* -1: it has ended */
+    uint32_t generation; /* of its server */
     uint64_t taken;      /* the last record of it that is in the batch or on file */
     uint64_t committed;  /* … that is on file */
     uint64_t told;       /* … that it knows to be */
@@ -42,6 +46,9 @@ struct journal_client {
 
 struct journal_writer {
     struct journal_file file;
+    struct journal_tail tail; /* the last records that were there when it was opened */
+    struct journal_sessions sessions;
+    struct journal_recovery recovery; /* what is still to be told of how others ended */
     struct log_writer *log;
 
     struct journal_client *clients;
@@ -56,126 +63,12 @@ struct journal_writer {
     bool reopen_asked;
     bool owes_rotate; /* the first record of the file, or of what follows in it, is to say what it continues */
     uint8_t *packet;
+    uint32_t generation; /* the oldest of which a worker is there: others are not heard yet */
 
     uint32_t epoch;
     int down; /* errno of the failure that lasts; 0: up */
     uint64_t retry_at_ms;
 };
-
-/* ---- taking packets in ---- */
-
-/* Takes one record, unless an earlier process had written it before it died. */
-static bool journal_writer_add(struct journal_writer *writer, const char *text, size_t len, bool again)
-{
-    if (!journal_line_takes(text, len))
-        return false;
-    if (again && journal_tail_take(&writer->file.tail, text, len))
-        return true;
-    return journal_batch_add(&writer->batch, text, len);
-}
-
-static bool journal_writer_add_all(struct journal_writer *writer, const struct journal_frame *frame, const uint8_t *at, size_t left)
-{
-    for (uint32_t i = 0; i < frame->count; i++) {
-        uint32_t len;
-        if (left < sizeof(len))
-            return false;
-        memcpy(&len, at, sizeof(len));
-        if (len > left - sizeof(len) || !journal_writer_add(writer, (const char *)at + sizeof(len), len, frame->flags & FRAME_FLAG_AGAIN))
-            return false;
-        at += sizeof(len) + len;
-        left -= sizeof(len) + len;
-    }
-    return left == 0;
-}
-
-/* Takes all records of a packet or none. While the file fails they are left out: nobody is told that they are there, so they come again. */
-static bool journal_writer_take_records(struct journal_writer *writer, struct journal_client *client, const struct journal_frame *frame, size_t len)
-{
-    const struct journal_batch before = writer->batch;
-    if (writer->down || frame->epoch != writer->epoch)
-        return true;
-    if (frame->count == 0 || !journal_writer_add_all(writer, frame, writer->packet + sizeof(*frame), len - sizeof(*frame))) {
-        writer->batch = before;
-        return false;
-    }
-    client->taken = frame->first + frame->count - 1;
-    return true;
-}
-
-/* A worker reads hostile bytes: its line is made clean once more. */
-static void journal_writer_take_line(struct journal_writer *writer, const char *line, size_t len)
-{
-    char buffer[LOG_LINE_MAX + 1];
-    struct text text;
-    if (len > 0 && line[len - 1] == '\n')
-        len--;
-    text_init(&text, buffer, sizeof(buffer));
-    text_add_clean(&text, line, len, LOG_LINE_MAX - 1);
-    text_add_char(&text, '\n');
-    log_writer_put(writer->log, text.at, text.len);
-}
-
-static bool journal_writer_take(struct journal_writer *writer, struct journal_client *client, size_t len)
-{
-    struct journal_frame frame;
-    if (len < sizeof(frame) || len > JOURNAL_PACKET_MAX)
-        return false;
-    memcpy(&frame, writer->packet, sizeof(frame));
-    if (frame.kind == FRAME_RECORDS)
-        return journal_writer_take_records(writer, client, &frame, len);
-    if (frame.kind != FRAME_LOG)
-        return false;
-    journal_writer_take_line(writer, (const char *)writer->packet + sizeof(frame), len - sizeof(frame));
-    return true;
-}
-
-static void journal_client_close(struct journal_client *client)
-{
-    close(client->fd);
-    client->fd = -1;
-}
-
-/* Reads one packet. ECONNRESET only says that the worker ended without reading all we told it: its last packets come behind. */
-static void journal_writer_receive(struct journal_writer *writer, struct journal_client *client)
-{
-    ssize_t got = recv(client->fd, writer->packet, JOURNAL_PACKET_MAX, MSG_DONTWAIT | MSG_TRUNC);
-    if (got > 0) {
-        if (journal_writer_take(writer, client, (size_t)got))
-            return;
-        log_error("a worker sent the journal a packet that is none; it is not listened to any more");
-        journal_client_close(client);
-    } else if (got == 0) {
-        journal_client_close(client);
-    } else if (errno == EAGAIN) {
-        client->drained = true;
-    } else if (errno != EINTR && errno != ECONNRESET) {
-        journal_client_close(client);
-    }
-}
-
-static bool journal_writer_may_receive(const struct journal_writer *writer, const struct journal_client *client)
-{
-    bool full = journal_batch_is_full(&writer->batch) && !writer->down;
-    return client->fd >= 0 && !client->drained && !client->blocked && !full;
-}
-
-/* A packet from each in turn, until all are empty or the batch is full: one busy worker does not keep the others waiting. */
-static void journal_writer_collect(struct journal_writer *writer)
-{
-    for (size_t i = 0; i < writer->client_count; i++)
-        writer->clients[i].drained = writer->polls[i].revents == 0;
-    bool more = true;
-    for (int round = 0; more && round < ROUNDS_MAX; round++) {
-        more = false;
-        for (size_t i = 0; i < writer->client_count; i++) {
-            if (!journal_writer_may_receive(writer, &writer->clients[i]))
-                continue;
-            journal_writer_receive(writer, &writer->clients[i]);
-            more = true;
-        }
-    }
-}
 
 /* ---- writing ---- */
 
@@ -239,6 +132,174 @@ static void journal_writer_commit(struct journal_writer *writer)
         journal_writer_succeed(writer);
     else
         journal_writer_fail(writer, error);
+}
+
+/* ---- what became of others ---- */
+
+static void journal_writer_tell_recovery(struct journal_writer *writer)
+{
+    char buffer[RECORD_TEXT_MAX + 1];
+    struct text text;
+    text_init(&text, buffer, sizeof(buffer));
+    journal_own_recovered(&text, writer->instance, &writer->recovery, &writer->sessions.open);
+    journal_batch_add(&writer->batch, text.at, text.len);
+}
+
+/* Before the first record of another server: the one before did not stop in order. False: the file fails, and it will have to be told further. */
+static bool journal_writer_recover(struct journal_writer *writer)
+{
+    journal_sessions_look_back(&writer->sessions);
+    writer->recovery.server_died = true;
+    writer->recovery.unknown = writer->sessions.unknown;
+    do {
+        if (journal_batch_is_full(&writer->batch))
+            journal_writer_commit(writer);
+        if (writer->down)
+            return false;
+        journal_writer_tell_recovery(writer);
+    } while (writer->sessions.open.count > 0);
+    writer->recovery.server_died = false;
+    journal_sessions_end(&writer->sessions);
+    return true;
+}
+
+/* ---- taking packets in ---- */
+
+/* The next record of a packet; false: what is left is none. */
+static bool journal_records_next(const uint8_t **at, size_t *left, const char **text, size_t *len)
+{
+    uint32_t length;
+    if (*left < sizeof(length))
+        return false;
+    memcpy(&length, *at, sizeof(length));
+    if (length > *left - sizeof(length))
+        return false;
+    *text = (const char *)*at + sizeof(length);
+    *len = length;
+    *at += sizeof(length) + length;
+    *left -= sizeof(length) + length;
+    return true;
+}
+
+/* Whether a packet holds what it says, and nothing that only the journal writes; and whether a server starts with it. */
+static bool journal_writer_check_records(const struct journal_writer *writer, const struct journal_frame *frame, const uint8_t *at, size_t left,
+                                         bool *starts)
+{
+    const bool again = frame->flags & FRAME_FLAG_AGAIN;
+    const char *text;
+    size_t len;
+    for (uint32_t i = 0; i < frame->count; i++) {
+        if (!journal_records_next(&at, &left, &text, &len) || !journal_line_takes(text, len))
+            return false;
+        const enum journal_gist_kind kind = journal_gist_read(text, len).kind;
+        if (kind == GIST_ROTATE || kind == GIST_RECOVERED || kind == GIST_CHECKPOINT)
+            return false;
+        *starts = *starts || (kind == GIST_START && !(again && journal_tail_has(&writer->tail, text, len)));
+    }
+    return frame->count > 0 && left == 0;
+}
+
+/* Takes one record, unless an earlier process had written it before it died. */
+static void journal_writer_add(struct journal_writer *writer, const char *text, size_t len, bool again)
+{
+    if (again && journal_tail_take(&writer->tail, text, len))
+        return;
+    const struct journal_gist gist = journal_gist_read(text, len);
+    journal_sessions_note(&writer->sessions, &gist);
+    journal_batch_add(&writer->batch, text, len);
+}
+
+/* Takes all records of a packet or none. While the file fails they are left out: nobody is told that they are there, so they come again. */
+static bool journal_writer_take_records(struct journal_writer *writer, struct journal_client *client, const struct journal_frame *frame, size_t size)
+{
+    const uint8_t *at = writer->packet + sizeof(*frame);
+    size_t left = size - sizeof(*frame), len;
+    const char *text;
+    bool starts = false;
+    if (!journal_writer_check_records(writer, frame, at, left, &starts))
+        return false;
+    if (writer->down || frame->epoch != writer->epoch)
+        return true;
+    if (starts && writer->sessions.running && !journal_writer_recover(writer))
+        return true;
+    while (journal_records_next(&at, &left, &text, &len))
+        journal_writer_add(writer, text, len, frame->flags & FRAME_FLAG_AGAIN);
+    client->taken = frame->first + frame->count - 1;
+    return true;
+}
+
+/* A worker reads hostile bytes: its line is made clean once more. */
+static void journal_writer_take_line(struct journal_writer *writer, const char *line, size_t len)
+{
+    char buffer[LOG_LINE_MAX + 1];
+    struct text text;
+    if (len > 0 && line[len - 1] == '\n')
+        len--;
+    text_init(&text, buffer, sizeof(buffer));
+    text_add_clean(&text, line, len, LOG_LINE_MAX - 1);
+    text_add_char(&text, '\n');
+    log_writer_put(writer->log, text.at, text.len);
+}
+
+static bool journal_writer_take(struct journal_writer *writer, struct journal_client *client, size_t len)
+{
+    struct journal_frame frame;
+    if (len < sizeof(frame) || len > JOURNAL_PACKET_MAX)
+        return false;
+    memcpy(&frame, writer->packet, sizeof(frame));
+    if (frame.kind == FRAME_RECORDS)
+        return journal_writer_take_records(writer, client, &frame, len);
+    if (frame.kind != FRAME_LOG)
+        return false;
+    journal_writer_take_line(writer, (const char *)writer->packet + sizeof(frame), len - sizeof(frame));
+    return true;
+}
+
+static void journal_client_close(struct journal_client *client)
+{
+    close(client->fd);
+    client->fd = -1;
+}
+
+/* Reads one packet. ECONNRESET only says that the worker ended without reading all we told it: its last packets come behind. */
+static void journal_writer_receive(struct journal_writer *writer, struct journal_client *client)
+{
+    ssize_t got = recv(client->fd, writer->packet, JOURNAL_PACKET_MAX, MSG_DONTWAIT | MSG_TRUNC);
+    if (got > 0) {
+        if (journal_writer_take(writer, client, (size_t)got))
+            return;
+        log_error("a worker sent the journal a packet that is none; it is not listened to any more");
+        journal_client_close(client);
+    } else if (got == 0) {
+        journal_client_close(client);
+    } else if (errno == EAGAIN) {
+        client->drained = true;
+    } else if (errno != EINTR && errno != ECONNRESET) {
+        journal_client_close(client);
+    }
+}
+
+static bool journal_writer_may_receive(const struct journal_writer *writer, const struct journal_client *client)
+{
+    bool full = journal_batch_is_full(&writer->batch) && !writer->down;
+    return client->fd >= 0 && client->generation == writer->generation && !client->drained && !client->blocked && !full;
+}
+
+/* A packet from each in turn, until all are empty or the batch is full: one busy worker does not keep the others waiting. */
+static void journal_writer_collect(struct journal_writer *writer)
+{
+    for (size_t i = 0; i < writer->client_count; i++)
+        writer->clients[i].drained = writer->polls[i].revents == 0;
+    bool more = true;
+    for (int round = 0; more && round < ROUNDS_MAX; round++) {
+        more = false;
+        for (size_t i = 0; i < writer->client_count; i++) {
+            if (!journal_writer_may_receive(writer, &writer->clients[i]))
+                continue;
+            journal_writer_receive(writer, &writer->clients[i]);
+            more = true;
+        }
+    }
 }
 
 /* ---- telling ---- */
@@ -305,7 +366,7 @@ static bool journal_writer_grow(struct journal_writer *writer)
 }
 
 /* A further worker, in the place of one that has ended where there is one. */
-static bool journal_writer_admit(struct journal_writer *writer, int fd)
+static bool journal_writer_admit(struct journal_writer *writer, int fd, uint32_t generation)
 {
     size_t at = 0;
     while (at < writer->client_count && writer->clients[at].fd >= 0)
@@ -317,7 +378,7 @@ static bool journal_writer_admit(struct journal_writer *writer, int fd)
     }
     if (at == writer->client_count)
         writer->client_count++;
-    writer->clients[at] = (struct journal_client){.fd = fd};
+    writer->clients[at] = (struct journal_client){.fd = fd, .generation = generation};
     return true;
 }
 
@@ -326,7 +387,7 @@ static void journal_writer_read_control(struct journal_writer *writer)
     struct journal_order order;
     while ((order = writer->receive(writer->control)).kind != JOURNAL_NOTHING && order.kind != JOURNAL_END) {
         if (order.kind == JOURNAL_WORKER && order.fd >= 0)
-            journal_writer_admit(writer, order.fd);
+            journal_writer_admit(writer, order.fd, order.generation);
         writer->reopen_asked = writer->reopen_asked || order.kind == JOURNAL_REOPEN;
     }
     if (order.kind == JOURNAL_NOTHING)
@@ -343,11 +404,23 @@ static int journal_writer_timeout(const struct journal_writer *writer)
     return writer->retry_at_ms > now ? (int)(writer->retry_at_ms - now) : 0;
 }
 
+/* What a server sent before it died comes before what its successor sends. */
+static void journal_writer_find_generation(struct journal_writer *writer)
+{
+    writer->generation = UINT32_MAX;
+    for (size_t i = 0; i < writer->client_count; i++) {
+        if (writer->clients[i].fd >= 0 && writer->clients[i].generation < writer->generation)
+            writer->generation = writer->clients[i].generation;
+    }
+}
+
 static bool journal_writer_wait(struct journal_writer *writer)
 {
+    journal_writer_find_generation(writer);
     for (size_t i = 0; i < writer->client_count; i++) {
         const struct journal_client *client = &writer->clients[i];
-        writer->polls[i] = (struct pollfd){.fd = client->fd, .events = client->blocked ? POLLOUT : POLLIN};
+        const bool heard = client->generation == writer->generation;
+        writer->polls[i] = (struct pollfd){.fd = heard ? client->fd : -1, .events = client->blocked ? POLLOUT : POLLIN};
     }
     writer->polls[writer->client_count] = (struct pollfd){.fd = writer->control, .events = POLLIN};
     return poll(writer->polls, writer->client_count + 1, journal_writer_timeout(writer)) >= 0;
@@ -389,13 +462,15 @@ static bool journal_writer_init(struct journal_writer *writer, const struct jour
     writer->epoch = 1;
     bool good = journal_batch_init(&writer->batch) && writer->packet && (writer->chain || settings->unchained) && journal_writer_grow(writer);
     for (size_t i = 0; good && i < settings->socket_count; i++)
-        good = journal_writer_admit(writer, settings->sockets[i]);
+        good = journal_writer_admit(writer, settings->sockets[i], 0);
     return good;
 }
 
 static void journal_writer_fini(struct journal_writer *writer)
 {
     journal_file_close(&writer->file);
+    journal_tail_fini(&writer->tail);
+    journal_sessions_fini(&writer->sessions);
     for (size_t i = 0; i < writer->client_count; i++) {
         if (writer->clients[i].fd >= 0)
             close(writer->clients[i].fd);
@@ -418,6 +493,27 @@ static bool journal_writer_finish(struct journal_writer *writer)
     return !writer->down;
 }
 
+/* What stands there already: so that nothing is written twice, and that what did not end in order is told. */
+static bool journal_writer_look_back(struct journal_writer *writer, bool served)
+{
+    const struct journal_file *file = &writer->file;
+    struct journal_recovery *recovery = &writer->recovery;
+    if (!journal_tail_read(&writer->tail, file->path, &file->end))
+        return false;
+    journal_sessions_begin(&writer->sessions, file->path, &file->end);
+    recovery->cut = file->cut;
+    recovery->missing_first = file->missing_last > 0 ? file->end.seq + 1 : 0;
+    recovery->missing_last = file->missing_last;
+    recovery->journal_died = served;
+    if (served && file->is_stream) /* where nothing can be looked up */
+        writer->sessions.running = writer->sessions.unknown = true;
+    if (writer->sessions.running && !served)
+        journal_writer_recover(writer);
+    else if (served || recovery->cut > 0 || recovery->missing_first > 0)
+        journal_writer_tell_recovery(writer);
+    return true;
+}
+
 static bool journal_writer_work(struct journal_writer *writer, const struct journal_writer_settings *settings)
 {
     if (!journal_writer_init(writer, settings)) {
@@ -429,6 +525,10 @@ static bool journal_writer_work(struct journal_writer *writer, const struct jour
     if (writer->chain && writer->file.end.seq > 0 && writer->file.end.chain[0] == '\0')
         log_info("audit file %s: its records carry no chain; it begins with the next", writer->file.path);
     writer->owes_rotate = writer->file.continues;
+    if (!journal_writer_look_back(writer, settings->served)) {
+        log_error("audit file %s: out of memory", settings->file);
+        return false;
+    }
     journal_writer_serve(writer);
     return journal_writer_finish(writer);
 }

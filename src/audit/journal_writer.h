@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* What came over the control. */
 struct journal_order {
@@ -14,12 +15,14 @@ struct journal_order {
         JOURNAL_END,    /* nothing will come any more */
     } kind;
     int fd;
+    uint32_t generation; /* of the worker's server, higher for each that is started: it is not heard before all of the one before have ended */
 };
 
 struct journal_writer_settings {
     const char *instance; /* of the records that it makes itself */
     const char *file;     /* "-" is standard output */
     bool unchained;       /* records carry no chain */
+    bool served;          /* a server runs already: the journal process before this one has died */
     const int *sockets;   /* one a worker, owned from here on */
     size_t socket_count;
     int control; /* the supervisor's end: further sockets come from here, and its own end; -1: none */
@@ -29,7 +32,7 @@ struct journal_writer_settings {
 
 /* Runs until `control` and every socket have ended (then 0), or until it cannot go on (1). Writes operator lines to standard error through a
  * log_writer. Opens the file append-only, mode 0640, takes an exclusive lock on it (a second exeat on the same file is refused: 1), cuts a torn last
- * line off, goes on from the last `seq` and `chain`, and keeps FILE.head. Ignores SIGTERM, SIGINT and the like: to be ended at once it must be killed. */
+ * line off, goes on from the last `seq` and `chain`, and keeps FILE.head. What did not end in order is told in a `recovered` record. Ignores SIGTERM, SIGINT and the like: to be ended at once it must be killed. */
 int journal_writer_run(const struct journal_writer_settings *settings);
 
 #endif

@@ -26,7 +26,7 @@ static struct journal_order internal_receive_order(int channel)
     if (got < 0 && errno == EAGAIN)
         return (struct journal_order){.kind = JOURNAL_NOTHING};
     if (got > 0 && message.kind == CHANNEL_WORKER)
-        return (struct journal_order){.kind = JOURNAL_WORKER, .fd = message.fd};
+        return (struct journal_order){.kind = JOURNAL_WORKER, .fd = message.fd, .generation = message.a};
     if (got > 0 && message.fd >= 0)
         close(message.fd);
     if (got > 0 && message.kind == CHANNEL_REOPEN)
@@ -48,6 +48,7 @@ int command_internal_journal(int argc, char **argv)
         .file = message.text,
         .instance = name.text,
         .unchained = message.a & CHANNEL_FILE_UNCHAINED,
+        .served = message.a & CHANNEL_FILE_SERVED,
         .control = CHANNEL_CHILD_FD,
         .receive = internal_receive_order,
     };

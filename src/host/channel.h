@@ -19,7 +19,7 @@ enum channel_kind {
     CHANNEL_NAME,     /* supervisor → journal: text = the `instance` of its records */
     CHANNEL_FILE,     /* supervisor → journal: text = the audit file, a = CHANNEL_FILE_…; that was all, begin */
     CHANNEL_REOPEN,   /* supervisor → journal: go on in a new file */
-    CHANNEL_WORKER,   /* supervisor → journal: fd = a socket to a worker */
+    CHANNEL_WORKER,   /* supervisor → journal: fd = a socket to a worker, a = the generation of its server */
     CHANNEL_GO,       /* supervisor → server: that was all, begin */
     CHANNEL_STOP,     /* supervisor → server: close everything and end */
     CHANNEL_READY,    /* server → supervisor: serving */
@@ -27,6 +27,7 @@ enum channel_kind {
 };
 
 #define CHANNEL_FILE_UNCHAINED 1u /* `chain = no` */
+#define CHANNEL_FILE_SERVED 2u    /* a server runs already: the journal process before this one has died */
 
 struct channel_message {
     uint32_t kind; /* enum channel_kind */

@@ -46,8 +46,9 @@ struct supervisor {
     struct bound *bound;
     size_t bound_count;
     struct child journal, server;
-    bool reopen;  /* the journal is still to be told to reopen its file */
-    bool *linked; /* by worker of the server that runs: it has a socket to the journal that runs */
+    uint32_t generation; /* how often the server was started */
+    bool reopen;         /* the journal is still to be told to reopen its file */
+    bool *linked;        /* by worker of the server that runs: it has a socket to the journal that runs */
     uint64_t link_again_ms;
     bool ready;          /* the server said so at least once */
     uint64_t stop_by_ms; /* 0: serving */
@@ -124,7 +125,7 @@ static bool supervisor_link_worker(struct supervisor *sup, unsigned worker)
     int ends[2];
     if (!channel_pair(ends))
         return false;
-    bool ok = channel_tell(sup->journal.channel, CHANNEL_WORKER, 0, worker, ends[0]) &&
+    bool ok = channel_tell(sup->journal.channel, CHANNEL_WORKER, sup->generation, worker, ends[0]) &&
               channel_tell(sup->server.channel, CHANNEL_JOURNAL, 0, worker, ends[1]);
     close(ends[0]);
     close(ends[1]);
@@ -157,7 +158,7 @@ static bool supervisor_start_journal(struct supervisor *sup)
     if (!child_start(&sup->journal))
         return false;
     const int channel = sup->journal.channel;
-    const uint32_t how = config->audit.unchained ? CHANNEL_FILE_UNCHAINED : 0;
+    const uint32_t how = (config->audit.unchained ? CHANNEL_FILE_UNCHAINED : 0) | (sup->server.pid != 0 ? CHANNEL_FILE_SERVED : 0);
     if (supervisor_send(channel, CHANNEL_NAME, 0, -1, config->name) && supervisor_send(channel, CHANNEL_FILE, how, -1, config->audit.file))
         return true;
     child_hang_up(&sup->journal);
@@ -170,6 +171,7 @@ static bool supervisor_start_server(struct supervisor *sup)
     if (!child_start(&sup->server))
         return false;
     int channel = sup->server.channel;
+    sup->generation++;
     bool ok = supervisor_send(channel, CHANNEL_CONFIG, sup->settings->workers, sup->bundle_fd, sup->settings->config_path);
     if (sup->settings->listen != NULL)
         ok = ok && supervisor_send(channel, CHANNEL_LISTEN, 0, -1, sup->settings->listen);

@@ -225,6 +225,10 @@ def check_other(record):
         demand(re.fullmatch(r"\d+ connections? without a byte", record["detail"] or ""), f"detail is {record['detail']!r}")
     if record["event"] == "gap":
         demand(re.fullmatch(r"\w+ \d+(, \w+ \d+)*", record["detail"] or ""), f"detail is {record['detail']!r}")
+    if record["event"] == "recovered":
+        demand(is_recovery(record["detail"] or ""), f"detail is {record['detail']!r}")
+    if record["event"] == "rotate":
+        demand(re.fullmatch(r"continues inode \d+ after seq \d+", record["detail"] or ""), f"detail is {record['detail']!r}")
 
 
 def check_event(record):
@@ -232,8 +236,25 @@ def check_event(record):
     {"decision": check_decision, "close": check_close}.get(record["event"], check_other)(record)
 
 
+RECOVERED = [
+    r"cut off \d+ bytes of a torn record",
+    r"seq \d+ to \d+ are missing",
+    r"the journal died, the server and its sessions go on",
+    r"left without close: (none|[0-9A-Z]{26}( [0-9A-Z]{26})*)",
+    r"more follow",
+    r"and \d+ more",
+    r"older ones are not known",
+]
+
+
+def is_recovery(detail):
+    """Some of these parts, in this order."""
+    parts = [next((i for i, form in enumerate(RECOVERED) if re.fullmatch(form, part)), None) for part in detail.split("; ")]
+    return None not in parts and parts == sorted(set(parts))
+
+
 class Sessions:
-    """Who was decided, who is open, who was closed; a close repeats what its decision said."""
+    """Who was decided, who is open, who was closed or left without; a close repeats what its decision said."""
 
     REPEATED = (
         "listener mode client_ip client_port peer_ip client_group client_user host port sni original_ip rule rule_at "
@@ -250,12 +271,27 @@ class Sessions:
             self.decide(record)
         elif record["event"] == "close":
             self.close(record)
+        elif record["event"] == "recovered":
+            self.recover(record["detail"])
+        elif record["event"] == "stop":
+            self.demand_none("at the stop")
 
     def decide(self, record):
         demand(record["id"] not in self.decisions, f"a second decision on {record['id']}")
         self.decisions[record["id"]] = record
         if record["verdict"] != "deny":
             self.open.add(record["id"])
+
+    def recover(self, detail):
+        """Names everybody who is open, when a server died."""
+        for session in re.findall(r"\b[0-7][0-9A-HJKMNP-TV-Z]{25}\b", detail):
+            demand(session in self.open, f"{session} is left without close, but was not open")
+            self.open.remove(session)
+        if "left without close" in detail and not detail.endswith(("; more follow", "not known", " more")):
+            self.demand_none("but not named")
+
+    def demand_none(self, when):
+        demand(self.continuing or not self.open, f"without a close {when}: {', '.join(sorted(self.open))}")
 
     def close(self, record):
         if self.continuing and record["id"] not in self.decisions:
@@ -343,7 +379,8 @@ def check_files(paths, allow_open=False, first=None, chained=True, continuing=Fa
                     head.see(record, inode, size)
                     records.append(record)
         head.finish(records[-1] if records else None)
-        demand(allow_open or not sessions.open, f"without a close: {', '.join(sorted(sessions.open))}")
+        if not allow_open:
+            sessions.demand_none("at the end")
     except AuditFault as fault:
         raise AuditFault(f"{path}:{number}: {fault}") from fault
     return records

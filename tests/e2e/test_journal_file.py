@@ -10,7 +10,7 @@ import unittest
 
 import audit_check
 from harness import wait_until
-from tunnels import TunnelStory
+from tunnels import TunnelStory, is_gone
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -125,6 +125,153 @@ class Rotation(TunnelStory):
         self.assertEqual(0, proxy.stop())
         files, _ = self.check_all()
         self.assertEqual(2, len(files))
+
+
+class Recovery(TunnelStory):
+    """What did not end in order is told."""
+
+    def kill_all(self):
+        """SIGKILL for all three at once, as a power cut would be."""
+        pids = [self.proxy.process.pid, *self.proxy.children().values()]
+        os.kill(pids[0], signal.SIGSTOP)
+        for pid in pids[1:] + pids[:1]:
+            os.kill(pid, signal.SIGKILL)
+        self.proxy.process.wait()
+        for pid in pids:
+            wait_until("its end", lambda pid=pid: is_gone(pid))
+
+    def kill(self, role):
+        """… of one of them; waits until another is there."""
+        pid = self.proxy.children()[role]
+        os.kill(pid, signal.SIGKILL)
+        wait_until(f"another {role}", lambda: self.proxy.children().get(role) not in (None, pid))
+
+    def recovered(self, count=1):
+        def find(records):
+            found = [record for record in records if record["event"] == "recovered"]
+            return found if len(found) >= count else None
+        return self.proxy.wait_records("recovered", find)
+
+    def open_ids(self, count):
+        """Opens tunnels and gives their ids."""
+        before = {record["id"] for record in self.proxy.decisions()}
+        for _ in range(count):
+            self.open_tunnel()
+        return {record["id"] for record in self.proxy.decisions()} - before
+
+    @staticmethod
+    def named(records):
+        return set(re.findall(r"\b[0-9A-Z]{26}\b", " ".join(record["detail"] for record in records)))
+
+    def events(self):
+        return [record["event"] for record in audit_check.check_file(self.proxy.audit_path, first=1)]
+
+    def test_when_the_server_dies_those_it_left_open_are_named(self):
+        proxy = self.start()
+        ids = self.open_ids(3)
+        self.kill("server")
+        recovered = self.recovered()
+        self.assertEqual(ids, self.named(recovered))
+        wait_until("tunnels again", self.tunnel_works)
+        self.assertEqual(0, proxy.stop())
+        self.assertEqual(["start", *["decision"] * 3, "recovered", "start"], self.events()[:6])
+
+    def test_when_the_server_dies_idle_nobody_is_named(self):
+        proxy = self.start()
+        self.kill("server")
+        self.assertEqual("left without close: none", self.recovered()[0]["detail"])
+        wait_until("tunnels again", self.tunnel_works)
+        self.assertEqual(0, proxy.stop())
+
+    def test_when_the_journal_dies_the_sessions_live_on_and_it_still_knows_them(self):
+        proxy = self.start()
+        ids = self.open_ids(2)
+        closed = self.open_tunnel()
+        self.kill("journal")
+        self.assertEqual("the journal died, the server and its sessions go on", self.recovered()[0]["detail"])
+        wait_until("tunnels again", self.tunnel_works)
+        ids |= self.open_ids(2)
+        closed.close()
+        proxy.wait_records("both closes", lambda records: sum(record["event"] == "close" for record in records) == 2)
+        self.kill("server")
+        self.assertEqual(ids, self.named(self.recovered(2)))
+        self.assertEqual(0, proxy.stop())
+        self.events()
+
+    def test_when_everything_dies_the_next_start_tells(self):
+        self.start()
+        ids = self.open_ids(3)
+        self.kill_all()
+        with open(self.proxy.audit_path, "ab") as lines:
+            lines.write(b'{"v":1,"seq":5,"time":"20')
+        proxy = self.start()
+        recovered = self.recovered()
+        self.assertEqual(ids, self.named(recovered))
+        self.assertTrue(recovered[0]["detail"].startswith("cut off 25 bytes of a torn record; left without close: "), recovered)
+        self.assertEqual(0, proxy.stop())
+        self.assertEqual(["start", *["decision"] * 3, "recovered", "start", "stop"], self.events())
+
+    def test_many_ids_take_many_records(self):
+        proxy = self.start()
+        ids = self.open_ids(120)
+        self.kill("server")
+        recovered = self.recovered(3)
+        self.assertEqual(ids, self.named(recovered))
+        self.assertEqual([True, True, False], [record["detail"].endswith("; more follow") for record in recovered])
+        self.assertEqual(0, proxy.stop())
+        self.events()
+
+    def test_a_cut_tail_is_missed_by_the_next_start(self):
+        proxy = self.start()
+        self.assertTrue(self.tunnel_works())
+        self.assertEqual(0, proxy.stop())
+        lines = proxy.audit_path.read_bytes().splitlines(keepends=True)
+        os.truncate(proxy.audit_path, sum(map(len, lines[:-2])))
+        proxy = self.start()
+        self.assertIn("its .head names 4", proxy.log_text())
+        self.assertTrue(self.recovered()[0]["detail"].startswith("seq 3 to 4 are missing; left without close: "))
+        self.assertEqual(0, proxy.stop())
+
+    def test_sessions_of_a_file_that_was_rotated_away_are_named(self):
+        self.start()
+        ids = self.open_ids(2)
+        for turn in range(2):
+            os.rename(self.proxy.audit_path, f"{self.proxy.audit_path}.{turn}")
+            self.proxy.process.send_signal(signal.SIGUSR1)
+            wait_until("the new file", lambda: self.proxy.audit_path.exists() and self.proxy.audit_path.stat().st_size > 0)
+            ids |= self.open_ids(1)
+        self.kill_all()
+        proxy = self.start()
+        self.assertEqual(ids, self.named(self.recovered()))
+        self.assertEqual(0, proxy.stop())
+        audit_check.check_files(audit_check.history(proxy.audit_path), first=1)
+
+    def test_killed_under_load_nothing_is_missing(self):
+        with self.load() as seen:
+            for turn in range(12):
+                self.await_progress(seen)
+                self.kill(("journal", "server")[turn % 2])
+                if turn % 4 == 3:
+                    os.rename(self.proxy.audit_path, f"{self.proxy.audit_path}.{turn}")
+                    self.proxy.process.send_signal(signal.SIGUSR1)
+            self.await_progress(seen)
+        self.assertEqual(0, self.proxy.stop())
+        records = audit_check.check_files(audit_check.history(self.proxy.audit_path), first=1)
+        self.assertGreaterEqual(sum(record["event"] == "recovered" for record in records), 12)
+        allowed = {record["host"] for record in records if record["event"] == "decision" and record["verdict"] == "allow"}
+        self.assertEqual(set(), seen - allowed)
+
+    def test_all_killed_under_load_and_renamed_nothing_is_missing(self):
+        for turn in range(4):
+            with self.load() as seen:
+                self.await_progress(seen)
+                self.kill_all()
+            if turn % 2:
+                os.rename(self.proxy.audit_path, f"{self.proxy.audit_path}.{turn}")
+        proxy = self.start()
+        self.assertEqual(0, proxy.stop())
+        records = audit_check.check_files(audit_check.history(proxy.audit_path), first=1)
+        self.assertGreaterEqual(sum(record["event"] == "recovered" for record in records), 4)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@
 #include "audit/journal_writer.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/ulid.h"
 
 #define WAIT_MS 10000
 #define WORKERS_MAX 3
@@ -67,7 +68,7 @@ struct child_settings {
     rlim_t size_max;  /* 0: none */
     mode_t mask;
     int control;      /* 0: none */
-    bool unchained;
+    bool unchained, served;
 };
 
 static void pair_open(int *ours, int *theirs)
@@ -123,6 +124,7 @@ static void child_run(const struct child_settings *settings, const int *sockets)
         .file = settings->file ? settings->file : path,
         .instance = "egress-a",
         .unchained = settings->unchained,
+        .served = settings->served,
         .sockets = sockets,
         .socket_count = WORKERS_MAX,
         .control = settings->control > 0 ? settings->control : -1,
@@ -247,6 +249,21 @@ static json_t *records_read(void)
     return records;
 }
 
+/* … without those that the journal makes itself. */
+static json_t *workers_records_read(void)
+{
+    static const char *const own[] = {"rotate", "recovered"};
+    json_t *records = records_read();
+    for (size_t i = 0; i < json_array_size(records);) {
+        const char *event = json_string_value(json_object_get(json_array_get(records, i), "event"));
+        if (strcmp(event ? event : "", own[0]) == 0 || strcmp(event ? event : "", own[1]) == 0)
+            json_array_remove(records, i);
+        else
+            i++;
+    }
+    return records;
+}
+
 static const char *member(const json_t *records, size_t index, const char *key)
 {
     const char *text = json_string_value(json_object_get(json_array_get(records, index), key));
@@ -364,6 +381,13 @@ static void frame_expect(int fd, struct journal_frame *frame, uint32_t kind)
 {
     cr_assert(frame_next(fd, frame, WAIT_MS), "no frame of kind %u", kind);
     cr_assert_eq(frame->kind, kind, "a frame of kind %u, not %u", frame->kind, kind);
+}
+
+static void check_refused(struct child *child, int worker, const void *packet, size_t len)
+{
+    struct journal_frame frame;
+    cr_assert_geq(send(child->workers[worker], packet, len, MSG_NOSIGNAL), 0);
+    cr_assert_not(frame_next(child->workers[worker], &frame, WAIT_MS));
 }
 
 /* One record in one packet, as a worker sends it. */
@@ -497,7 +521,7 @@ static void load_attach(struct load loads[LOAD_QUEUES], struct child *child)
 static void load_check(struct load loads[LOAD_QUEUES])
 {
     unsigned next[LOAD_QUEUES] = {0};
-    json_t *records = records_read();
+    json_t *records = workers_records_read();
     for (size_t i = 0; i < json_array_size(records); i++) {
         int worker;
         unsigned number;
@@ -567,7 +591,7 @@ Test(journal, what_a_dead_journal_had_written_is_not_written_again)
         cr_assert_eq(committed.first, number);
     }
     cr_assert_eq(child_wait(&child), 0);
-    json_t *records = records_read();
+    json_t *records = workers_records_read();
     cr_assert_eq(json_array_size(records), 4);
     json_decref(records);
 }
@@ -602,7 +626,7 @@ Test(journal, a_torn_last_line_is_cut_off)
         file_write(torn);
         free(torn);
         write_two();
-        json_t *records = records_read();
+        json_t *records = workers_records_read();
         cr_assert_eq(json_array_size(records), 3);
         json_decref(records);
         cr_assert(log_has("cut off a torn last line"));
@@ -659,11 +683,11 @@ Test(journal, the_chain_goes_on_over_restarts_and_the_head_names_its_end)
         struct stat status;
         write_one("a", false);
         json_t *records = records_read();
-        cr_assert_eq((json_int_t)json_array_size(records), count);
+        cr_assert_eq((json_int_t)json_array_size(records), 2 * count - 1, "each behind a `recovered`, since nothing stops in order");
         struct journal_head head = head_read();
         cr_assert_eq(stat(path, &status), 0);
-        cr_assert_eq((json_int_t)head.seq, count);
-        cr_assert_str_eq(head.chain, member(records, (size_t)count - 1, "chain"));
+        cr_assert_eq((json_int_t)head.seq, 2 * count - 1);
+        cr_assert_str_eq(head.chain, member(records, 2 * (size_t)count - 2, "chain"));
         cr_assert_eq(head.inode, status.st_ino);
         cr_assert_eq((off_t)head.size, status.st_size);
         json_decref(records);
@@ -725,7 +749,7 @@ Test(journal, a_chain_can_be_left_and_begun)
     cr_assert(log_has("its records carry no chain; it begins with the next"));
     write_one("c", true);
     write_one("d", false);
-    json_t *records = records_read();
+    json_t *records = workers_records_read();
     cr_assert_eq(json_array_size(records), 4);
     for (size_t i = 0; i < 4; i++)
         cr_assert_eq(strlen(member(records, i, "chain")), i % 2 ? CHAIN_LEN : 0);
@@ -924,6 +948,302 @@ Test(journal, what_could_not_be_written_goes_into_the_new_file)
     cr_assert_str_eq(member(records, 1, "event"), "rotate");
     cr_assert_str_eq(member(records, 2, "id"), "b");
     json_decref(records);
+}
+
+/* What did not end in order. */
+
+#define ID_A "01K0000000000000000000000A"
+#define ID_B "01K0000000000000000000000B"
+#define ID_C "01K0000000000000000000000C"
+
+/* A worker of a server of its own. */
+struct worker {
+    int fd;
+    uint64_t number;
+};
+
+static void worker_write(struct worker *worker, enum record_event event, const char *id, const char *verdict)
+{
+    static uint8_t packet[JOURNAL_PACKET_MAX];
+    const struct journal_frame frame = {.kind = FRAME_RECORDS, .count = 1, .first = ++worker->number, .epoch = 1};
+    struct record record = {.time_us = 1, .instance = "egress-a", .event = event, .id = id, .verdict = verdict};
+    struct text text;
+    text_init(&text, (char *)packet + sizeof(frame) + sizeof(uint32_t), RECORD_TEXT_MAX + 1);
+    cr_assert(record_write(&text, &record));
+    const uint32_t len = (uint32_t)text.len;
+    memcpy(packet, &frame, sizeof(frame));
+    memcpy(packet + sizeof(frame), &len, sizeof(len));
+    cr_assert_geq(send(worker->fd, packet, sizeof(frame) + sizeof(len) + len, MSG_NOSIGNAL), 0);
+    frame_expect(worker->fd, &(struct journal_frame){0}, FRAME_COMMITTED);
+}
+
+static struct worker worker_of(const struct child *child, int worker)
+{
+    frame_expect(child->workers[worker], &(struct journal_frame){0}, FRAME_UP);
+    return (struct worker){.fd = child->workers[worker]};
+}
+
+static void worker_decide(struct worker *worker, const char *id, const char *verdict)
+{
+    worker_write(worker, EVENT_DECISION, id, verdict);
+}
+
+static void check_events(const json_t *records, const char *expected)
+{
+    char events[1024];
+    struct text text;
+    text_init(&text, events, sizeof(events));
+    for (size_t i = 0; i < json_array_size(records); i++)
+        text_format(&text, "%s%s", i > 0 ? " " : "", member(records, i, "event"));
+    cr_assert_str_eq(events, expected);
+}
+
+Test(journal, a_server_that_did_not_stop_is_told_before_the_next_starts)
+{
+    struct child child = child_start(&(struct child_settings){0});
+    struct worker first = worker_of(&child, 0), second = worker_of(&child, 1);
+    worker_write(&first, EVENT_START, NULL, NULL);
+    worker_decide(&first, ID_A, "allow");
+    worker_decide(&first, ID_B, "observe");
+    worker_decide(&first, ID_C, "deny");
+    worker_write(&first, EVENT_CLOSE, ID_A, NULL);
+    worker_write(&second, EVENT_START, NULL, NULL);
+    worker_write(&second, EVENT_STOP, NULL, NULL);
+    worker_write(&second, EVENT_START, NULL, NULL); /* this one comes behind a stop */
+    worker_write(&second, EVENT_START, NULL, NULL); /* and this one finds nobody open */
+    cr_assert_eq(child_wait(&child), 0);
+    json_t *records = records_read();
+    check_events(records, "start decision decision decision close recovered start stop start recovered start");
+    cr_assert_str_eq(member(records, 5, "detail"), "left without close: " ID_B);
+    cr_assert_str_eq(member(records, 9, "detail"), "left without close: none");
+    json_decref(records);
+}
+
+Test(journal, a_journal_that_died_with_its_server_is_told_first)
+{
+    struct child child = child_start(&(struct child_settings){0});
+    struct worker worker = worker_of(&child, 0);
+    worker_write(&worker, EVENT_START, NULL, NULL);
+    worker_decide(&worker, ID_A, "allow");
+    child_kill(&child);
+    int fd = open(path, O_WRONLY | O_APPEND);
+    cr_assert_eq(write(fd, "{\"v\":1,", 7), 7);
+    close(fd);
+    for (int i = 0; i < 2; i++) {
+        child = child_start(&(struct child_settings){0});
+        worker = worker_of(&child, 0);
+        cr_assert_eq(child_wait(&child), 0);
+    }
+    json_t *records = records_read();
+    check_events(records, "start decision recovered");
+    cr_assert_str_eq(member(records, 2, "detail"), "cut off 7 bytes of a torn record; left without close: " ID_A);
+    json_decref(records);
+}
+
+Test(journal, a_journal_that_died_alone_names_nobody_but_knows_them_all)
+{
+    struct child child = child_start(&(struct child_settings){0});
+    struct worker worker = worker_of(&child, 0);
+    worker_write(&worker, EVENT_START, NULL, NULL);
+    worker_decide(&worker, ID_A, "allow");
+    worker_decide(&worker, ID_B, "allow");
+    child_kill(&child);
+    child = child_start(&(struct child_settings){.served = true});
+    worker = worker_of(&child, 0);
+    worker_decide(&worker, ID_C, "allow");
+    worker_write(&worker, EVENT_CLOSE, ID_A, NULL);
+    worker_write(&worker, EVENT_CLOSE, ID_C, NULL);
+    worker_write(&worker, EVENT_START, NULL, NULL); /* now the server has died, too */
+    cr_assert_eq(child_wait(&child), 0);
+    json_t *records = records_read();
+    check_events(records, "start decision decision recovered decision close close recovered start");
+    cr_assert_str_eq(member(records, 3, "detail"), "the journal died, the server and its sessions go on");
+    cr_assert_str_eq(member(records, 7, "detail"), "left without close: " ID_B);
+    json_decref(records);
+}
+
+Test(journal, a_start_that_is_sent_again_is_no_other_server)
+{
+    struct journal_frame frame;
+    struct child child = child_start(&(struct child_settings){0});
+    struct worker worker = worker_of(&child, 0);
+    worker_write(&worker, EVENT_START, NULL, NULL);
+    child_kill(&child);
+    child = child_start(&(struct child_settings){.served = true});
+    worker = worker_of(&child, 0);
+    static uint8_t packet[JOURNAL_PACKET_MAX];
+    size_t len;
+    char *text = file_read(path, &len);
+    struct journal_line line;
+    cr_assert(journal_line_read(&line, text, (size_t)(strchr(text, '\n') - text)));
+    const uint32_t length = (uint32_t)line.len;
+    frame = (struct journal_frame){.kind = FRAME_RECORDS, .count = 1, .first = 1, .epoch = 1, .flags = FRAME_FLAG_AGAIN};
+    memcpy(packet, &frame, sizeof(frame));
+    memcpy(packet + sizeof(frame), &length, sizeof(length));
+    memcpy(packet + sizeof(frame) + sizeof(length), line.text, length);
+    cr_assert_geq(send(worker.fd, packet, sizeof(frame) + sizeof(length) + length, MSG_NOSIGNAL), 0);
+    frame_expect(worker.fd, &frame, FRAME_COMMITTED);
+    cr_assert_eq(child_wait(&child), 0);
+    json_t *records = records_read();
+    check_events(records, "start recovered");
+    json_decref(records);
+    free(text);
+}
+
+Test(journal, the_ids_take_as_many_records_as_they_need)
+{
+    enum { OPEN = 3000 };
+    char id[ULID_TEXT_MAX];
+    struct child child = child_start(&(struct child_settings){0});
+    struct worker worker = worker_of(&child, 0);
+    for (int i = 0; i < OPEN; i++) {
+        ulid_make(id, (uint64_t)i);
+        worker_decide(&worker, id, "allow");
+        if (i % 3 == 0)
+            worker_write(&worker, EVENT_CLOSE, id, NULL);
+    }
+    child_kill(&child);
+    child = child_start(&(struct child_settings){0});
+    worker_of(&child, 0);
+    child_kill(&child);
+    child = child_start(&(struct child_settings){0}); /* finds that all is told */
+    worker_of(&child, 0);
+    cr_assert_eq(child_wait(&child), 0);
+    json_t *records = records_read();
+    size_t named = 0, told = 0;
+    for (size_t i = 0; i < json_array_size(records); i++) {
+        const char *detail = member(records, i, "detail"), *at = strstr(detail, "left without close:");
+        if (!at)
+            continue;
+        told++;
+        cr_assert_leq(strlen(detail), 1500);
+        cr_assert_eq(strstr(detail, "; more follow") == NULL, i + 1 == json_array_size(records));
+        for (at += strlen("left without close:"); at[0] == ' '; at += ULID_TEXT_MAX)
+            named++;
+    }
+    cr_assert_eq(named, OPEN - OPEN / 3);
+    cr_assert_gt(told, named / 50);
+    json_decref(records);
+}
+
+Test(journal, records_that_were_cut_away_are_missed)
+{
+    struct child child = child_start(&(struct child_settings){0});
+    struct worker worker = worker_of(&child, 0);
+    size_t len;
+    worker_write(&worker, EVENT_START, NULL, NULL);
+    worker_decide(&worker, ID_A, "allow");
+    worker_write(&worker, EVENT_CLOSE, ID_A, NULL);
+    worker_write(&worker, EVENT_STOP, NULL, NULL);
+    cr_assert_eq(child_wait(&child), 0);
+    char *text = file_read(path, &len);
+    cr_assert_eq(truncate(path, strchr(strchr(text, '\n') + 1, '\n') + 1 - text), 0);
+    free(text);
+    child = child_start(&(struct child_settings){0});
+    worker_of(&child, 0);
+    cr_assert_eq(child_wait(&child), 0);
+    json_t *records = records_read();
+    check_events(records, "start decision recovered");
+    cr_assert_str_eq(member(records, 2, "detail"), "seq 3 to 4 are missing; left without close: " ID_A);
+    json_decref(records);
+}
+
+Test(journal, sessions_are_looked_for_in_the_files_before)
+{
+    struct rotation rotation = rotation_start();
+    struct worker worker = {.fd = rotation.child.workers[0]};
+    worker_write(&worker, EVENT_START, NULL, NULL);
+    worker_decide(&worker, ID_A, "allow");
+    worker_decide(&worker, ID_B, "allow");
+    cr_assert_eq(rename(path, rotation.old_path), 0);
+    rotation_reopen(&rotation);
+    while (access(path, F_OK) != 0)
+        usleep(1000);
+    worker_write(&worker, EVENT_CLOSE, ID_B, NULL);
+    worker_decide(&worker, ID_C, "allow");
+    close(rotation.control);
+    child_kill(&rotation.child);
+    int theirs;
+    pair_open(&rotation.control, &theirs);
+    rotation.child = child_start(&(struct child_settings){.control = theirs});
+    close(theirs);
+    json_t *records = rotation_end(&rotation);
+    check_events(records, "start decision decision rotate close decision recovered");
+    cr_assert(strstr(member(records, 6, "detail"), ID_A) && strstr(member(records, 6, "detail"), ID_C));
+    cr_assert_eq(strlen(member(records, 6, "detail")), strlen("left without close: " ID_A " " ID_C));
+    json_decref(records);
+}
+
+Test(journal, where_a_file_before_is_gone_that_is_said)
+{
+    struct rotation rotation = rotation_start();
+    struct worker worker = {.fd = rotation.child.workers[0]};
+    size_t len;
+    worker_write(&worker, EVENT_START, NULL, NULL);
+    worker_decide(&worker, ID_A, "allow");
+    cr_assert_eq(rename(path, rotation.old_path), 0);
+    rotation_reopen(&rotation);
+    while (access(path, F_OK) != 0)
+        usleep(1000);
+    worker_decide(&worker, ID_C, "allow");
+    cr_assert_eq(unlink(rotation.old_path), 0);
+    close(rotation.control);
+    child_kill(&rotation.child);
+    struct child child = child_start(&(struct child_settings){0});
+    worker_of(&child, 0);
+    cr_assert_eq(child_wait(&child), 0);
+    char *text = file_read(path, &len);
+    cr_assert(strstr(text, "\"left without close: " ID_C "; older ones are not known\"") != NULL, "%s", text);
+    free(text);
+}
+
+Test(journal, a_file_that_was_renamed_in_the_middle_of_a_batch_is_continued_where_it_ends)
+{
+    struct rotation rotation = rotation_start();
+    struct worker worker = {.fd = rotation.child.workers[0]};
+    worker_write(&worker, EVENT_START, NULL, NULL);
+    const struct journal_head head = head_read();
+    worker_decide(&worker, ID_A, "allow");
+    close(rotation.control);
+    child_kill(&rotation.child);
+    cr_assert_eq(rename(path, rotation.old_path), 0);
+    int fd = open(rotation.old_path, O_WRONLY | O_APPEND);
+    cr_assert_eq(write(fd, "{\"v\":1,", 7), 7);
+    close(fd);
+    fd = open(head_path, O_WRONLY);
+    cr_assert(journal_head_write(&head, fd)); /* as if it had died before it could renew that */
+    close(fd);
+    int theirs;
+    pair_open(&rotation.control, &theirs);
+    rotation.child = child_start(&(struct child_settings){.control = theirs});
+    close(theirs);
+    json_t *records = rotation_end(&rotation);
+    check_events(records, "start decision rotate recovered");
+    cr_assert_str_eq(member(records, 3, "detail"), "cut off 7 bytes of a torn record; left without close: " ID_A);
+    json_decref(records);
+}
+
+Test(journal, a_worker_cannot_make_the_journals_own_records)
+{
+    static const enum record_event own[] = {EVENT_ROTATE, EVENT_RECOVERED, EVENT_CHECKPOINT};
+    for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++) {
+        static uint8_t packet[JOURNAL_PACKET_MAX];
+        const struct journal_frame frame = {.kind = FRAME_RECORDS, .count = 1, .first = 1, .epoch = 1};
+        struct record record = {.time_us = 1, .event = own[i]};
+        struct text text;
+        text_init(&text, (char *)packet + sizeof(frame) + sizeof(uint32_t), RECORD_TEXT_MAX + 1);
+        cr_assert(record_write(&text, &record));
+        const uint32_t len = (uint32_t)text.len;
+        memcpy(packet, &frame, sizeof(frame));
+        memcpy(packet + sizeof(frame), &len, sizeof(len));
+        struct child child = child_start(&(struct child_settings){0});
+        worker_of(&child, 0);
+        check_refused(&child, 0, packet, sizeof(frame) + sizeof(len) + len);
+        cr_assert_eq(child_wait(&child), 0);
+    }
+    size_t len;
+    free(file_read(path, &len));
+    cr_assert_eq(len, 0);
 }
 
 Test(journal, a_second_process_on_the_file_is_refused)
@@ -1404,13 +1724,6 @@ Test(journal, probes_are_counted_by_source)
 
 /* The writer alone, the test being a worker that lies. */
 
-static void check_refused(struct child *child, int worker, const void *packet, size_t len)
-{
-    struct journal_frame frame;
-    cr_assert_geq(send(child->workers[worker], packet, len, MSG_NOSIGNAL), 0);
-    cr_assert_not(frame_next(child->workers[worker], &frame, WAIT_MS));
-}
-
 /* A packet with one record of these bytes, whose lengths may be lies. */
 static size_t packet_make(uint8_t *packet, uint32_t count, uint32_t announced, const char *bytes)
 {
@@ -1452,7 +1765,7 @@ Test(journal, a_worker_cannot_write_lines_of_its_own)
     check_refused(&child, 1, packet, sizeof(packet));
     check_refused(&child, 2, &(struct journal_frame){.kind = FRAME_UP}, sizeof(struct journal_frame));
     cr_assert_eq(child_wait(&child), 0);
-    json_t *records = records_read();
+    json_t *records = workers_records_read();
     cr_assert_eq(json_array_size(records), sizeof(lies) / sizeof(lies[0]));
     json_decref(records);
 }

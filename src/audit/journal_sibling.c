@@ -1,0 +1,49 @@
+/* A file of the journal that was renamed, found again beside the one that is written now. */
+#include "audit/journal_sibling.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static bool journal_sibling_is(const struct stat *status, uint64_t inode)
+{
+    return S_ISREG(status->st_mode) && status->st_ino == inode;
+}
+
+/* What stands under a name may be another file by the time that it is open. */
+static int journal_sibling_try(int directory, const char *name, uint64_t inode, int flags)
+{
+    struct stat status;
+    if (fstatat(directory, name, &status, 0) != 0 || !journal_sibling_is(&status, inode))
+        return -1;
+    int fd = openat(directory, name, flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (fd < 0 || (fstat(fd, &status) == 0 && journal_sibling_is(&status, inode)))
+        return fd;
+    close(fd);
+    return -1;
+}
+
+static DIR *journal_sibling_directory(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char *name = slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : strdup(".");
+    DIR *directory = name ? opendir(name) : NULL;
+    free(name);
+    return directory;
+}
+
+int journal_sibling_open(const char *path, uint64_t inode, int flags)
+{
+    int fd = journal_sibling_try(AT_FDCWD, path, inode, flags); /* it may be a symbolic link to elsewhere */
+    DIR *directory = fd < 0 ? journal_sibling_directory(path) : NULL;
+    if (!directory)
+        return fd;
+    for (struct dirent *entry; fd < 0 && (entry = readdir(directory));)
+        fd = journal_sibling_try(dirfd(directory), entry->d_name, inode, flags);
+    closedir(directory);
+    return fd;
+}

@@ -1,0 +1,10 @@
+/* A file of the journal that was renamed, found again beside the one that is written now. */
+#ifndef EXEAT_AUDIT_JOURNAL_SIBLING_H
+#define EXEAT_AUDIT_JOURNAL_SIBLING_H
+
+#include <stdint.h>
+
+/* Opens the regular file with this inode in the directory of `path` (`path` itself among them), by open(2) with `flags`. -1: there is none. */
+int journal_sibling_open(const char *path, uint64_t inode, int flags);
+
+#endif
