@@ -5,7 +5,7 @@
 /* What a command returns to the shell. */
 enum command_exit {
     COMMAND_OK = 0,
-    COMMAND_NO = 1,    /* asked and answered with no: `explain` denied something */
+    COMMAND_NO = 1,    /* asked and answered with no: `explain` denied something, `audit verify` found something */
     COMMAND_ERROR = 2, /* misuse, a faulty configuration, out of memory */
 };
 
@@ -25,6 +25,7 @@ int command_explain(int argc, char **argv);
 int command_ranges(int argc, char **argv);
 int command_env(int argc, char **argv);
 int command_hosts(int argc, char **argv);
+int command_audit(int argc, char **argv);
 
 /* The other processes of ours, started by the supervisor's exec with "-server" and "-journal" as first word: not for people. */
 int command_internal_server(int argc, char **argv);

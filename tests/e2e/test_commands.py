@@ -1,4 +1,4 @@
-"""The commands that answer and end: check, explain, ranges, env, hosts. No network; the program is the one that EXEAT names."""
+"""The commands that answer and end: check, explain, ranges, env, hosts; what all have in common. No network; the program is the one that EXEAT names."""
 
 import json
 import os
@@ -11,7 +11,7 @@ import unittest
 
 EXEAT = os.environ.get("EXEAT", "./exeat")
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-COMMANDS = ["run", "check", "explain", "ranges", "env", "hosts"]
+COMMANDS = ["run", "check", "explain", "ranges", "env", "hosts", "audit"]
 
 POLICY = """\
 [exeat]

@@ -1,0 +1,225 @@
+"""The commands that read audit files: audit verify, on files made here by the formula of exeat-audit(5)."""
+
+import base64
+import gzip
+import hashlib
+import json
+import os
+import pathlib
+import pty
+import random
+import subprocess
+import unittest
+
+import audit_check
+from harness import SANITIZED
+from test_commands import EXEAT, CommandTest
+
+CHAIN_START = "A" * 44
+TIME = "2026-11-21T23:49:17.%06dZ"
+
+
+def chained(before, front):
+    return base64.b64encode(hashlib.sha256((before + front).encode()).digest()).decode()
+
+
+def record_line(before, seq, chain=True, **values):
+    """One line and its chain. Keys that are not given are null."""
+    record = dict.fromkeys(audit_check.KEYS) | {"v": 1, "seq": seq, "time": TIME % seq, "instance": "egress-a", "event": "decision"} | values
+    del record["chain"]
+    front = json.dumps(record, separators=(",", ":"))[:-1]
+    value = chained(before, front)
+    return (front + (f',"chain":"{value}"}}\n' if chain else ',"chain":null}\n')).encode(), value
+
+
+def lines_of(count, first=1, before=CHAIN_START, **values):
+    lines = []
+    for seq in range(first, first + count):
+        line, before = record_line(before, seq, **values)
+        lines.append(line)
+    return lines, before
+
+
+def head_of(seq, chain):
+    return f'{{"seq":{seq},"chain":"{chain}","inode":1,"size":2}}'.ljust(191) + "\n"
+
+
+class AuditTest(CommandTest):
+    def path(self, name, data):
+        path = self.directory / name
+        path.write_bytes(data if isinstance(data, bytes) else b"".join(data))
+        return str(path)
+
+    def verify(self, *args, status=0):
+        return self.exeat("audit", "verify", *args, status=status).stdout.splitlines()
+
+    def expect_bad(self, what, line, *args, seq=None):
+        """The one line of an answer: FILE:LINE seq N: what."""
+        (answer,) = self.verify(*args, status=1)
+        number = r"\d+" if seq is None else seq
+        self.assertRegex(answer, rf"^[^ ]+:{line} seq {number}: {what}: .")
+        return answer
+
+
+class AuditTopTest(AuditTest):
+    def test_each_has_help_that_the_manual_knows(self):
+        manual = (pathlib.Path(__file__).resolve().parents[2] / "man/exeat.8").read_text()
+        for command in ("verify",):
+            text = self.exeat("audit", command, "--help").stdout
+            self.assertTrue(text.startswith(f"usage: exeat audit {command} "))
+            self.assertIn(command, self.exeat("audit", "--help").stdout)
+            for word in text.split():
+                if word.startswith("--"):
+                    self.assertTrue(f"Fl -{word.strip('-,.')}" in manual, f"{command} {word} is not in the manual")
+
+    def test_misuse(self):
+        self.assertIn('did you mean "verify"', self.exeat("audit", "verifi", status=2).stderr)
+        self.assertIn("exeat audit --help", self.exeat("audit", status=2).stderr)
+        for command in ("verify",):
+            self.assertIn(f"exeat audit {command} --help", self.exeat("audit", command, status=2).stderr)
+            self.assertIn(f"exeat audit {command} --help", self.exeat("audit", command, "--no-such-option", "x", status=2).stderr)
+
+    def test_files_that_cannot_be_read(self):
+        good = self.path("good.jsonl", lines_of(3)[0])
+        broken = self.path("broken.gz", gzip.compress(b"".join(lines_of(300)[0]))[:-20])
+        for command in ("verify",):
+            self.assertIn("nowhere.jsonl: No such file", self.exeat("audit", command, "nowhere.jsonl", status=2).stderr)
+            self.assertIn(f"{self.directory}: Is a directory", self.exeat("audit", command, good, str(self.directory), status=2).stderr)
+            self.assertIn(f"{broken}: its gzip data end", self.exeat("audit", command, broken, status=2).stderr)
+
+
+class VerifyTest(AuditTest):
+    def setUp(self):
+        super().setUp()
+        self.lines, self.chain = lines_of(300)
+
+    def test_whole(self):
+        path = self.path("audit.jsonl", self.lines)
+        self.assertEqual(self.verify(path), ["whole: seq 1 to 300, 300 records", f"end unproven: there is no {path}.head"])
+
+    def test_standard_input(self):
+        done = subprocess.run([EXEAT, "audit", "verify", "-"], input=b"".join(self.lines), capture_output=True, timeout=30)
+        self.assertEqual(done.returncode, 0)
+        self.assertIn(b"whole: seq 1 to 300", done.stdout)
+
+    def test_rotated_files_in_any_order(self):
+        parts = [self.path("audit.jsonl.2.gz", gzip.compress(b"".join(self.lines[:100]))), self.path("audit.jsonl.1", self.lines[100:200]),
+                 self.path("audit.jsonl", self.lines[200:])]
+        self.path("audit.jsonl.head", head_of(300, self.chain).encode())
+        wanted = ["whole: seq 1 to 300, 300 records", f"end proven by {parts[2]}.head"]
+        self.assertEqual(self.verify(*parts), wanted)
+        done = self.exeat("audit", "verify", *reversed(parts))
+        self.assertEqual(done.stdout.splitlines(), wanted)
+        self.assertIn("in the order of their records", done.stderr)
+        self.assertEqual(self.exeat("audit", "verify", *parts).stderr, "")
+        everything = sorted(str(path) for path in self.directory.glob("audit.jsonl*"))
+        self.assertEqual(self.verify(*everything), wanted)
+        self.expect_bad("missing", 1, parts[0], parts[2], seq=101)
+        self.assertEqual(self.verify(*parts[1:])[1], "unanchored: what came before seq 101 is not here, and that is not the first record of a file")
+
+    def test_file_that_begins_with_rotate(self):
+        line, before = record_line(self.chain, 301, event="rotate", detail="continues inode 7 after seq 300")
+        more, _ = lines_of(5, 302, before)
+        path = self.path("audit.jsonl", [line, *more])
+        self.assertEqual(self.verify(path)[:2], ["whole: seq 301 to 306, 6 records", "unanchored: what came before seq 301 is not here"])
+
+    def test_head(self):
+        path = self.path("audit.jsonl", self.lines)
+        head = pathlib.Path(f"{path}.head")
+        head.write_text(head_of(300, self.chain))
+        self.assertEqual(self.verify(path)[1], f"end proven by {head}")
+        self.assertEqual(self.verify("--head", str(head), path)[1], f"end proven by {head}")
+        head.write_text(head_of(301, self.chain))
+        self.expect_bad("cut", 300, path, seq=300)
+        head.write_text(head_of(300, CHAIN_START))
+        self.expect_bad("changed", 300, path, seq=300)
+        head.write_text(head_of(290, json.loads(self.lines[289])["chain"]))
+        self.assertEqual(self.verify(path)[1], f"end proven up to seq 290 by {head}: 10 more came since")
+        head.write_text("no head")
+        (answer,) = self.verify(path, status=1)
+        self.assertTrue(answer.startswith(f"{head}:1 seq 0: foreign: "))
+        self.assertIn("nowhere", self.exeat("audit", "verify", "--head", "nowhere", path, status=2).stderr)
+
+    def test_asked_for_a_proof_there_must_be_one(self):
+        path = self.path("audit.jsonl", self.lines[200:])
+        head = self.path("other.head", head_of(200, CHAIN_START).encode())
+        self.assertIn("end unproven: ", self.verify("--head", head, path, status=1)[2])
+
+    def test_unchained_range(self):
+        bare = [record_line(self.chain, seq, chain=False)[0] for seq in range(301, 311)]
+        more, _ = lines_of(5, 311)
+        path = self.path("audit.jsonl", [*self.lines, *bare, *more])
+        self.assertEqual(self.verify(path)[1], "unchained: seq 301 to 310")
+        more, _ = lines_of(5, 311, before=self.chain)
+        self.expect_bad("changed", 311, self.path("audit.jsonl", [*self.lines, *bare, *more]))
+
+    def test_what_was_done_to_it(self):
+        lines = self.lines
+        changed = lines[99].replace(b"egress-a", b"egress-b")
+        cases = {
+            "changed": ([*lines[:99], changed, *lines[100:]], 100, 100),
+            "missing": ([*lines[:99], *lines[102:]], 100, 100),
+            "inserted": ([*lines[:99], changed, *lines[99:]], 100, 100),
+            "reordered": ([*lines[:99], lines[199], *lines[100:199], lines[99], *lines[200:]], 100, 200),
+            "repeated": ([*lines[:99], lines[49], *lines[99:]], 100, 50),
+            "foreign": ([*lines[:99], b"\xff\x00 what\n", *lines[99:]], 100, 100),
+            "cut": ([*lines[:99], lines[99][:-7]], 100, 100),
+        }
+        for what, (tampered, line, seq) in cases.items():
+            with self.subTest(what):
+                self.expect_bad(what, line, self.path("audit.jsonl", tampered), seq=seq)
+                self.expect_bad(what, line, self.path("audit.jsonl.gz", gzip.compress(b"".join(tampered))), seq=seq)
+
+    def test_line_of_the_second_file(self):
+        second = self.path("b.jsonl", [*self.lines[100:150], self.lines[151]])
+        answer = self.expect_bad("missing", 51, self.path("a.jsonl", self.lines[:100]), second, seq=151)
+        self.assertTrue(answer.startswith(f"{second}:51 "))
+
+    def test_something_else_than_an_audit_file(self):
+        self.expect_bad("foreign", 1, self.path("conf", b"[exeat]\nname = a\n"))
+        self.expect_bad("foreign", 1, self.path("binary", bytes(range(256)) * 5000))
+        self.expect_bad("foreign", 1, self.path("huge", b"x" * 1000000 + b"\n"))
+
+    def test_a_large_file_at_random(self):
+        """Single bytes of 10,000 records, by the program itself; tests/unit/test_audit_verify.c does all the rest."""
+        rng = random.Random(7)
+        lines, _ = lines_of(10000)
+        whole = b"".join(lines)
+        starts = [0]
+        for line in lines:
+            starts.append(starts[-1] + len(line))
+        path = self.directory / "audit.jsonl"
+        path.write_bytes(whole)
+        for _ in range(5 if SANITIZED else 30):
+            at, bit = rng.randrange(len(whole) - 1), 1 << rng.randrange(8)
+            number = next(i for i, start in enumerate(starts) if start > at)
+            with self.subTest(at=at, bit=bit):
+                with open(path, "r+b") as file:
+                    file.seek(at)
+                    file.write(bytes([whole[at] ^ bit]))
+                self.expect_bad("changed", number, str(path))
+                with open(path, "r+b") as file:
+                    file.seek(at)
+                    file.write(whole[at:at + 1])
+
+    def test_progress_on_a_terminal_only(self):
+        long = self.directory / "long"
+        with open(long, "wb") as file:
+            file.truncate(80 * 1024 * 1024)
+        try:
+            master, slave = pty.openpty()
+        except OSError as error:
+            self.skipTest(f"no terminal can be had here: {error}")
+        for command in ("verify",):
+            with self.subTest(command):
+                subprocess.run([EXEAT, "audit", command, str(long)], stdout=subprocess.DEVNULL, stderr=slave, timeout=60)
+                seen = os.read(master, 65536).decode()
+                self.assertRegex(seen, r"\r\[#* *\] +\d+ %")
+                self.assertIn("\r\x1b[K", seen)
+                self.assertNotIn("[#", self.exeat("audit", command, str(long), status=1).stderr)
+        os.close(master)
+        os.close(slave)
+
+
+if __name__ == "__main__":
+    unittest.main()
