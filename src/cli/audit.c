@@ -13,11 +13,13 @@ static const char AUDIT_USAGE[] = "usage: exeat audit COMMAND [OPTION]... FILE..
                                   "Reads audit files, also rotated and gzip'd ones; - is standard input.\n"
                                   "\n"
                                   "  verify   say whether every record is there as it was written\n"
+                                  "  report   say who went where, how much, and what was denied\n"
                                   "\n"
                                   "  -h, --help  this text; 'exeat audit COMMAND --help' says more\n";
 
 static const struct command AUDIT_COMMANDS[] = {
     {"verify", "", command_audit_verify},
+    {"report", "", command_audit_report},
     {NULL, NULL, NULL},
 };
 

@@ -4,5 +4,6 @@
 
 /* Called as those of cli/command.h are. */
 int command_audit_verify(int argc, char **argv);
+int command_audit_report(int argc, char **argv);
 
 #endif

@@ -1,4 +1,4 @@
-"""The commands that read audit files: audit verify, on files made here by the formula of exeat-audit(5)."""
+"""The commands that read audit files: audit verify and audit report, on files made here by the formula of exeat-audit(5)."""
 
 import base64
 import gzip
@@ -64,7 +64,7 @@ class AuditTest(CommandTest):
 class AuditTopTest(AuditTest):
     def test_each_has_help_that_the_manual_knows(self):
         manual = (pathlib.Path(__file__).resolve().parents[2] / "man/exeat.8").read_text()
-        for command in ("verify",):
+        for command in ("verify", "report"):
             text = self.exeat("audit", command, "--help").stdout
             self.assertTrue(text.startswith(f"usage: exeat audit {command} "))
             self.assertIn(command, self.exeat("audit", "--help").stdout)
@@ -75,14 +75,14 @@ class AuditTopTest(AuditTest):
     def test_misuse(self):
         self.assertIn('did you mean "verify"', self.exeat("audit", "verifi", status=2).stderr)
         self.assertIn("exeat audit --help", self.exeat("audit", status=2).stderr)
-        for command in ("verify",):
+        for command in ("verify", "report"):
             self.assertIn(f"exeat audit {command} --help", self.exeat("audit", command, status=2).stderr)
             self.assertIn(f"exeat audit {command} --help", self.exeat("audit", command, "--no-such-option", "x", status=2).stderr)
 
     def test_files_that_cannot_be_read(self):
         good = self.path("good.jsonl", lines_of(3)[0])
         broken = self.path("broken.gz", gzip.compress(b"".join(lines_of(300)[0]))[:-20])
-        for command in ("verify",):
+        for command in ("verify", "report"):
             self.assertIn("nowhere.jsonl: No such file", self.exeat("audit", command, "nowhere.jsonl", status=2).stderr)
             self.assertIn(f"{self.directory}: Is a directory", self.exeat("audit", command, good, str(self.directory), status=2).stderr)
             self.assertIn(f"{broken}: its gzip data end", self.exeat("audit", command, broken, status=2).stderr)
@@ -202,6 +202,114 @@ class VerifyTest(AuditTest):
                     file.seek(at)
                     file.write(whole[at:at + 1])
 
+
+class ReportTest(AuditTest):
+    def setUp(self):
+        super().setUp()
+        who = {"client_ip": "10.20.0.7", "client_group": "builders", "host": "agent.example", "rule": "agents", "route": "nat"}
+        other = who | {"client_ip": "10.20.0.8", "host": "cdn.example"}
+        evil = {"client_ip": "10.20.0.7", "client_group": "builders", "host": "evil.example", "verdict": "deny"}
+        events = [
+            {"event": "start"},
+            who | {"verdict": "allow", "reason": "rule_allow"},
+            other | {"verdict": "observe", "class": "policy", "reason": "default_deny"},
+            evil | {"class": "policy", "reason": "default_deny"},
+            evil | {"class": "policy", "reason": "default_deny"},
+            evil | {"class": "network", "reason": "dns_failed", "host": 'a"\x1b[31m'},
+            evil | {"class": "capacity", "reason": "overload"},
+            who | {"event": "close", "bytes_up": 10, "bytes_down": 20, "duration_ms": 1, "end": "client_eof"},
+            other | {"event": "close", "bytes_up": 100, "bytes_down": 200, "duration_ms": 1, "end": "client_eof"},
+            {"event": "gap", "detail": "overload 12"},
+        ]
+        before, self.lines = CHAIN_START, []
+        for seq, values in enumerate(events, 1):
+            line, before = record_line(before, seq, **values)
+            self.lines.append(line)
+        self.file = self.path("audit.jsonl", self.lines)
+
+    def report(self, *args, status=0):
+        return json.loads(self.exeat("audit", "report", "--json", *args, status=status).stdout)
+
+    def test_json(self):
+        report = self.report(self.file)
+        self.assertEqual(list(report), "records decisions closes bytes_up bytes_down denied clients hosts rules routes faults gaps recovered unread".split())
+        self.assertEqual([report["records"], report["closes"], report["bytes_up"], report["bytes_down"]], [10, 2, 110, 220])
+        self.assertEqual(report["decisions"], {"allow": 1, "deny": 4, "observe": 1})
+        self.assertEqual(report["denied"], [{"host": "evil.example", "reason": "default_deny", "count": 2, "first": TIME % 4, "last": TIME % 5}])
+        self.assertEqual([(row["class"], row["reason"], row["host"], row["count"]) for row in report["faults"]], [
+            ("network", "dns_failed", 'a"\x1b[31m', 1), ("capacity", "overload", "evil.example", 1)])
+        self.assertEqual(report["clients"], [
+            {"client_ip": "10.20.0.8", "client_group": "builders", "allow": 0, "deny": 0, "observe": 1, "closes": 1, "bytes_up": 100,
+             "bytes_down": 200, "first": TIME % 3, "last": TIME % 9},
+            {"client_ip": "10.20.0.7", "client_group": "builders", "allow": 1, "deny": 4, "observe": 0, "closes": 1, "bytes_up": 10,
+             "bytes_down": 20, "first": TIME % 2, "last": TIME % 8}])
+        self.assertEqual([row["host"] for row in report["hosts"]], ["cdn.example", "agent.example", "evil.example", 'a"\x1b[31m'])
+        self.assertEqual([(row["rule"], row["bytes_up"]) for row in report["rules"]], [("agents", 110), (None, 0)])
+        self.assertEqual([(row["route"], row["bytes_up"]) for row in report["routes"]], [("nat", 110), (None, 0)])
+        self.assertEqual([report["gaps"], report["recovered"], report["unread"]], [1, 0, 0])
+
+    def test_text(self):
+        out = self.exeat("audit", "report", self.file).stdout
+        self.assertTrue(out.isascii())
+        for wanted in ("decisions  1 allow, 4 deny, 1 observe\n", "bytes      110 up, 220 down\n", "gaps       1 records",
+                       "\nclients\n10.20.0.8\tbuilders\t0\t0\t1\t100\t200\n", f"\ndenied by policy\nevil.example\tdefault_deny\t2\t{TIME % 4}\t{TIME % 5}\n",
+                       "\nrefused, class network\na\\\"\\u001b[31m\tdns_failed\t1\t"):
+            self.assertIn(wanted, out)
+        self.assertRegex(self.on_terminal("audit", "report", self.file), r"\nCLIENT +GROUP +ALLOW +DENY +OBSERVE +UP +DOWN\n10\.20\.0\.8 +builders ")
+
+    def test_top(self):
+        out = self.exeat("audit", "report", "--top", "1", self.file).stdout
+        self.assertIn("\nhosts (1 of 4)\ncdn.example\t", out)
+        self.assertNotIn("agent.example", out)
+        self.assertEqual(len(self.report("--top", "1", self.file)["hosts"]), 1)
+        many = self.path("many.jsonl", [record_line("", seq, verdict="deny", host=f"h{seq}.example", reason="default_deny",
+                                                    **{"class": "policy"})[0] for seq in range(1, 31)])
+        self.assertIn("\nhosts (10 of 30)\n", self.exeat("audit", "report", many).stdout)
+        self.assertIn("\nhosts\n", self.exeat("audit", "report", "--top", "0", many).stdout)
+        self.assertEqual(len(self.report(many)["hosts"]), 30)
+
+    def test_by(self):
+        out = self.exeat("audit", "report", "--by", "rule", self.file).stdout
+        self.assertIn("\nrules\nagents\t", out)
+        self.assertNotIn("\nclients", out)
+        self.assertIn("\ndenied by policy\n", out)
+        report = self.report("--by", "rule", "--by", "route", self.file)
+        self.assertEqual([key in report for key in ("clients", "hosts", "rules", "routes")], [False, False, True, True])
+        self.assertIn("client host rule route", self.exeat("audit", "report", "--by", "hots", self.file, status=2).stderr)
+
+    def test_since_and_until(self):
+        days = self.path("days.jsonl", [record_line("", day, time=f"2026-11-{day:02}T12:00:00.000000Z", event="reload")[0] for day in range(1, 11)])
+        for since, until, count in (("2026-11-03", "2026-11-05", 2), ("2026-11-03T12:00:00Z", "2026-11-05T12:00:01Z", 3),
+                                    ("1970-01-01", "9999-12-31", 10), ("2026-11-05", "2026-11-03", 0)):
+            with self.subTest(since=since, until=until):
+                self.assertEqual(self.report("--since", since, "--until", until, days)["records"], count)
+        self.assertEqual(self.report("--until", "0", days)["records"] + self.report("--since", "0", days)["records"], 10)
+        self.assertEqual(self.report("--since", "100000d", days)["records"], 10)
+        for time in ("", "yesterday", "2026-11-31", "2026-11-03T", "2026-11-03T24:00:00Z", "2026-11-03T12:00:00", "2026-11-03T1:00:00Z",
+                     "2026-11-03T12:00:00Zx", "2026-11-03T+1:00:00Z", "2026-11-03 12:00:00Z", "24"):
+            with self.subTest(time):
+                self.assertIn("is no time", self.exeat("audit", "report", "--since", time, days, status=2).stderr)
+
+    def test_files_add_up_in_any_order_and_form(self):
+        second = self.path("audit.jsonl.1.gz", gzip.compress(b"".join(self.lines[:5])))
+        self.path("audit.jsonl", self.lines[5:])
+        self.path("audit.jsonl.head", b"anything")
+        once = self.report(second, self.file, f"{self.file}.head")
+        self.assertEqual([once["records"], once["decisions"]["deny"], once["bytes_up"]], [10, 4, 110])
+        self.assertEqual(self.report(self.file, second), once)
+
+    def test_lines_that_are_no_records(self):
+        torn = self.path("torn.jsonl", [*self.lines, b"{}\n", b"hello\n", self.lines[0][:50]])
+        done = self.exeat("audit", "report", "--json", torn, status=1)
+        self.assertEqual([json.loads(done.stdout)[key] for key in ("records", "unread")], [10, 3])
+        self.assertIn(f"{torn}:11: ", done.stderr)
+        self.assertIn("3 lines", done.stderr)
+
+    def test_empty(self):
+        empty = self.path("empty.jsonl", b"")
+        self.assertEqual(self.report(empty)["records"], 0)
+        self.assertTrue(self.exeat("audit", "report", empty).stdout.startswith("records    0\ndecisions  0 allow"))
+
     def test_progress_on_a_terminal_only(self):
         long = self.directory / "long"
         with open(long, "wb") as file:
@@ -210,7 +318,7 @@ class VerifyTest(AuditTest):
             master, slave = pty.openpty()
         except OSError as error:
             self.skipTest(f"no terminal can be had here: {error}")
-        for command in ("verify",):
+        for command in ("verify", "report"):
             with self.subTest(command):
                 subprocess.run([EXEAT, "audit", command, str(long)], stdout=subprocess.DEVNULL, stderr=slave, timeout=60)
                 seen = os.read(master, 65536).decode()

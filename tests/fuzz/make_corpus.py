@@ -3,8 +3,10 @@
 import base64
 import json
 import pathlib
+import re
 import sys
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 REQUEST_PREFIX = bytes([255, 7])  # fuzz_connect_request and fuzz_client_hello: limit 16336 bytes, pieces
 SEED_MAX = 20000
 
@@ -29,7 +31,19 @@ def write(out, fuzzer, name, data):
     (folder / name).write_bytes(data)
 
 
+def audit_records():
+    """Lines as exeat writes them: of null wherever that may be, and of every kind of value."""
+    key_row = re.compile(r'X\([A-Z0-9_]+, "(\w+)", ([A-Z]+)\)')
+    keys = key_row.findall((ROOT / "src/audit/audit_record.h").read_text(encoding="utf-8"))
+    values = {"NUMBER": 7, "TEXT": 'a"\\\x01\u00e9\U0001f600', "FLAG": True, "LIST": ["h2", 'x"]']}
+    always = {"v": 1, "seq": 57, "time": "2026-11-21T23:49:17.123456Z", "event": "close"}
+    yield "nulls", {key: always.get(key) for key, _ in keys}
+    yield "values", {key: always.get(key, values[kind]) for key, kind in keys} | {"chain": "A" * 43 + "="}
+
+
 def main(vectors, out):
+    for name, record in audit_records():
+        write(out, "fuzz_audit_record", name, json.dumps(record, separators=(",", ":")).encode())
     for row in rows(vectors / "connect.jsonl"):
         data = request_bytes(row)
         write(out, "fuzz_connect_request", row["id"], REQUEST_PREFIX + data)
