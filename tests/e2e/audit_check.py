@@ -12,6 +12,11 @@ import re
 import socket
 import sys
 
+try:
+    import jsonschema
+except ImportError:
+    jsonschema = None
+
 EVENTS = "start stop reload decision close rotate recovered gap probe checkpoint".split()
 SESSION_EVENTS = ("decision", "close")
 ENDS = "client_eof origin_eof client_reset origin_reset idle policy_revoked stopped unreachable".split()
@@ -384,6 +389,20 @@ def check_files(paths, allow_open=False, first=None, chained=True, continuing=Fa
     except AuditFault as fault:
         raise AuditFault(f"{path}:{number}: {fault}") from fault
     return records
+
+
+SCHEMA_FILE = pathlib.Path(__file__).resolve().parents[2] / "contrib/siem/exeat-audit.schema.json"
+SCHEMA_MOST = 500  # records of one file: the schema is slow, and holds little that is not checked above
+
+
+def check_schema(records):
+    """Holds records against what is published of them; without jsonschema nothing is looked at."""
+    if jsonschema is None:
+        return
+    validator = jsonschema.Draft202012Validator(json.loads(SCHEMA_FILE.read_text(encoding="utf-8")))
+    for record in records[:SCHEMA_MOST]:
+        for error in validator.iter_errors(record):
+            raise AuditFault(f"seq {record['seq']}: {'.'.join(map(str, error.absolute_path))}: {error.message}")
 
 
 def check_file(path, allow_open=False, first=None, chained=True):

@@ -396,8 +396,20 @@ class Exeat:
         files = audit_check.history(self.audit_path)
         if files:
             text = self.config.read_text()
-            audit_check.check_files(files, allow_open=True, first=1, chained="\nchain = no\n" not in text, continuing="\non_failure = continue\n" in text)
+            records = audit_check.check_files(files, allow_open=True, first=1, chained="\nchain = no\n" not in text,
+                                              continuing="\non_failure = continue\n" in text)
             assert pathlib.Path(f"{self.audit_path}.head").stat().st_mode & 0o777 == 0o640
+            audit_check.check_schema(records)
+            self.check_commands(files, records)
+
+    @staticmethod
+    def check_commands(files, records):
+        """What exeat itself says of these files."""
+        verify = subprocess.run([EXEAT, "audit", "verify", *files], capture_output=True, text=True, timeout=PATIENCE)
+        assert verify.returncode == 0 and "end proven" in verify.stdout, f"{verify.stdout}{verify.stderr}"
+        report = subprocess.run([EXEAT, "audit", "report", "--json", *files], capture_output=True, text=True, timeout=PATIENCE)
+        assert report.returncode == 0, report.stderr
+        assert json.loads(report.stdout)["records"] == len(records)
 
     # -- talking to it --
 

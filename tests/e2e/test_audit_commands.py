@@ -329,5 +329,34 @@ class ReportTest(AuditTest):
         os.close(slave)
 
 
+@unittest.skipIf(audit_check.jsonschema is None, "python3-jsonschema is not installed")
+class SchemaTest(unittest.TestCase):
+    """The published schema; every record of every story is held against it by harness.py."""
+
+    def setUp(self):
+        self.schema = json.loads(audit_check.SCHEMA_FILE.read_text())
+        self.record = dict.fromkeys(audit_check.KEYS) | {
+            "v": 1, "seq": 1, "time": TIME % 1, "event": "decision", "id": "01K" + "0" * 23, "listener": "a", "mode": "connect",
+            "client_ip": "10.20.0.7", "verdict": "deny", "class": "policy", "reason": "default_deny"}
+
+    def test_is_a_schema_of_exactly_the_keys_and_reasons(self):
+        audit_check.jsonschema.Draft202012Validator.check_schema(self.schema)
+        self.assertEqual(list(self.schema["properties"]), audit_check.KEYS)
+        self.assertEqual(self.schema["required"], audit_check.KEYS)
+        self.assertEqual(set(self.schema["properties"]["reason"]["enum"]), {None, *audit_check.REASONS})
+        self.assertEqual(self.schema["properties"]["event"]["enum"], audit_check.EVENTS)
+        self.assertEqual(self.schema["properties"]["end"]["enum"], [*audit_check.ENDS, None])
+
+    def test_what_it_refuses(self):
+        audit_check.check_schema([self.record])
+        close = {"event": "close", "bytes_up": 0, "bytes_down": 0, "duration_ms": 0, "end": "idle"}
+        audit_check.check_schema([self.record | close])
+        for wrong in ({"v": 2}, {"seq": 0}, {"time": "2026-11-21"}, {"event": "opened"}, {"id": None}, {"verdict": None}, {"verdict": "allow"},
+                      {"class": None}, {"reason": "because"}, {"port": 0}, {"port": "443"}, {"bytes_up": 1}, {"chain": "x"}, {"more": 1},
+                      {"alpn": ["h2", None]}, {"event": "start"}, close | {"end": None}, close | {"ja4": "t" + "0" * 9 + "_" + "0" * 12 + "_" + "0" * 12}):
+            with self.subTest(wrong), self.assertRaises(audit_check.AuditFault):
+                audit_check.check_schema([self.record | wrong])
+
+
 if __name__ == "__main__":
     unittest.main()
