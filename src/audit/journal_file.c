@@ -164,6 +164,20 @@ static void journal_file_open_head(struct journal_file *file)
     free(path);
 }
 
+/* That file and head have their names, whatever happens. */
+static bool journal_file_sync_names(struct journal_file *file)
+{
+    if (!file->sync)
+        return true;
+    int directory = journal_sibling_directory(file->path);
+    bool synced = directory >= 0 && fsync(directory) == 0;
+    if (!synced)
+        journal_file_fail(file, strerror(errno));
+    if (directory >= 0)
+        close(directory);
+    return synced;
+}
+
 /* The file that the head names may have been renamed before its last batch was over: then it knows better than the head where it ends. */
 static bool journal_file_resume_from_sibling(struct journal_file *file)
 {
@@ -215,9 +229,9 @@ static bool journal_file_take(struct journal_file *file, int lock_tries)
     return journal_file_read_end(file); /* only now: the one who held the lock may have written until now */
 }
 
-bool journal_file_open(struct journal_file *file, const char *path)
+bool journal_file_open(struct journal_file *file, const char *path, bool sync)
 {
-    *file = (struct journal_file){.path = path, .fd = -1, .head_fd = -1};
+    *file = (struct journal_file){.path = path, .sync = sync, .fd = -1, .head_fd = -1};
     if (strcmp(path, "-") == 0) {
         file->fd = STDOUT_FILENO;
         file->is_stream = true;
@@ -226,7 +240,7 @@ bool journal_file_open(struct journal_file *file, const char *path)
     bool taken = journal_file_take(file, LOCK_TRIES);
     if (taken) {
         journal_file_open_head(file);
-        taken = journal_file_heed_head(file);
+        taken = journal_file_sync_names(file) && journal_file_heed_head(file);
     }
     if (!taken) {
         log_error("audit file %s: %s", path, file->fault);
@@ -300,6 +314,8 @@ static void journal_file_replace(struct journal_file *file, struct journal_file 
     file->torn = 0;
     file->fault[0] = '\0';
     journal_file_open_head(file);
+    if (!journal_file_sync_names(file))
+        log_warn("audit file %s: its directory cannot be synced: %s", file->path, file->fault);
 }
 
 bool journal_file_reopen(struct journal_file *file)
@@ -352,7 +368,8 @@ static void journal_file_renew_head(struct journal_file *file)
         journal_file_open_head(file);
     if (file->head_fd < 0)
         return;
-    int error = journal_head_write(&file->end, file->head_fd) ? 0 : errno;
+    bool renewed = journal_head_write(&file->end, file->head_fd) && (!file->sync || fdatasync(file->head_fd) == 0);
+    int error = renewed ? 0 : errno;
     if (error != file->head_error)
         journal_file_say_head(file, error);
     file->head_error = error;
@@ -368,6 +385,8 @@ static int journal_file_append_whole(struct journal_file *file, const char *byte
     if (status.st_nlink == 0)
         return ENOENT;
     int error = journal_file_write(file->fd, bytes, len, &done);
+    if (error == 0 && file->sync && fdatasync(file->fd) != 0)
+        error = errno; /* the kernel may have dropped it: it is taken back, and written anew */
     if (error != 0) {
         file->torn = done;
         journal_file_roll_back(file);

@@ -11,6 +11,7 @@
 struct journal_file {
     const char *path; /* the caller's */
     int fd;
+    bool sync;               /* whatever is written is on the disk before anybody hears of it */
     bool is_stream;          /* standard output: nothing to lock, read or roll back, and no head */
     struct journal_head end; /* the last record that is on file; `seq` 0: none */
     size_t torn;             /* bytes behind the last whole batch that could not be cut off yet */
@@ -29,7 +30,7 @@ struct journal_file {
 /* Opens (or creates, mode 0640) and locks the file, waiting at most 2 s for a predecessor to let go; cuts a torn last line off. The
  * end is that of its last record; of an empty file that which FILE.head names. "-" is standard output. False, said in the log: it is not a file of
  * ours, locked, or cannot be had; then nothing is open. */
-bool journal_file_open(struct journal_file *file, const char *path);
+bool journal_file_open(struct journal_file *file, const char *path, bool sync);
 void journal_file_close(struct journal_file *file);
 
 /* Whether its path names another file, or none, or it was deleted. Looks at the path once a second at most. */

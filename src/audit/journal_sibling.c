@@ -27,23 +27,33 @@ static int journal_sibling_try(int directory, const char *name, uint64_t inode, 
     return -1;
 }
 
-static DIR *journal_sibling_directory(const char *path)
+int journal_sibling_directory(const char *path)
 {
     const char *slash = strrchr(path, '/');
     char *name = slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : strdup(".");
-    DIR *directory = name ? opendir(name) : NULL;
+    int directory = name ? open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
     free(name);
     return directory;
+}
+
+static int journal_sibling_search(DIR *directory, uint64_t inode, int flags)
+{
+    int fd = -1;
+    for (struct dirent *entry; fd < 0 && (entry = readdir(directory));)
+        fd = journal_sibling_try(dirfd(directory), entry->d_name, inode, flags);
+    return fd;
 }
 
 int journal_sibling_open(const char *path, uint64_t inode, int flags)
 {
     int fd = journal_sibling_try(AT_FDCWD, path, inode, flags); /* it may be a symbolic link to elsewhere */
-    DIR *directory = fd < 0 ? journal_sibling_directory(path) : NULL;
-    if (!directory)
-        return fd;
-    for (struct dirent *entry; fd < 0 && (entry = readdir(directory));)
-        fd = journal_sibling_try(dirfd(directory), entry->d_name, inode, flags);
-    closedir(directory);
+    int directory = fd < 0 ? journal_sibling_directory(path) : -1;
+    DIR *entries = directory >= 0 ? fdopendir(directory) : NULL;
+    if (entries) {
+        fd = journal_sibling_search(entries, inode, flags);
+        closedir(entries);
+    } else if (directory >= 0) {
+        close(directory);
+    }
     return fd;
 }

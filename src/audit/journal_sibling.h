@@ -4,6 +4,9 @@
 
 #include <stdint.h>
 
+/* Opens the directory of `path`. -1 with errno. */
+int journal_sibling_directory(const char *path);
+
 /* Opens the regular file with this inode in the directory of `path` (`path` itself among them), by open(2) with `flags`. -1: there is none. */
 int journal_sibling_open(const char *path, uint64_t inode, int flags);
 

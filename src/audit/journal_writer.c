@@ -520,7 +520,7 @@ static bool journal_writer_work(struct journal_writer *writer, const struct jour
         log_error("audit file %s: out of memory", settings->file);
         return false;
     }
-    if (!journal_file_open(&writer->file, settings->file))
+    if (!journal_file_open(&writer->file, settings->file, settings->sync))
         return false;
     if (writer->chain && writer->file.end.seq > 0 && writer->file.end.chain[0] == '\0')
         log_info("audit file %s: its records carry no chain; it begins with the next", writer->file.path);

@@ -22,6 +22,7 @@ struct journal_writer_settings {
     const char *instance; /* of the records that it makes itself */
     const char *file;     /* "-" is standard output */
     bool unchained;       /* records carry no chain */
+    bool sync;            /* a batch is on the disk before its records count as committed */
     bool served;          /* a server runs already: the journal process before this one has died */
     const int *sockets;   /* one a worker, owned from here on */
     size_t socket_count;

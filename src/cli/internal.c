@@ -48,6 +48,7 @@ int command_internal_journal(int argc, char **argv)
         .file = message.text,
         .instance = name.text,
         .unchained = message.a & CHANNEL_FILE_UNCHAINED,
+        .sync = message.a & CHANNEL_FILE_SYNC,
         .served = message.a & CHANNEL_FILE_SERVED,
         .control = CHANNEL_CHILD_FD,
         .receive = internal_receive_order,

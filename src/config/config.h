@@ -68,7 +68,8 @@ struct limit_settings {
 struct audit_settings {
     char *file; /* "-": standard output; a relative one has been put beside the file that names it */
     bool continue_on_failure;
-    bool unchained; /* `chain = no` */
+    bool unchained;  /* `chain = no` */
+    bool sync_batch; /* `sync = batch` */
 };
 
 struct lint_notes;

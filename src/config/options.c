@@ -128,7 +128,7 @@ static const struct option_row ROWS[] = {
      .help = "Where the records go: a path, relative to this file; - is standard output."},
     {"audit", "on_failure", .type = OPTION_WORD, .words = "refuse continue", .fallback = "refuse", INTO(audit_settings, continue_on_failure),
      .help = "When records cannot be written: refuse new tunnels, or continue (a gap is counted and recorded)."},
-    {"audit", "sync", .type = OPTION_WORD, .words = "none batch", .later = "journals that survive power loss", .only = "none",
+    {"audit", "sync", .type = OPTION_WORD, .words = "none batch", .fallback = "none", INTO(audit_settings, sync_batch),
      .help = "none survives a crash of exeat; batch (fdatasync before tunnels open) survives power loss."},
     {"audit", "chain", .type = OPTION_WORD, .words = "yes no", .fallback = "yes", INTO(audit_settings, unchained),
      .help = "Each record carries the hash of all before it."},

@@ -27,6 +27,7 @@ enum channel_kind {
 };
 
 #define CHANNEL_FILE_UNCHAINED 1u /* `chain = no` */
+#define CHANNEL_FILE_SYNC 4u      /* `sync = batch` */
 #define CHANNEL_FILE_SERVED 2u    /* a server runs already: the journal process before this one has died */
 
 struct channel_message {

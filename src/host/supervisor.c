@@ -151,6 +151,13 @@ static bool supervisor_send(int channel, enum channel_kind kind, uint32_t a, int
     return channel_send(channel, &message);
 }
 
+static uint32_t supervisor_journal_flags(const struct supervisor *sup)
+{
+    const struct audit_settings *audit = &sup->settings->config->audit;
+    return (audit->unchained ? CHANNEL_FILE_UNCHAINED : 0) | (audit->sync_batch ? CHANNEL_FILE_SYNC : 0) |
+           (sup->server.pid != 0 ? CHANNEL_FILE_SERVED : 0);
+}
+
 static bool supervisor_start_journal(struct supervisor *sup)
 {
     const struct config *config = sup->settings->config;
@@ -158,8 +165,8 @@ static bool supervisor_start_journal(struct supervisor *sup)
     if (!child_start(&sup->journal))
         return false;
     const int channel = sup->journal.channel;
-    const uint32_t how = (config->audit.unchained ? CHANNEL_FILE_UNCHAINED : 0) | (sup->server.pid != 0 ? CHANNEL_FILE_SERVED : 0);
-    if (supervisor_send(channel, CHANNEL_NAME, 0, -1, config->name) && supervisor_send(channel, CHANNEL_FILE, how, -1, config->audit.file))
+    if (supervisor_send(channel, CHANNEL_NAME, 0, -1, config->name) &&
+        supervisor_send(channel, CHANNEL_FILE, supervisor_journal_flags(sup), -1, config->audit.file))
         return true;
     child_hang_up(&sup->journal);
     return false;

@@ -263,7 +263,7 @@ class Recovery(TunnelStory):
 
     def test_all_killed_under_load_and_renamed_nothing_is_missing(self):
         for turn in range(4):
-            with self.load() as seen:
+            with self.load(audit="sync = batch\n" if turn < 2 else "") as seen:
                 self.await_progress(seen)
                 self.kill_all()
             if turn % 2:

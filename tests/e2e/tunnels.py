@@ -62,11 +62,11 @@ class TunnelStory(EndToEndTest):
         return False
 
     @contextlib.contextmanager
-    def load(self):
+    def load(self, audit=""):
         """Eight clients that open tunnels to ever new names; gives the set of names whose payload has reached the origin. `self.asked` is how many
-        were asked for."""
+        were asked for; `audit` are further lines of [audit]."""
         dns = self.use(DnsStub(Everywhere()))
-        self.proxy = self.exeat(policy("*.load.example.test", port=self.origin.port, extra=f"[dns]\nserver = {dns.address}\n"))
+        self.proxy = self.exeat(policy("*.load.example.test", port=self.origin.port, extra=f"[dns]\nserver = {dns.address}\n[audit]\nfile = {{dir}}/audit.jsonl\n{audit}"))
         seen, done, lock, numbers = set(), threading.Event(), threading.Lock(), itertools.count()
 
         def serve(sock):

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -53,6 +54,46 @@ static void teardown(void)
     rmdir(dir);
 }
 
+/* The disk, as journal processes see it with `sync`: the library's syncs end here. */
+static struct disk {
+    bool fails;
+    off_t synced; /* the size that the file had when it was synced last */
+    unsigned syncs, heads, directories;
+    useconds_t takes;
+} *disk;
+
+static void disk_new(void)
+{
+    disk = mmap(NULL, sizeof(*disk), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    cr_assert_neq(disk, MAP_FAILED);
+}
+
+int fdatasync(int fd)
+{
+    struct stat status;
+    if (!disk || fstat(fd, &status) != 0)
+        return 0;
+    if (disk->fails) {
+        errno = EIO;
+        return -1;
+    }
+    disk->syncs++;
+    usleep(disk->takes);
+    if (status.st_size == JOURNAL_HEAD_LEN)
+        disk->heads = disk->syncs;
+    else
+        disk->synced = status.st_size;
+    return 0;
+}
+
+int fsync(int fd)
+{
+    struct stat status;
+    if (disk && fstat(fd, &status) == 0 && S_ISDIR(status.st_mode))
+        disk->directories++;
+    return 0;
+}
+
 TestSuite(journal, .init = setup, .fini = teardown, .timeout = 60);
 
 /* A journal process. */
@@ -68,7 +109,7 @@ struct child_settings {
     rlim_t size_max;  /* 0: none */
     mode_t mask;
     int control;      /* 0: none */
-    bool unchained, served;
+    bool unchained, served, sync;
 };
 
 static void pair_open(int *ours, int *theirs)
@@ -125,6 +166,7 @@ static void child_run(const struct child_settings *settings, const int *sockets)
         .instance = "egress-a",
         .unchained = settings->unchained,
         .served = settings->served,
+        .sync = settings->sync,
         .sockets = sockets,
         .socket_count = WORKERS_MAX,
         .control = settings->control > 0 ? settings->control : -1,
@@ -754,6 +796,80 @@ Test(journal, a_chain_can_be_left_and_begun)
     for (size_t i = 0; i < 4; i++)
         cr_assert_eq(strlen(member(records, i, "chain")), i % 2 ? CHAIN_LEN : 0);
     json_decref(records);
+}
+
+/* Power. */
+
+static off_t file_size(void)
+{
+    struct stat status;
+    cr_assert_eq(stat(path, &status), 0);
+    return status.st_size;
+}
+
+Test(journal, what_is_told_is_on_the_disk)
+{
+    struct journal_frame frame;
+    disk_new();
+    struct child child = child_start(&(struct child_settings){.sync = true});
+    frame_expect(child.workers[0], &frame, FRAME_UP);
+    cr_assert_eq(disk->directories, 1);
+    for (uint64_t number = 1; number <= 20; number++) {
+        record_send(child.workers[0], number, "a", frame.epoch, 0, NULL);
+        frame_expect(child.workers[0], &(struct journal_frame){0}, FRAME_COMMITTED);
+        cr_assert_eq(disk->synced, file_size());
+        cr_assert_eq(disk->syncs, 2 * number);
+        cr_assert_eq(disk->heads, disk->syncs, "the head comes last");
+    }
+    cr_assert_eq(child_wait(&child), 0);
+}
+
+Test(journal, without_sync_nothing_is_synced)
+{
+    disk_new();
+    write_two();
+    cr_assert_eq(disk->syncs + disk->directories, 0);
+}
+
+Test(journal, a_sync_that_fails_is_a_write_that_failed)
+{
+    struct journal_frame frame;
+    disk_new();
+    struct child child = child_start(&(struct child_settings){.sync = true});
+    frame_expect(child.workers[0], &frame, FRAME_UP);
+    disk->fails = true;
+    record_send(child.workers[0], 1, "a", frame.epoch, 0, NULL);
+    frame_expect(child.workers[0], &frame, FRAME_DOWN);
+    cr_assert_eq(frame.count, EIO);
+    disk->fails = false;
+    frame_expect(child.workers[0], &frame, FRAME_COMMITTED);
+    cr_assert_eq(disk->synced, file_size());
+    cr_assert_eq(child_wait(&child), 0);
+    json_t *records = records_read();
+    cr_assert_eq(json_array_size(records), 1);
+    json_decref(records);
+}
+
+Test(journal, what_comes_during_a_sync_shares_the_next)
+{
+    enum { COUNT = 2000 };
+    disk_new();
+    struct child child = child_start(&(struct child_settings){.sync = true});
+    struct journal_queue *queue = queue_new(false, 0);
+    struct waiter last = {0};
+    disk->takes = 2000;
+    journal_queue_attach(queue, child_take(&child, 0));
+    cr_assert(loop_until(is_ready, queue));
+    for (int i = 0; i < COUNT; i++) {
+        cr_assert(add_decision(queue, "a"));
+        loop_turn(); /* a packet each */
+    }
+    waiter_start(&last, queue);
+    cr_assert(loop_until(is_told, &last));
+    cr_assert(last.committed);
+    cr_assert_lt(disk->syncs, COUNT / 10);
+    journal_queue_free(queue);
+    cr_assert_eq(child_wait(&child), 0);
 }
 
 /* Another file in its place. */
