@@ -27,8 +27,8 @@ enum channel_kind {
 };
 
 #define CHANNEL_FILE_UNCHAINED 1u /* `chain = no` */
-#define CHANNEL_FILE_SYNC 4u      /* `sync = batch` */
-#define CHANNEL_FILE_SERVED 2u    /* a server runs already: the journal process before this one has died */
+#define CHANNEL_FILE_SYNC 2u      /* `sync = batch` */
+#define CHANNEL_FILE_SERVED 4u    /* a server runs already: the journal process before this one has died */
 
 struct channel_message {
     uint32_t kind; /* enum channel_kind */

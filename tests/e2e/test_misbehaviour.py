@@ -14,18 +14,11 @@ import time
 import unittest
 
 import audit_check
-from harness import DnsStub, EndToEndTest, Origin, client_hello, policy, receive_all, receive_exactly, wait_until
+from harness import DnsStub, Origin, client_hello, policy, receive_all, receive_exactly, wait_until
+from tunnels import NAME, TunnelStory
 
-NAME = "allowed.example.test"
 
-
-class Misbehaviour(EndToEndTest):
-    def setUp(self):
-        super().setUp()
-        self.origin = self.use(Origin())
-        self.hosts = self.directory / "hosts"
-        self.hosts.write_text(f"127.0.0.1 {NAME}\n")
-
+class Misbehaviour(TunnelStory):
     def start(self, extra="", limits="request_timeout = 1s\nhello_timeout = 1s", rule="", **how):
         self.proxy = self.exeat(policy(NAME, port=self.origin.port, hosts=self.hosts, rule=rule, extra=f"[limits]\n{limits}\n{extra}"), **how)
         return self.proxy
@@ -39,10 +32,6 @@ class Misbehaviour(EndToEndTest):
             sock.sendall(hello)
             self.assertEqual(hello, receive_exactly(sock, len(hello)))
         return sock
-
-    def assert_echo(self, sock, data=b"ping"):
-        sock.sendall(data)
-        self.assertEqual(data, receive_exactly(sock, len(data)))
 
     # -- heads --
 

@@ -10,9 +10,9 @@ import unittest
 
 import audit_check
 import harness
-from harness import EndToEndTest, Origin, client_hello, policy, receive_exactly, wait_until
+from harness import client_hello, receive_exactly, wait_until
+from tunnels import NAME, TunnelStory
 
-NAME = "allowed.example.test"
 TUNNELS = 2000
 
 
@@ -27,16 +27,7 @@ def resident_kib(pid):
     return 0
 
 
-class Soak(EndToEndTest):
-    def setUp(self):
-        super().setUp()
-        self.origin = self.use(Origin())
-        self.hosts = self.directory / "hosts"
-        self.hosts.write_text(f"127.0.0.1 {NAME}\n")
-
-    def start(self):
-        self.proxy = self.exeat(policy(NAME, port=self.origin.port, hosts=self.hosts))
-
+class Soak(TunnelStory):
     def one(self, number):
         """One in five is denied, one in five asks for another name, the rest carry bytes."""
         kind = number % 5

@@ -69,3 +69,11 @@ uint8_t *data_base64(const char *base64, size_t *len)
     *len = (size_t)got;
     return bytes;
 }
+
+uint8_t *data_copy(const uint8_t *bytes, size_t len)
+{
+    uint8_t *copy = malloc(len ? len : 1);
+    cr_assert(copy != NULL);
+    memcpy(copy, bytes, len);
+    return copy;
+}

@@ -20,4 +20,7 @@ const char *data_text(const json_t *row, const char *key);
 uint8_t *data_hex(const char *hex, size_t *len);
 uint8_t *data_base64(const char *base64, size_t *len);
 
+/* A malloc'd copy in a buffer of just that size, so that a read past its end is seen by the sanitizer. */
+uint8_t *data_copy(const uint8_t *bytes, size_t len);
+
 #endif

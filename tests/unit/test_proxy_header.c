@@ -28,12 +28,10 @@ static uint8_t *row_bytes(const json_t *row, size_t *len)
     return bytes;
 }
 
-/* Each look is at a buffer of its own and of no more than is there, so that a read past its end is seen by the sanitizer. */
+/* Each look is at a buffer of its own and of no more than is there. */
 static enum proxy_header_result feed_copy(struct proxy_header *header, const uint8_t *bytes, size_t len)
 {
-    uint8_t *copy = malloc(len ? len : 1);
-    cr_assert(copy != NULL);
-    memcpy(copy, bytes, len);
+    uint8_t *copy = data_copy(bytes, len);
     enum proxy_header_result result = proxy_header_feed(header, copy, len);
     free(copy);
     return result;
@@ -227,6 +225,9 @@ Test(proxy_header, faults_of_version_1_tell_what_to_change)
         {"PROXY TCP6 192.0.2.7 198.51.100.9 1 2\r\n", "two addresses of the family"},
         {"PROXY TCP4 192.0.2.7 198.51.100.9 1 65536\r\n", "two ports from 0 to 65535"},
         {"PROXY TCP4 192.0.2.7 198.51.100.9 1 2 \r\n", "behind its ports"},
+        {"PROXY TCP4  192.0.2.7 198.51.100.9 1 2\r\n", "one blank"},
+        {"PROXY UNKNOWN 01234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901", NULL},
+        {"PROXY UNKNOWN 012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012", "107 bytes"},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct proxy_header header;
@@ -251,6 +252,28 @@ Test(proxy_header, faults_of_version_2_tell_what_to_change)
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct proxy_header header;
         uint8_t bytes[16] = {'\r', '\n', '\r', '\n', 0, '\r', '\n', 'Q', 'U', 'I', 'T', '\n', rows[i].command, rows[i].protocol, 0, 11};
+        proxy_header_init(&header);
+        cr_expect_eq(feed_copy(&header, bytes, sizeof(bytes)), PROXY_HEADER_BAD, "row %zu", i);
+        cr_expect(header.fault && strstr(header.fault, rows[i].fault), "row %zu: %s", i, header.fault ? header.fault : "no fault");
+    }
+}
+
+Test(proxy_header, faults_of_tlvs_tell_what_to_change)
+{
+    static const struct {
+        uint8_t tlvs[7];
+        const char *fault;
+    } rows[] = {
+        {{4, 0, 5, 0, 0, 0, 0}, "longer than what is left"},
+        {{4, 0, 2, 0, 0, 4, 0}, "ends within a TLV"},
+        {{3, 0, 4, 0, 0, 0, 0}, "CRC32c of the PROXY header is wrong"},
+        {{3, 0, 3, 0, 0, 0, 0}, "at most one CRC32c, of four bytes"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct proxy_header header;
+        uint8_t bytes[16 + 12 + 7] = {'\r', '\n', '\r', '\n', 0, '\r', '\n', 'Q', 'U', 'I', 'T', '\n', 0x21, 0x11,
+                                      0,    19,   192,  0,    2, 7,    198,  51,  100, 9,   0,   1,    0,    2};
+        memcpy(bytes + 16 + 12, rows[i].tlvs, sizeof(rows[i].tlvs));
         proxy_header_init(&header);
         cr_expect_eq(feed_copy(&header, bytes, sizeof(bytes)), PROXY_HEADER_BAD, "row %zu", i);
         cr_expect(header.fault && strstr(header.fault, rows[i].fault), "row %zu: %s", i, header.fault ? header.fault : "no fault");
