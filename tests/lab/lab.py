@@ -215,6 +215,9 @@ class Lab(contextlib.ExitStack):
                   "vpn": VPN_BY_MARK if self.vpn == "mark" else ""}
         self.appliance = Appliance(self.network["appliance"], self.directory, **values)
         self.lead_inside()
+        if self.vpn == "mark":  # the script is to see to it
+            for protocol in ("ipv4", "ipv6"):
+                self.network["appliance"].set(protocol, ignore_routes_with_linkdown=0, interfaces=("all", "default", "vpn0"))
         self.callback(self.appliance.do, "down")
         self.appliance.do("up")
         with self.network["appliance"].inside():

@@ -94,11 +94,11 @@ class Namespace:
         self.set("ipv4", ignore_routes_with_linkdown=1)
         self.ip("link", "set", "lo", "up")
 
-    def set(self, protocol, **knobs):
-        """Sysctls for every interface that is made from now on."""
+    def set(self, protocol, interfaces=("all", "default"), **knobs):
+        """Sysctls, for every interface that is made from now on unless some are named."""
         with self.inside():
             for knob, value in knobs.items():
-                for which in ("all", "default"):
+                for which in interfaces:
                     pathlib.Path(f"/proc/sys/net/{protocol}/conf/{which}/{knob}").write_text(str(value))
 
     @contextlib.contextmanager
