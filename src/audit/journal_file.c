@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -289,6 +290,17 @@ bool journal_file_has_moved(struct journal_file *file)
         return false;
     file->look_at_ms = now_ms + LOOK_EVERY_MS;
     return ours.st_nlink == 0 || (stat(file->path, &named) == 0 ? !journal_file_is_same(&ours, &named) : errno == ENOENT);
+}
+
+bool journal_file_is_scarce(struct journal_file *file, uint64_t reserve, bool scarce)
+{
+    struct statvfs status;
+    const uint64_t now_ms = clock_monotonic_ms();
+    if (reserve == 0 || file->is_stream || now_ms < file->measure_at_ms || fstatvfs(file->fd, &status) != 0)
+        return scarce;
+    file->measure_at_ms = now_ms + LOOK_EVERY_MS;
+    const uint64_t blocks = reserve / status.f_frsize;
+    return status.f_bavail < blocks + (scarce ? blocks / 16 : 0);
 }
 
 /* A fault that lasts is said once. */

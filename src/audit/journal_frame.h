@@ -12,6 +12,7 @@ enum journal_frame_kind {
     FRAME_LOG,         /* worker → journal: one operator line */
     FRAME_COMMITTED,   /* journal → worker: every record up to number `first` is on file */
     FRAME_DOWN,        /* journal → worker: the file cannot be written; what is not committed must be sent again after FRAME_UP */
+    FRAME_SPACE,       /* journal → worker: `count` 1: space is scarce, denials are only to be counted; 0: there is enough again */
     FRAME_UP,          /* journal → worker: (again) ready; the first good news on a new socket. Records are sent from the first uncommitted on */
 };
 

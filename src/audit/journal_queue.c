@@ -36,6 +36,7 @@ struct journal_queue {
     int fd; /* -1: none */
     struct event *readable, *writable;
     bool up;
+    bool scarce;    /* the disk is nearly full: its rest is for those who are let out */
     uint32_t epoch; /* of the last FRAME_UP */
 
     struct journal_packets packets;
@@ -178,6 +179,8 @@ static bool journal_queue_may_take(const struct journal_queue *queue, enum journ
 {
     if (need == NEED_KEEP)
         return !queue->continue_on_failure || journal_queue_has_room(queue, 2 * queue->queue_max);
+    if (need == NEED_REFUSAL && queue->scarce)
+        return false;
     return journal_queue_can_take(queue);
 }
 
@@ -274,6 +277,13 @@ void journal_queue_flush(struct journal_queue *queue)
     journal_queue_write_gap(queue);
 }
 
+/* While space is scarce one gap grows on. */
+static void journal_queue_end_gap(struct journal_queue *queue)
+{
+    if (!queue->scarce)
+        journal_queue_write_gap(queue);
+}
+
 /* ---- the socket ---- */
 
 static void journal_queue_fail(struct journal_queue *queue)
@@ -289,7 +299,7 @@ static void journal_queue_rise(struct journal_queue *queue, uint32_t epoch)
     queue->up = true;
     queue->epoch = epoch;
     journal_packets_rewind(&queue->packets);
-    journal_queue_write_gap(queue);
+    journal_queue_end_gap(queue);
     event_active(queue->turn, EV_TIMEOUT, 0);
 }
 
@@ -303,7 +313,14 @@ static void journal_queue_commit(struct journal_queue *queue, uint64_t number)
     journal_packets_release(&queue->packets, number);
     event_active(queue->turn, EV_TIMEOUT, 0);
     if (journal_queue_can_take(queue))
-        journal_queue_write_gap(queue);
+        journal_queue_end_gap(queue);
+}
+
+static void journal_queue_save(struct journal_queue *queue, bool scarce)
+{
+    queue->scarce = scarce;
+    if (journal_queue_can_take(queue))
+        journal_queue_end_gap(queue);
 }
 
 static void journal_queue_take(struct journal_queue *queue, const struct journal_frame *frame)
@@ -314,6 +331,9 @@ static void journal_queue_take(struct journal_queue *queue, const struct journal
         break;
     case FRAME_DOWN:
         journal_queue_fail(queue);
+        break;
+    case FRAME_SPACE:
+        journal_queue_save(queue, frame->count != 0);
         break;
     case FRAME_UP:
         journal_queue_rise(queue, frame->epoch);
@@ -348,6 +368,7 @@ static void journal_queue_detach(struct journal_queue *queue)
         close(queue->fd);
     queue->readable = queue->writable = NULL;
     queue->fd = -1;
+    queue->scarce = false; /* the next journal says what it finds */
 }
 
 static void journal_queue_on_readable(evutil_socket_t fd, short what, void *arg)

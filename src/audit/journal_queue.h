@@ -15,7 +15,7 @@ struct journal_queue;
 /* How a record is treated when the journal cannot take it now. */
 enum journal_need {
     NEED_DECISION = 0, /* an allow or observe: refused at once when the journal is down or the queue is past its bound */
-    NEED_REFUSAL,      /* a denial: dropped and counted by reason for a `gap` record */
+    NEED_REFUSAL,      /* a denial: dropped and counted by reason for a `gap` record; also while the journal says that space is scarce */
     NEED_KEEP,         /* close, start, stop, probe: kept in memory until it can be written (a close's room was promised by its decision; with
                         * continue_on_failure nothing was promised, and past twice queue_max it is counted in the gap too) */
 };

@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -27,6 +28,7 @@
 
 #define ROUNDS_MAX 64 /* packets from one worker in a turn: a flood of log lines must not keep records from being written */
 #define RETRY_MS 500
+#define MEASURE_MS 1000 /* without denials there may be nothing to write, and nobody who looks for space */
 #define LOG_STOP_MS 1000
 
 static_assert(JOURNAL_BATCH_SIZE < JOURNAL_TAIL_SIZE, "what a dying process wrote last must be found in the tail that its successor reads");
@@ -39,9 +41,10 @@ struct journal_client {
     uint64_t committed;  /* … that is on file */
     uint64_t told;       /* … that it knows to be */
     uint32_t told_epoch; /* of the last FRAME_UP it was sent */
-    bool told_down;      /* a FRAME_DOWN was sent after that */
-    bool blocked;        /* its socket is full: nothing more is taken from it until it was told */
-    bool drained;        /* nothing more to read in this turn */
+    bool told_scarce;
+    bool told_down; /* a FRAME_DOWN was sent after that */
+    bool blocked;   /* its socket is full: nothing more is taken from it until it was told */
+    bool drained;   /* nothing more to read in this turn */
 };
 
 struct journal_writer {
@@ -66,7 +69,9 @@ struct journal_writer {
     uint32_t generation; /* the oldest of which a worker is there: others are not heard yet */
 
     uint32_t epoch;
-    int down; /* errno of the failure that lasts; 0: up */
+    uint64_t reserve;
+    bool scarce; /* less than that is free */
+    int down;    /* errno of the failure that lasts; 0: up */
     uint64_t retry_at_ms;
 };
 
@@ -317,7 +322,10 @@ static void journal_client_tell(struct journal_client *client, const struct jour
     const struct journal_frame committed = {.kind = FRAME_COMMITTED, .first = client->committed};
     const struct journal_frame down = {.kind = FRAME_DOWN, .count = (uint32_t)writer->down};
     const struct journal_frame up = {.kind = FRAME_UP, .epoch = writer->epoch};
+    const struct journal_frame space = {.kind = FRAME_SPACE, .count = writer->scarce};
     client->blocked = false;
+    if (client->told_scarce != writer->scarce && journal_client_send(client, &space))
+        client->told_scarce = writer->scarce;
     if (client->told != client->committed) {
         if (!journal_client_send(client, &committed))
             return;
@@ -331,8 +339,21 @@ static void journal_client_tell(struct journal_client *client, const struct jour
     }
 }
 
+/* Denials may flood a disk; what is left of it is for those who are let out. */
+static void journal_writer_measure(struct journal_writer *writer)
+{
+    bool scarce = journal_file_is_scarce(&writer->file, writer->reserve, writer->scarce);
+    if (scarce && !writer->scarce)
+        log_warn("audit file %s: less than the reserve of %" PRIu64 " MB is free: denials are only counted", writer->file.path,
+                 writer->reserve >> 20);
+    else if (writer->scarce && !scarce)
+        log_info("audit file %s: there is space again: denials are recorded", writer->file.path);
+    writer->scarce = scarce;
+}
+
 static void journal_writer_tell(struct journal_writer *writer)
 {
+    journal_writer_measure(writer);
     for (size_t i = 0; i < writer->client_count; i++) {
         if (writer->clients[i].fd >= 0)
             journal_client_tell(&writer->clients[i], writer);
@@ -400,7 +421,7 @@ static int journal_writer_timeout(const struct journal_writer *writer)
 {
     uint64_t now = clock_monotonic_ms();
     if (!writer->down)
-        return -1;
+        return writer->scarce ? MEASURE_MS : -1;
     return writer->retry_at_ms > now ? (int)(writer->retry_at_ms - now) : 0;
 }
 
@@ -457,6 +478,7 @@ static bool journal_writer_init(struct journal_writer *writer, const struct jour
     writer->packet = malloc(JOURNAL_PACKET_MAX);
     writer->chain = settings->unchained ? NULL : chain_new();
     writer->instance = settings->instance;
+    writer->reserve = settings->reserve;
     writer->control = settings->control;
     writer->receive = settings->receive;
     writer->epoch = 1;

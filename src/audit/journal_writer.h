@@ -23,6 +23,7 @@ struct journal_writer_settings {
     const char *file;     /* "-" is standard output */
     bool unchained;       /* records carry no chain */
     bool sync;            /* a batch is on the disk before its records count as committed */
+    uint64_t reserve;     /* bytes: with less free space than this denials are only counted; 0: any is enough */
     bool served;          /* a server runs already: the journal process before this one has died */
     const int *sockets;   /* one a worker, owned from here on */
     size_t socket_count;

@@ -34,22 +34,27 @@ static struct journal_order internal_receive_order(int channel)
     return (struct journal_order){.kind = got > 0 ? JOURNAL_NOTHING : JOURNAL_END};
 }
 
+static bool internal_expect(struct channel_message *message, enum channel_kind kind)
+{
+    return channel_receive(CHANNEL_CHILD_FD, message, true) > 0 && message->kind == kind;
+}
+
 int command_internal_journal(int argc, char **argv)
 {
     (void)argc, (void)argv;
     process_settle();
-    struct channel_message name, message;
-    if (channel_receive(CHANNEL_CHILD_FD, &name, true) <= 0 || name.kind != CHANNEL_NAME || channel_receive(CHANNEL_CHILD_FD, &message, true) <= 0 ||
-        message.kind != CHANNEL_FILE) {
+    struct channel_message name, reserve, file;
+    if (!internal_expect(&name, CHANNEL_NAME) || !internal_expect(&reserve, CHANNEL_RESERVE) || !internal_expect(&file, CHANNEL_FILE)) {
         log_error("the journal is started by the supervisor, not by hand");
         return COMMAND_ERROR;
     }
     const struct journal_writer_settings settings = {
-        .file = message.text,
+        .file = file.text,
         .instance = name.text,
-        .unchained = message.a & CHANNEL_FILE_UNCHAINED,
-        .sync = message.a & CHANNEL_FILE_SYNC,
-        .served = message.a & CHANNEL_FILE_SERVED,
+        .unchained = file.a & CHANNEL_FILE_UNCHAINED,
+        .sync = file.a & CHANNEL_FILE_SYNC,
+        .reserve = (uint64_t)reserve.a << 32 | reserve.b,
+        .served = file.a & CHANNEL_FILE_SERVED,
         .control = CHANNEL_CHILD_FD,
         .receive = internal_receive_order,
     };

@@ -68,8 +68,9 @@ struct limit_settings {
 struct audit_settings {
     char *file; /* "-": standard output; a relative one has been put beside the file that names it */
     bool continue_on_failure;
-    bool unchained;  /* `chain = no` */
-    bool sync_batch; /* `sync = batch` */
+    bool unchained;   /* `chain = no` */
+    bool sync_batch;  /* `sync = batch` */
+    uint64_t reserve; /* bytes; 0: none */
 };
 
 struct lint_notes;

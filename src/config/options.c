@@ -132,7 +132,7 @@ static const struct option_row ROWS[] = {
      .help = "none survives a crash of exeat; batch (fdatasync before tunnels open) survives power loss."},
     {"audit", "chain", .type = OPTION_WORD, .words = "yes no", .fallback = "yes", INTO(audit_settings, unchained),
      .help = "Each record carries the hash of all before it."},
-    {"audit", "reserve", .type = OPTION_SIZE, .max = UINT64_MAX, .later = "reserving space for records",
+    {"audit", "reserve", .type = OPTION_SIZE, .max = UINT64_MAX, .fallback = "256M", INTO(audit_settings, reserve),
      .help = "Below this much free space denials are only counted, so that allows and closes still fit."},
     {"audit", "sign_key", TEXT, .later = "signed records", .help = "The key that signs checkpoints."},
     {"audit", "checkpoint", OWN, .later = "signed records", .value = "records and a time, as in 1000 60s",

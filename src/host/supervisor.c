@@ -158,15 +158,22 @@ static uint32_t supervisor_journal_flags(const struct supervisor *sup)
            (sup->server.pid != 0 ? CHANNEL_FILE_SERVED : 0);
 }
 
-static bool supervisor_start_journal(struct supervisor *sup)
+static bool supervisor_tell_journal(const struct supervisor *sup)
 {
     const struct config *config = sup->settings->config;
+    const uint64_t reserve = config->audit.reserve;
+    const int channel = sup->journal.channel;
+    return supervisor_send(channel, CHANNEL_NAME, 0, -1, config->name) &&
+           channel_tell(channel, CHANNEL_RESERVE, (uint32_t)(reserve >> 32), (uint32_t)reserve, -1) &&
+           supervisor_send(channel, CHANNEL_FILE, supervisor_journal_flags(sup), -1, config->audit.file);
+}
+
+static bool supervisor_start_journal(struct supervisor *sup)
+{
     supervisor_unlink(sup);
     if (!child_start(&sup->journal))
         return false;
-    const int channel = sup->journal.channel;
-    if (supervisor_send(channel, CHANNEL_NAME, 0, -1, config->name) &&
-        supervisor_send(channel, CHANNEL_FILE, supervisor_journal_flags(sup), -1, config->audit.file))
+    if (supervisor_tell_journal(sup))
         return true;
     child_hang_up(&sup->journal);
     return false;

@@ -14,6 +14,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -60,6 +61,7 @@ static struct disk {
     off_t synced; /* the size that the file had when it was synced last */
     unsigned syncs, heads, directories;
     useconds_t takes;
+    fsblkcnt_t blocks; /* of 4 KiB that are free */
 } *disk;
 
 static void disk_new(void)
@@ -94,6 +96,13 @@ int fsync(int fd)
     return 0;
 }
 
+int fstatvfs(int fd, struct statvfs *status)
+{
+    (void)fd;
+    *status = (struct statvfs){.f_frsize = 4096, .f_bavail = disk->blocks};
+    return 0;
+}
+
 TestSuite(journal, .init = setup, .fini = teardown, .timeout = 60);
 
 /* A journal process. */
@@ -110,6 +119,7 @@ struct child_settings {
     mode_t mask;
     int control;      /* 0: none */
     bool unchained, served, sync;
+    uint64_t reserve;
 };
 
 static void pair_open(int *ours, int *theirs)
@@ -167,6 +177,7 @@ static void child_run(const struct child_settings *settings, const int *sockets)
         .unchained = settings->unchained,
         .served = settings->served,
         .sync = settings->sync,
+        .reserve = settings->reserve,
         .sockets = sockets,
         .socket_count = WORKERS_MAX,
         .control = settings->control > 0 ? settings->control : -1,
@@ -870,6 +881,29 @@ Test(journal, what_comes_during_a_sync_shares_the_next)
     cr_assert_lt(disk->syncs, COUNT / 10);
     journal_queue_free(queue);
     cr_assert_eq(child_wait(&child), 0);
+}
+
+/* A disk that is nearly full. */
+
+Test(journal, where_space_is_scarce_that_is_told_both_ways)
+{
+    struct journal_frame frame;
+    disk_new();
+    disk->blocks = 99;
+    struct child child = child_start(&(struct child_settings){.reserve = 100 * 4096});
+    frame_expect(child.workers[0], &frame, FRAME_SPACE);
+    cr_assert_eq(frame.count, 1);
+    frame_expect(child.workers[0], &frame, FRAME_UP);
+    disk->blocks = 103; /* not so much more that it would not be scarce again at once */
+    usleep(1200000);
+    record_send(child.workers[0], 1, "a", frame.epoch, 0, NULL);
+    frame_expect(child.workers[0], &frame, FRAME_COMMITTED);
+    disk->blocks = 200;
+    frame_expect(child.workers[0], &frame, FRAME_SPACE);
+    cr_assert_eq(frame.count, 0);
+    cr_assert_eq(child_wait(&child), 0);
+    cr_assert(log_has("denials are only counted"));
+    cr_assert(log_has("there is space again"));
 }
 
 /* Another file in its place. */
@@ -1745,6 +1779,35 @@ Test(journal, a_queue_that_is_full_refuses_decisions_and_keeps_closes)
     loop_turn();
     packets_take(peer, &last, 0);
     cr_assert_eq(last, taken + kept + 1, "the gap is written once there is room");
+    journal_queue_free(queue);
+    close(peer);
+}
+
+Test(journal, where_space_is_scarce_denials_are_counted)
+{
+    int peer;
+    uint64_t last = 0;
+    struct journal_queue *queue = queue_with_peer(&peer, 0);
+    frame_send(peer, &(struct journal_frame){.kind = FRAME_SPACE, .count = 1});
+    loop_turn();
+    for (int i = 0; i < 3; i++)
+        cr_assert_not(add_named(queue, "d", NEED_REFUSAL, REASON_DEFAULT_DENY));
+    cr_assert(journal_queue_is_ready(queue));
+    cr_assert(add_decision(queue, "a"));
+    cr_assert(add_named(queue, "c", NEED_KEEP, REASON_UNKNOWN));
+    loop_turn();
+    packets_take(peer, &last, 0);
+    frame_send(peer, &(struct journal_frame){.kind = FRAME_COMMITTED, .first = last});
+    loop_turn();
+    loop_turn();
+    packets_take(peer, &last, 0);
+    cr_assert_eq(last, 2, "no gap while space is scarce");
+    frame_send(peer, &(struct journal_frame){.kind = FRAME_SPACE, .count = 0});
+    loop_turn();
+    loop_turn();
+    packets_take(peer, &last, 0);
+    cr_assert_eq(last, 3, "then one");
+    cr_assert(add_named(queue, "d", NEED_REFUSAL, REASON_DEFAULT_DENY));
     journal_queue_free(queue);
     close(peer);
 }
