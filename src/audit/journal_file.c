@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "audit/journal_line.h"
+#include "audit/journal_reverse.h"
 #include "audit/journal_sibling.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -179,11 +180,23 @@ static bool journal_file_sync_names(struct journal_file *file)
     return synced;
 }
 
+/* Whether the record that the head names stands where it says: the number of an inode may be another file's by now. */
+static bool journal_file_has_sibling(const struct journal_file *file)
+{
+    struct journal_reverse reverse;
+    struct journal_line line;
+    const char *chain = file->end.chain;
+    bool found = journal_reverse_open(&reverse, file->path, &file->end) && journal_reverse_next(&reverse, &line) &&
+                 (line.chain ? memcmp(line.chain, chain, CHAIN_LEN) == 0 : chain[0] == '\0');
+    journal_reverse_close(&reverse);
+    return found;
+}
+
 /* The file that the head names may have been renamed before its last batch was over: then it knows better than the head where it ends. */
 static bool journal_file_resume_from_sibling(struct journal_file *file)
 {
     struct journal_file sibling = {.path = file->path, .head_fd = -1};
-    sibling.fd = journal_sibling_open(file->path, file->end.inode, O_RDWR);
+    sibling.fd = journal_file_has_sibling(file) ? journal_sibling_open(file->path, file->end.inode, O_RDWR) : -1;
     if (sibling.fd < 0)
         return true;
     bool locked = journal_file_lock(&sibling, LOCK_TRIES);
@@ -280,11 +293,24 @@ static bool journal_file_is_same(const struct stat *a, const struct stat *b)
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
+/* Said once. */
+static bool journal_file_was_cut(struct journal_file *file, const struct stat *ours)
+{
+    const uint64_t size = (uint64_t)ours->st_size;
+    if (ours->st_ino != file->end.inode || size >= file->end.size)
+        return false;
+    log_warn("audit file %s: somebody else cut it from %" PRIu64 " to %" PRIu64 " bytes", file->path, file->end.size, size);
+    file->end.size = size;
+    return true;
+}
+
 bool journal_file_has_moved(struct journal_file *file)
 {
     struct stat ours, named;
     if (file->is_stream || fstat(file->fd, &ours) != 0)
         return false;
+    if (journal_file_was_cut(file, &ours))
+        return true;
     const uint64_t now_ms = clock_monotonic_ms();
     if (now_ms < file->look_at_ms && ours.st_nlink > 0)
         return false;

@@ -34,7 +34,7 @@ struct journal_file {
 bool journal_file_open(struct journal_file *file, const char *path, bool sync);
 void journal_file_close(struct journal_file *file);
 
-/* Whether its path names another file, or none, or it was deleted. Looks at the path once a second at most. */
+/* Whether its path names another file, or none, or it was deleted or cut. Looks at the path once a second at most. */
 bool journal_file_has_moved(struct journal_file *file);
 
 /* Whether less than `reserve` bytes are free for it; once scarce, a little more must be. Looks once a second at most: `scarce` is the answer before. */

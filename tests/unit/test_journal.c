@@ -1035,6 +1035,53 @@ Test(journal, a_file_that_was_moved_without_a_word_is_noticed)
     json_decref(records);
 }
 
+Test(journal, a_file_that_was_emptied_in_its_place_is_continued_and_that_is_said)
+{
+    size_t len;
+    struct stat status;
+    struct rotation rotation = rotation_start();
+    rotation_record(&rotation, "a");
+    struct chain *chain = chain_new();
+    chain_set(chain, head_read().chain);
+    cr_assert_eq(truncate(path, 0), 0);
+    rotation_record(&rotation, "b");
+    close(rotation.control);
+    cr_assert_eq(child_wait(&rotation.child), 0);
+    char *text = file_read(path, &len);
+    json_t *records = records_behind(text, len, 2, chain);
+    cr_assert_eq(json_array_size(records), 2);
+    cr_assert_eq(stat(path, &status), 0);
+    check_rotate(records, 0, status.st_ino, 1);
+    cr_assert(log_has("somebody else cut it"));
+    json_decref(records);
+    chain_free(chain);
+    free(text);
+}
+
+Test(journal, a_strangers_file_with_the_inode_of_the_old_one_is_left_alone)
+{
+    static const char zeros[5000] = {0};
+    char other_path[112];
+    struct stat status;
+    snprintf(other_path, sizeof(other_path), "%s/other", dir);
+    write_two();
+    struct journal_head head = head_read();
+    int fd = open(other_path, O_WRONLY | O_CREAT, 0600);
+    cr_assert_eq(write(fd, zeros, sizeof(zeros)), (ssize_t)sizeof(zeros));
+    cr_assert_eq(fstat(fd, &status), 0);
+    close(fd);
+    head.inode = status.st_ino;
+    fd = open(head_path, O_WRONLY);
+    cr_assert(journal_head_write(&head, fd));
+    close(fd);
+    unlink(path);
+    write_one("c", false);
+    cr_assert_eq(stat(other_path, &status), 0);
+    cr_assert_eq(status.st_size, sizeof(zeros));
+    cr_assert_eq(head_read().seq, 4);
+    unlink(other_path);
+}
+
 Test(journal, where_no_new_file_can_be_had_the_old_one_goes_on)
 {
     size_t len;
