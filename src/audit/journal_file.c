@@ -25,6 +25,7 @@
 #define LOCK_TRIES 40
 #define LOCK_PAUSE_MS 50
 #define LOOK_EVERY_MS 1000
+#define RESERVE_SHARE 10 /* of a file system, at most: on a small one all denials would be left out */
 #define END_MAX ((off_t)2 << 20) /* how much of the file is searched for the end of its last line: blank bytes may follow a power cut */
 
 /* Keeps what went wrong, as every step of opening does. */
@@ -325,7 +326,8 @@ bool journal_file_is_scarce(struct journal_file *file, uint64_t reserve, bool sc
     if (reserve == 0 || file->is_stream || now_ms < file->measure_at_ms || fstatvfs(file->fd, &status) != 0)
         return scarce;
     file->measure_at_ms = now_ms + LOOK_EVERY_MS;
-    const uint64_t blocks = reserve / status.f_frsize;
+    const uint64_t asked = reserve / status.f_frsize, most = status.f_blocks / RESERVE_SHARE;
+    const uint64_t blocks = asked < most ? asked : most;
     return status.f_bavail < blocks + (scarce ? blocks / 16 : 0);
 }
 

@@ -37,7 +37,8 @@ void journal_file_close(struct journal_file *file);
 /* Whether its path names another file, or none, or it was deleted or cut. Looks at the path once a second at most. */
 bool journal_file_has_moved(struct journal_file *file);
 
-/* Whether less than `reserve` bytes are free for it; once scarce, a little more must be. Looks once a second at most: `scarce` is the answer before. */
+/* Whether less than `reserve` bytes are free for it, or than a tenth of a smaller file system; once scarce, a little more must be. Looks once a second
+ * at most: `scarce` is the answer before. */
 bool journal_file_is_scarce(struct journal_file *file, uint64_t reserve, bool scarce);
 
 /* Opens what the path names now, created when nothing is there, and locks it before the old file is let go; the end stays. It may still be the same

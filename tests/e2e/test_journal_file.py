@@ -127,22 +127,6 @@ class Rotation(TunnelStory):
         self.assertEqual(2, len(files))
 
 
-class Reserve(TunnelStory):
-    def test_where_space_is_scarce_only_denials_are_left_out(self):
-        proxy = self.start(extra="[audit]\nfile = {dir}/audit.jsonl\nreserve = 1000000G\n")
-        self.assertTrue(self.tunnel_works())
-        for _ in range(3):
-            sock, status, _ = proxy.connect("denied.example.test", 443)
-            sock.close()
-            self.assertEqual(403, status)
-        self.assertEqual(0, proxy.stop())
-        records = audit_check.check_file(proxy.audit_path, first=1)
-        self.assertEqual(["allow"], [record["verdict"] for record in records if record["event"] == "decision"])
-        gaps = [record["detail"] for record in records if record["event"] == "gap"]
-        self.assertEqual(3, sum(int(re.fullmatch(r"default_deny (\d+)", detail)[1]) for detail in gaps))
-        self.assertEqual(1, proxy.log_text().count("denials are only counted"))
-
-
 class Recovery(TunnelStory):
     """What did not end in order is told."""
 

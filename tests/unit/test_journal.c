@@ -61,7 +61,7 @@ static struct disk {
     off_t synced; /* the size that the file had when it was synced last */
     unsigned syncs, heads, directories;
     useconds_t takes;
-    fsblkcnt_t blocks; /* of 4 KiB that are free */
+    fsblkcnt_t size, blocks; /* of 4 KiB, and of these free */
 } *disk;
 
 static void disk_new(void)
@@ -99,7 +99,7 @@ int fsync(int fd)
 int fstatvfs(int fd, struct statvfs *status)
 {
     (void)fd;
-    *status = (struct statvfs){.f_frsize = 4096, .f_bavail = disk->blocks};
+    *status = (struct statvfs){.f_frsize = 4096, .f_blocks = disk->size, .f_bavail = disk->blocks};
     return 0;
 }
 
@@ -889,6 +889,7 @@ Test(journal, where_space_is_scarce_that_is_told_both_ways)
 {
     struct journal_frame frame;
     disk_new();
+    disk->size = 1000;
     disk->blocks = 99;
     struct child child = child_start(&(struct child_settings){.reserve = 100 * 4096});
     frame_expect(child.workers[0], &frame, FRAME_SPACE);
@@ -904,6 +905,23 @@ Test(journal, where_space_is_scarce_that_is_told_both_ways)
     cr_assert_eq(child_wait(&child), 0);
     cr_assert(log_has("denials are only counted"));
     cr_assert(log_has("there is space again"));
+}
+
+Test(journal, a_small_disk_keeps_a_tenth)
+{
+    struct journal_frame frame;
+    disk_new();
+    disk->size = 500;
+    disk->blocks = 60;
+    struct child child = child_start(&(struct child_settings){.reserve = 100 * 4096});
+    frame_expect(child.workers[0], &frame, FRAME_UP);
+    disk->blocks = 49;
+    usleep(1200000);
+    record_send(child.workers[0], 1, "a", frame.epoch, 0, NULL);
+    frame_expect(child.workers[0], &frame, FRAME_SPACE);
+    cr_assert_eq(frame.count, 1);
+    frame_expect(child.workers[0], &frame, FRAME_COMMITTED);
+    cr_assert_eq(child_wait(&child), 0);
 }
 
 /* Another file in its place. */
