@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/base64.h"
 #include "base/sha256.h"
 
 struct chain {
@@ -47,19 +48,6 @@ const char *chain_text(const struct chain *chain)
     return chain->text;
 }
 
-/* 32 bytes are ten groups of three and one of two. */
-static void chain_write(char text[CHAIN_LEN], const uint8_t digest[SHA256_SIZE])
-{
-    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for (size_t i = 0; i < SHA256_SIZE; i += 3, text += 4) {
-        const uint32_t last = i + 2 < SHA256_SIZE ? digest[i + 2] : 0;
-        const uint32_t group = (uint32_t)digest[i] << 16 | (uint32_t)digest[i + 1] << 8 | last;
-        for (unsigned k = 0; k < 4; k++)
-            text[k] = letters[group >> (18 - 6 * k) & 63];
-    }
-    text[-1] = '=';
-}
-
 bool chain_add(struct chain *chain, const void *bytes, size_t len)
 {
     uint8_t digest[SHA256_SIZE];
@@ -68,6 +56,6 @@ bool chain_add(struct chain *chain, const void *bytes, size_t len)
     sha256_add(chain->hash, bytes, len);
     if (!sha256_final(chain->hash, digest))
         return false;
-    chain_write(chain->text, digest);
+    base64_write(chain->text, digest, sizeof(digest));
     return true;
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/base64.h"
 #include "base/number.h"
 
 #define EMPTY_LINES_MAX 2 /* RFC 9112 2.2 asks for one at least */
@@ -242,13 +243,6 @@ static enum request_result request_read_host(struct connect_request *request, co
     return REQUEST_MORE;
 }
 
-static int request_base64_digit(uint8_t byte)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    const char *found = byte ? strchr(digits, byte) : NULL;
-    return found ? (int)(found - digits) : -1;
-}
-
 /* Reads as far as the colon and no further, so that no password is ever decoded. What holds no colon may be a secret as a whole: nothing is kept. */
 static void request_read_user(struct connect_request *request, const uint8_t *bytes, struct span value)
 {
@@ -261,8 +255,8 @@ static void request_read_user(struct connect_request *request, const uint8_t *by
         return;
     for (at += sizeof(scheme) - 1; at < end && *at == ' '; at++)
         ;
-    for (; at < end && request_base64_digit(*at) >= 0; at++) {
-        bits = (bits << 6 | (unsigned)request_base64_digit(*at)) & 0xffff;
+    for (; at < end && base64_digit((char)*at) >= 0; at++) {
+        bits = (bits << 6 | (unsigned)base64_digit((char)*at)) & 0xffff;
         count += 6;
         if (count < 8)
             continue;
