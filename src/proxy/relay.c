@@ -4,8 +4,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <event2/event.h>
-#include <linux/tcp.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -16,7 +14,6 @@ enum {
     RELAY_READS = 4,       /* in one callback, so that one busy tunnel does not hold up the others */
     RELAY_LOOK_MS = 30000, /* between looks at the peers */
     RELAY_DEAD_MS = 90000,
-    RELAY_DEAD_TRIES = 2,
 };
 
 static const char *const RELAY_END_TEXTS[] = {
@@ -184,35 +181,6 @@ static void relay_on_writable(evutil_socket_t fd, short what, void *arg)
         relay_finish(relay, RELAY_UNREACHABLE);
 }
 
-bool relay_doubts(struct relay_doubt *doubt, const struct relay_sight *sight, uint64_t now_ms, uint64_t limit_ms)
-{
-    if (!sight->pending) {
-        doubt->since_ms = 0;
-        return false;
-    }
-    if (doubt->since_ms == 0 || sight->ack_age_ms < now_ms - doubt->since_ms || sight->tries < doubt->tries) {
-        doubt->since_ms = now_ms;
-        doubt->tries = sight->tries;
-        return false;
-    }
-    return now_ms - doubt->since_ms >= limit_ms && sight->tries - doubt->tries >= RELAY_DEAD_TRIES;
-}
-
-/* Not TCP (in tests): nothing is ever pending. */
-static struct relay_sight relay_see(int fd)
-{
-    struct tcp_info info;
-    socklen_t len = sizeof(info);
-    memset(&info, 0, sizeof(info));
-    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0)
-        return (struct relay_sight){0};
-    return (struct relay_sight){
-        .pending = info.tcpi_unacked > 0 || info.tcpi_notsent_bytes > 0 || info.tcpi_probes > 0,
-        .tries = (uint32_t)info.tcpi_retransmits + info.tcpi_probes,
-        .ack_age_ms = info.tcpi_last_ack_recv,
-    };
-}
-
 /* A side that is not read (half-closed, or held back) has no event that would tell of its end: ask for its error. True: it goes on. */
 static bool relay_look_at(struct relay *relay, int side, uint64_t now_ms, bool *pending)
 {
@@ -222,8 +190,8 @@ static bool relay_look_at(struct relay *relay, int side, uint64_t now_ms, bool *
         relay_finish(relay, relay_end_of(side, error));
         return false;
     }
-    const struct relay_sight sight = relay_see(relay->side[side].fd);
-    if (relay_doubts(&relay->side[side].doubt, &sight, now_ms, relay->dead_ms)) {
+    const struct peer_sight sight = peer_see(relay->side[side].fd);
+    if (peer_doubts(&relay->side[side].doubt, &sight, now_ms, relay->dead_ms)) {
         relay_finish(relay, RELAY_UNREACHABLE);
         return false;
     }

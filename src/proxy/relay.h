@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "proxy/loop.h"
+#include "proxy/peer.h"
 
 enum relay_end {
     RELAY_CLIENT_EOF = 0, /* both ways ended in order, the client first */
@@ -21,23 +22,6 @@ const char *relay_end_text(enum relay_end end); /* "client_eof" … */
 
 struct event;
 
-/* What one look at a socket's TCP_INFO sees. */
-struct relay_sight {
-    bool pending;        /* something written is not acknowledged yet */
-    uint32_t tries;      /* retransmissions and window probes so far; an acknowledgement may set it back, never forward */
-    uint32_t ack_age_ms; /* since the peer last acknowledged anything, a probe too */
-};
-
-/* Since when looks have seen a peer acknowledge nothing. */
-struct relay_doubt {
-    uint64_t since_ms; /* 0: no doubt */
-    uint32_t tries;    /* had been made by then */
-};
-
-/* True when the peer is dead: for limit_ms it answered nothing while something was pending, and at least two tries were made in that time. A peer
- * that merely stops reading answers each probe, and probes may be two minutes apart: neither time nor an unanswered probe is enough alone. Pure. */
-bool relay_doubts(struct relay_doubt *doubt, const struct relay_sight *sight, uint64_t now_ms, uint64_t limit_ms);
-
 /* Embedded in its session. An idle one holds no buffer; what one read could not pass on at once is kept (at most LOOP_SCRATCH_SIZE) until it is
  * written, and that way's reading stops meanwhile. */
 struct relay {
@@ -49,7 +33,7 @@ struct relay {
         uint32_t kept_len, kept_at;
         uint64_t passed; /* bytes written to this side */
         bool read_ended; /* it sent FIN, which has been passed on: nothing was kept when it was read */
-        struct relay_doubt doubt;
+        struct peer_doubt doubt;
     } side[2];           /* 0 the client, 1 the origin */
     struct event *timer; /* whichever is first: idle, or the next look at the peers */
     uint64_t idle_ms, last_ms;
