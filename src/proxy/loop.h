@@ -7,6 +7,7 @@
 
 struct event;
 struct event_base;
+struct pipe_pool;
 
 #define LOOP_SCRATCH_SIZE 65536
 
@@ -18,7 +19,8 @@ struct grave {
 
 struct loop {
     struct event_base *base;
-    uint8_t *scratch; /* LOOP_SCRATCH_SIZE bytes, for use within one callback */
+    uint8_t *scratch;        /* LOOP_SCRATCH_SIZE bytes, for use within one callback */
+    struct pipe_pool *pipes; /* the worker's; NULL: there are none */
     struct grave *graves;
     struct event *gravedigger;
 };

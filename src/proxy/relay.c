@@ -4,9 +4,12 @@
 #include <assert.h>
 #include <errno.h>
 #include <event2/event.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+
+#include "proxy/pipe_pool.h"
 
 enum { CLIENT = 0, ORIGIN = 1 };
 
@@ -14,6 +17,13 @@ enum {
     RELAY_READS = 4,       /* in one callback, so that one busy tunnel does not hold up the others */
     RELAY_LOOK_MS = 30000, /* between looks at the peers */
     RELAY_DEAD_MS = 90000,
+
+    /* Copying is cheaper for small portions, splicing through a pipe for large ones, the more so the larger the pipe. */
+    RELAY_LARGE = 32 << 10,
+    RELAY_SMALL = 4 << 10,
+    RELAY_BULK_SPLICED = 2, /* portions in a row, from which on … */
+    RELAY_BULK_GROWN = 6,
+    RELAY_BULK_MAX = 12,
 };
 
 static const char *const RELAY_END_TEXTS[] = {
@@ -28,6 +38,16 @@ static const char *const RELAY_END_TEXTS[] = {
 const char *relay_end_text(enum relay_end end)
 {
     return RELAY_END_TEXTS[end];
+}
+
+static void relay_on_timer(evutil_socket_t fd, short what, void *arg);
+static void relay_on_writable(evutil_socket_t fd, short what, void *arg);
+
+static void relay_drop_event(struct event **event)
+{
+    if (*event)
+        event_free(*event);
+    *event = NULL;
 }
 
 static void relay_finish(struct relay *relay, enum relay_end end)
@@ -56,11 +76,15 @@ static bool relay_arm(struct relay *relay)
     uint64_t at_ms = relay->idle_ms ? relay->last_ms + relay->idle_ms : UINT64_MAX;
     if (relay->next_look_ms && relay->next_look_ms < at_ms)
         at_ms = relay->next_look_ms;
-    if (at_ms == UINT64_MAX)
+    if (at_ms == UINT64_MAX) {
+        relay_drop_event(&relay->timer);
         return true;
+    }
     uint64_t now_ms = loop_now_ms(relay->loop), wait_ms = at_ms > now_ms ? at_ms - now_ms : 0;
     const struct timeval wait = {.tv_sec = (time_t)(wait_ms / 1000), .tv_usec = (suseconds_t)(wait_ms % 1000 * 1000)};
-    return evtimer_add(relay->timer, &wait) == 0;
+    if (!relay->timer)
+        relay->timer = evtimer_new(relay->loop->base, relay_on_timer, relay);
+    return relay->timer && evtimer_add(relay->timer, &wait) == 0;
 }
 
 /* Once a message has gone out the peers are looked at until all is acknowledged: one timer for many messages, none for a tunnel at rest. */
@@ -72,31 +96,80 @@ static void relay_want_look(struct relay *relay)
     (void)relay_arm(relay);
 }
 
-/* What `to` did not take is kept; until it is out, the other side is not read. */
+/* ---- one portion ---- */
+
+/* Until what is kept is out, the other side is not read. */
+static bool relay_hold_back(struct relay *relay, int to)
+{
+    struct relay_side *side = &relay->side[to];
+    assert(!side->writable);
+    side->writable = event_new(relay->loop->base, side->fd, EV_WRITE | EV_PERSIST, relay_on_writable, relay);
+    (void)event_del(relay->side[!to].readable);
+    return side->writable && event_add(side->writable, NULL) == 0;
+}
+
+/* What `to` did not take is kept. */
 static bool relay_keep(struct relay *relay, int to, const uint8_t *bytes, size_t len)
 {
     struct relay_side *side = &relay->side[to];
-    assert(!side->kept);
     side->kept = malloc(len);
     if (!side->kept)
         return false;
     memcpy(side->kept, bytes, len);
     side->kept_len = (uint32_t)len;
     side->kept_at = 0;
-    (void)event_del(relay->side[!to].readable);
-    return event_add(side->writable, NULL) == 0;
+    return relay_hold_back(relay, to);
 }
 
-/* Writes what the socket takes: 0, or an errno when it takes nothing any more. */
+/* … in the pipe it is in. */
+static bool relay_keep_pipe(struct relay *relay, int to, struct pipe *pipe, size_t len)
+{
+    struct relay_side *side = &relay->side[to];
+    side->pipe = pipe;
+    side->kept_len = (uint32_t)len;
+    side->kept_at = 0;
+    return relay_hold_back(relay, to);
+}
+
+/* What a write says: 0, or an errno when the socket takes nothing any more. */
+static int relay_written(struct relay *relay, int to, ssize_t n, size_t *sent)
+{
+    *sent = n > 0 ? (size_t)n : 0;
+    relay->side[to].passed += *sent;
+    return n < 0 && errno != EAGAIN && errno != EWOULDBLOCK ? errno : 0;
+}
+
 static int relay_send(struct relay *relay, int to, const uint8_t *bytes, size_t len, size_t *sent)
 {
     ssize_t n;
     do
         n = send(relay->side[to].fd, bytes, len, MSG_NOSIGNAL);
     while (n < 0 && errno == EINTR);
-    *sent = n > 0 ? (size_t)n : 0;
-    relay->side[to].passed += *sent;
-    return n < 0 && errno != EAGAIN && errno != EWOULDBLOCK ? errno : 0;
+    return relay_written(relay, to, n, sent);
+}
+
+static int relay_drain(struct relay *relay, int to, const struct pipe *pipe, size_t len, size_t *sent)
+{
+    ssize_t n;
+    do
+        n = splice(pipe->out, NULL, relay->side[to].fd, NULL, len, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+    while (n < 0 && errno == EINTR);
+    return relay_written(relay, to, n, sent);
+}
+
+/* Out of memory: bytes would be lost, so the tunnel must not look whole. */
+static void relay_give_up(struct relay *relay)
+{
+    relay_finish(relay, RELAY_UNREACHABLE);
+}
+
+/* A way is judged by its last portions. */
+static void relay_weigh(struct relay_side *way, size_t len)
+{
+    if (len >= RELAY_LARGE && way->bulk < RELAY_BULK_MAX)
+        way->bulk++;
+    else if (len < RELAY_SMALL && way->bulk > 0)
+        way->bulk--;
 }
 
 /* True: go on reading. False: wait, or it is all over. */
@@ -112,8 +185,24 @@ static bool relay_pass(struct relay *relay, int to, const uint8_t *bytes, size_t
     if (sent == len)
         return true;
     if (!relay_keep(relay, to, bytes + sent, len - sent))
-        relay_finish(relay, RELAY_UNREACHABLE); /* out of memory: bytes are lost, so the tunnel must not look whole */
+        relay_give_up(relay);
     return false;
+}
+
+static void relay_pass_pipe(struct relay *relay, int to, struct pipe *pipe, size_t len)
+{
+    size_t sent;
+    int error = relay_drain(relay, to, pipe, len, &sent);
+    if (error) {
+        pipe_pool_drop(relay->loop->pipes, pipe);
+        relay_finish(relay, relay_end_of(to, error));
+        return;
+    }
+    relay_want_look(relay);
+    if (sent == len)
+        pipe_pool_give(relay->loop->pipes, pipe);
+    else if (!relay_keep_pipe(relay, to, pipe, len - sent))
+        relay_give_up(relay);
 }
 
 /* Passes on a FIN. The side that sent it is not read any more, nor watched: looks find out when it resets. */
@@ -136,26 +225,76 @@ static int relay_side_of(const struct relay *relay, evutil_socket_t fd)
     return fd == relay->side[ORIGIN].fd ? ORIGIN : CLIENT;
 }
 
-/* True: more may be waiting. */
-static bool relay_read(struct relay *relay, int from)
+/* What a read that brought nothing means. */
+static void relay_read_nothing(struct relay *relay, int from, ssize_t n)
 {
-    ssize_t n = recv(relay->side[from].fd, relay->loop->scratch, LOOP_SCRATCH_SIZE, 0);
-    if (n > 0)
-        return relay_pass(relay, !from, relay->loop->scratch, (size_t)n) && n == LOOP_SCRATCH_SIZE;
     if (n == 0)
         relay_half_close(relay, from);
     else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
         relay_finish(relay, relay_end_of(from, errno));
-    return false;
+}
+
+/* True: more may be waiting. */
+static bool relay_copy(struct relay *relay, int from)
+{
+    ssize_t n = recv(relay->side[from].fd, relay->loop->scratch, LOOP_SCRATCH_SIZE, 0);
+    if (n <= 0) {
+        relay_read_nothing(relay, from, n);
+        return false;
+    }
+    relay_weigh(&relay->side[!from], (size_t)n);
+    return relay_pass(relay, !from, relay->loop->scratch, (size_t)n) && n == LOOP_SCRATCH_SIZE;
+}
+
+static void relay_splice(struct relay *relay, int from, struct pipe *pipe)
+{
+    ssize_t n = splice(relay->side[from].fd, NULL, pipe->in, NULL, pipe->size, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+    if (n > 0) {
+        relay_weigh(&relay->side[!from], (size_t)n);
+        relay_pass_pipe(relay, !from, pipe, (size_t)n);
+        return;
+    }
+    const int error = errno;
+    pipe_pool_give(relay->loop->pipes, pipe);
+    errno = error;
+    relay_read_nothing(relay, from, n);
+}
+
+/* A pipe for a way that carries much; NULL: copy. */
+static struct pipe *relay_pipe(const struct relay *relay, int to)
+{
+    const unsigned bulk = relay->side[to].bulk;
+    if (bulk < RELAY_BULK_SPLICED || !relay->loop->pipes)
+        return NULL;
+    return pipe_pool_take(relay->loop->pipes, bulk < RELAY_BULK_GROWN ? PIPE_SIZE_FIRST : bulk < RELAY_BULK_MAX ? PIPE_SIZE_GROWN : PIPE_SIZE_MAX);
 }
 
 static void relay_on_readable(evutil_socket_t fd, short what, void *arg)
 {
     struct relay *relay = arg;
+    const int from = relay_side_of(relay, fd);
     (void)what;
     relay->last_ms = loop_now_ms(relay->loop);
-    for (int i = 0, from = relay_side_of(relay, fd); i < RELAY_READS && relay_read(relay, from); i++)
-        ;
+    struct pipe *pipe = relay_pipe(relay, !from);
+    if (pipe)
+        relay_splice(relay, from, pipe);
+    else
+        for (int i = 0; i < RELAY_READS && relay_copy(relay, from); i++)
+            ;
+}
+
+/* ---- what was kept ---- */
+
+static void relay_forget_kept(struct relay *relay, struct relay_side *side)
+{
+    if (side->pipe && side->kept_at < side->kept_len)
+        pipe_pool_drop(relay->loop->pipes, side->pipe);
+    else if (side->pipe)
+        pipe_pool_give(relay->loop->pipes, side->pipe);
+    free(side->kept);
+    side->kept = NULL;
+    side->pipe = NULL;
+    relay_drop_event(&side->writable);
 }
 
 static void relay_on_writable(evutil_socket_t fd, short what, void *arg)
@@ -165,7 +304,8 @@ static void relay_on_writable(evutil_socket_t fd, short what, void *arg)
     struct relay_side *side = &relay->side[to];
     size_t sent;
     (void)what;
-    int error = relay_send(relay, to, side->kept + side->kept_at, side->kept_len - side->kept_at, &sent);
+    const size_t left = side->kept_len - side->kept_at;
+    int error = side->pipe ? relay_drain(relay, to, side->pipe, left, &sent) : relay_send(relay, to, side->kept + side->kept_at, left, &sent);
     if (error) {
         relay_finish(relay, relay_end_of(to, error));
         return;
@@ -174,12 +314,12 @@ static void relay_on_writable(evutil_socket_t fd, short what, void *arg)
     side->kept_at += (uint32_t)sent;
     if (side->kept_at < side->kept_len)
         return;
-    free(side->kept);
-    side->kept = NULL;
-    (void)event_del(side->writable);
+    relay_forget_kept(relay, side);
     if (event_add(relay->side[!to].readable, NULL) != 0)
-        relay_finish(relay, RELAY_UNREACHABLE);
+        relay_give_up(relay);
 }
+
+/* ---- the watch for dead peers ---- */
 
 /* A side that is not read (half-closed, or held back) has no event that would tell of its end: ask for its error. True: it goes on. */
 static bool relay_look_at(struct relay *relay, int side, uint64_t now_ms, bool *pending)
@@ -195,7 +335,7 @@ static bool relay_look_at(struct relay *relay, int side, uint64_t now_ms, bool *
         relay_finish(relay, RELAY_UNREACHABLE);
         return false;
     }
-    *pending |= sight.pending || relay->side[side].kept || relay->side[side].read_ended;
+    *pending |= sight.pending || relay->side[side].writable || relay->side[side].read_ended;
     return true;
 }
 
@@ -222,16 +362,17 @@ static void relay_on_timer(evutil_socket_t fd, short what, void *arg)
     if (relay->next_look_ms && now_ms >= relay->next_look_ms && !relay_look(relay, now_ms))
         return;
     if (!relay_arm(relay))
-        relay_finish(relay, RELAY_UNREACHABLE);
+        relay_give_up(relay);
 }
+
+/* ---- beginning and end ---- */
 
 static bool relay_open(struct relay *relay, int which, int fd)
 {
     struct relay_side *side = &relay->side[which];
     side->fd = fd;
     side->readable = event_new(relay->loop->base, fd, EV_READ | EV_PERSIST, relay_on_readable, relay);
-    side->writable = event_new(relay->loop->base, fd, EV_WRITE | EV_PERSIST, relay_on_writable, relay);
-    return side->readable && side->writable && event_add(side->readable, NULL) == 0;
+    return side->readable && event_add(side->readable, NULL) == 0;
 }
 
 /* An error is left for the event to find: `done` may not run yet. */
@@ -250,9 +391,7 @@ bool relay_start(struct relay *relay, struct loop *loop, int client_fd, int orig
 {
     *relay = (struct relay){.loop = loop, .idle_ms = idle_ms, .look_ms = RELAY_LOOK_MS, .dead_ms = RELAY_DEAD_MS, .done = done, .arg = arg};
     relay->last_ms = loop_now_ms(loop);
-    relay->timer = evtimer_new(loop->base, relay_on_timer, relay);
-    if (relay->timer && relay_open(relay, CLIENT, client_fd) && relay_open(relay, ORIGIN, origin_fd) && relay_send_first(relay, first, first_len) &&
-        relay_arm(relay))
+    if (relay_open(relay, CLIENT, client_fd) && relay_open(relay, ORIGIN, origin_fd) && relay_send_first(relay, first, first_len) && relay_arm(relay))
         return true;
     relay_stop(relay);
     return false;
@@ -261,18 +400,10 @@ bool relay_start(struct relay *relay, struct loop *loop, int client_fd, int orig
 void relay_stop(struct relay *relay)
 {
     for (int i = 0; i < 2; i++) {
-        struct relay_side *side = &relay->side[i];
-        if (side->readable)
-            event_free(side->readable);
-        if (side->writable)
-            event_free(side->writable);
-        free(side->kept);
-        side->readable = side->writable = NULL;
-        side->kept = NULL;
+        relay_drop_event(&relay->side[i].readable);
+        relay_forget_kept(relay, &relay->side[i]);
     }
-    if (relay->timer)
-        event_free(relay->timer);
-    relay->timer = NULL;
+    relay_drop_event(&relay->timer);
 }
 
 uint64_t relay_bytes_up(const struct relay *relay)

@@ -21,21 +21,26 @@ enum relay_end {
 const char *relay_end_text(enum relay_end end); /* "client_eof" … */
 
 struct event;
+struct pipe;
 
-/* Embedded in its session. An idle one holds no buffer; what one read could not pass on at once is kept (at most LOOP_SCRATCH_SIZE) until it is
- * written, and that way's reading stops meanwhile. */
+/* Embedded in its session. An idle one holds no buffer and no pipe: small messages go through the loop's scratch buffer, and a way that carries much
+ * borrows a pipe for each portion. What its socket would not take is kept, in a buffer or in that pipe, until it is written, and that way's reading
+ * stops meanwhile. */
 struct relay {
     struct loop *loop;
     struct relay_side {
-        struct event *readable, *writable;
+        struct event *readable;
+        struct event *writable; /* NULL: nothing is kept */
         int fd;
-        uint8_t *kept; /* bytes on their way out to this side that its socket would not take */
-        uint32_t kept_len, kept_at;
-        uint64_t passed; /* bytes written to this side */
-        bool read_ended; /* it sent FIN, which has been passed on: nothing was kept when it was read */
+        uint32_t kept_len, kept_at; /* of the bytes on their way out to this side that its socket would not take … */
+        uint8_t *kept;              /* … these, or */
+        struct pipe *pipe;          /* … what is left of kept_len in it; both NULL: none */
+        uint64_t passed;            /* bytes written to this side */
+        unsigned bulk;              /* how many portions in a row were large, on their way to this side */
+        bool read_ended;            /* it sent FIN, which has been passed on: nothing was kept when it was read */
         struct peer_doubt doubt;
     } side[2];           /* 0 the client, 1 the origin */
-    struct event *timer; /* whichever is first: idle, or the next look at the peers */
+    struct event *timer; /* whichever is first: idle, or the next look at the peers; NULL: neither */
     uint64_t idle_ms, last_ms;
     uint64_t look_ms, dead_ms; /* between looks (30 s), and the silence that ends (90 s); set by relay_start, a test shortens them */
     uint64_t next_look_ms;     /* 0: none needed, all is acknowledged and both ways are open */

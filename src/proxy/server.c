@@ -50,15 +50,22 @@ static struct config *server_read_config(const struct channel_message *message)
     return config;
 }
 
-/* Two descriptors a tunnel, and one for each of the refused who linger, a quarter as many. `tunnels` in the configuration can only make it fewer. */
-static size_t server_sessions_max(const struct server *server)
+static size_t server_descriptors(const struct server *server)
 {
     struct rlimit limit;
     size_t descriptors = getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : 1024;
     size_t beside = DESCRIPTORS_BESIDE + DESCRIPTORS_A_WORKER * (size_t)server->worker_count;
-    size_t most = descriptors > beside + 2 ? (descriptors - beside) * 4 / 9 : 1;
-    size_t wanted = server->config->limits.tunnels;
-    return wanted != 0 && wanted < most ? wanted : most;
+    return descriptors > beside ? descriptors - beside : 0;
+}
+
+/* Of so many descriptors one in 64 may be a pipe's; of the rest a tunnel has two, and those refused who linger, a quarter as many, one each.
+ * `tunnels` in the configuration can only make it fewer. */
+static void server_share_descriptors(struct server *server, size_t descriptors)
+{
+    const size_t most = (descriptors - descriptors / 64) * 4 / 9, wanted = server->config->limits.tunnels;
+    server->shared.pipes.pipes_max = descriptors / 128;
+    server->shared.sessions_max = most == 0 ? 1 : wanted != 0 && wanted < most ? wanted : most;
+    server->shared.lingers_max = server->shared.sessions_max / (4 * server->worker_count) + 1;
 }
 
 static bool server_set_worker_count(struct server *server, unsigned count)
@@ -71,8 +78,7 @@ static bool server_set_worker_count(struct server *server, unsigned count)
 
 static bool server_make_workers(struct server *server)
 {
-    server->shared.sessions_max = server_sessions_max(server);
-    server->shared.lingers_max = server->shared.sessions_max / (4 * server->worker_count) + 1;
+    server_share_descriptors(server, server_descriptors(server));
     for (unsigned i = 0; i < server->worker_count; i++)
         if ((server->workers[i] = worker_new(i, server->config, &server->shared)) == NULL)
             return false;

@@ -9,6 +9,7 @@
 #include "audit/journal_queue.h"
 #include "config/config.h"
 #include "proxy/loop.h"
+#include "proxy/pipe_pool.h"
 
 struct denials;
 struct event;
@@ -23,7 +24,8 @@ struct shared {
     struct denials *denials;
     atomic_size_t sessions; /* on all workers */
     size_t sessions_max;
-    size_t lingers_max;                                   /* a worker: more who were refused are hung up on at once */
+    size_t lingers_max; /* a worker: more who were refused are hung up on at once */
+    struct pipe_budget pipes;
     void (*report)(void *arg, unsigned worker, int news); /* enum worker_news, to the main thread; never waits */
     void *report_arg;
 };
@@ -56,6 +58,7 @@ struct worker {
     struct journal_queue *journal;
     struct resolver *resolver;
     struct own_address *own_address;
+    struct pipe_pool *pipes;
     struct listening *listening; /* its listening sockets */
     struct session *sessions;    /* all of them, newest first */
     size_t session_count, linger_count;

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "net.h"
+#include "proxy/pipe_pool.h"
 
 enum { CLIENT = 0, ORIGIN = 1, CHUNK = 16384, LONG_MS = 20000, KIB = 1024, MIB = 1024 * 1024 };
 
@@ -33,6 +34,7 @@ struct peer {
 
 struct test {
     struct loop *loop;
+    struct pipe_budget budget;
     struct peer peer[2];
     struct relay relay;
     enum relay_end end;
@@ -133,7 +135,8 @@ static void setup(struct test *test, void (*pair)(int[2]))
 {
     memset(test, 0, sizeof *test);
     test->loop = loop_new();
-    cr_assert(test->loop);
+    test->budget.pipes_max = 8;
+    cr_assert(test->loop && (test->loop->pipes = pipe_pool_new(test->loop, &test->budget)));
     peer_open(test, CLIENT, pair);
     peer_open(test, ORIGIN, pair);
 }
@@ -152,6 +155,9 @@ static void teardown(struct test *test)
             peer_leave(&test->peer[i], false);
         close(test->peer[i].tunnel_fd);
     }
+    pipe_pool_free(test->loop->pipes);
+    cr_expect_eq(test->budget.pipes, 0);
+    cr_expect_eq(test->budget.bytes, 0);
     loop_free(test->loop);
 }
 
@@ -180,10 +186,11 @@ static void expect_counts(const struct test *test, uint64_t up, uint64_t down)
     cr_expect_eq(test->peer[CLIENT].got, down);
 }
 
-static void both_ways(void (*pair)(int[2]), uint64_t len, int buffer)
+static void both_ways(void (*pair)(int[2]), uint64_t len, int buffer, size_t pipes)
 {
     struct test test;
     setup(&test, pair);
+    test.budget.pipes_max = pipes;
     for (int i = 0; i < 2; i++)
         cr_assert(setsockopt(test.peer[i].tunnel_fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer) == 0);
     start(&test, NULL, 0, 0);
@@ -200,12 +207,65 @@ static void both_ways(void (*pair)(int[2]), uint64_t len, int buffer)
 
 Test(relay, sixty_four_mebibytes_both_ways_through_small_buffers)
 {
-    both_ways(net_tcp_pair, 64 * MIB, 16 * KIB);
+    both_ways(net_tcp_pair, 64 * MIB, 16 * KIB, 8);
+}
+
+Test(relay, sixty_four_mebibytes_both_ways_through_large_buffers)
+{
+    both_ways(net_tcp_pair, 64 * MIB, 4 * MIB, 8);
+}
+
+/* How many pipes there were at most. */
+static size_t pipes_needed(uint64_t portion, unsigned portions)
+{
+    struct test test;
+    size_t most = 0;
+    setup(&test, net_tcp_pair);
+    start(&test, NULL, 0, 0);
+    for (unsigned i = 0; i < portions; i++) {
+        peer_send(&test.peer[ORIGIN], portion, false);
+        wait_for(&test, &test.peer[CLIENT], test.peer[ORIGIN].to_send);
+        most = test.budget.pipes > most ? test.budget.pipes : most;
+    }
+    teardown(&test);
+    return most;
+}
+
+Test(relay, only_large_portions_go_through_a_pipe)
+{
+    cr_expect_eq(pipes_needed(64, 1000), 0);
+    cr_expect_eq(pipes_needed(4 * MIB, 4), 1);
+}
+
+Test(relay, what_is_in_a_pipe_when_it_ends_is_closed_with_it)
+{
+    struct test test;
+    setup(&test, net_tcp_pair);
+    start(&test, NULL, 0, 0);
+    peer_send(&test.peer[ORIGIN], 8 * MIB, false);
+    wait_for(&test, &test.peer[CLIENT], 8 * MIB);
+    event_del(test.peer[CLIENT].readable);
+    peer_send(&test.peer[ORIGIN], 64 * MIB, false);
+    while (!test.relay.side[CLIENT].pipe)
+        cr_assert_not(net_run(test.loop, &test.ended, 20));
+    peer_leave(&test.peer[CLIENT], true);
+    expect_end(&test, RELAY_CLIENT_RESET);
+    teardown(&test);
+}
+
+Test(relay, one_pipe_for_two_ways)
+{
+    both_ways(net_tcp_pair, 16 * MIB, 4 * MIB, 1);
+}
+
+Test(relay, where_there_are_no_pipes_it_copies)
+{
+    both_ways(net_tcp_pair, 16 * MIB, 4 * MIB, 0);
 }
 
 Test(relay, both_ways_through_the_smallest_unix_buffers)
 {
-    both_ways(net_unix_pair, 4 * MIB, 1);
+    both_ways(net_unix_pair, 4 * MIB, 1, 8);
 }
 
 static void request_and_answer(int first, enum relay_end end)
@@ -245,11 +305,14 @@ Test(relay, an_idle_tunnel_holds_no_buffer_and_no_timer)
     test.relay.look_ms = 20;
     peer_send(&test.peer[CLIENT], 5 * MIB, false);
     wait_for(&test, &test.peer[ORIGIN], 5 * MIB);
-    for (int i = 0; i < 100 && evtimer_pending(test.relay.timer, NULL); i++)
+    for (int i = 0; i < 100 && test.relay.timer; i++)
         net_run(test.loop, NULL, 20); /* a look after the last byte finds all acknowledged */
-    cr_expect_null(test.relay.side[CLIENT].kept);
-    cr_expect_null(test.relay.side[ORIGIN].kept);
-    cr_expect_not(evtimer_pending(test.relay.timer, NULL));
+    for (int i = 0; i < 2; i++) {
+        cr_expect_null(test.relay.side[i].kept);
+        cr_expect_null(test.relay.side[i].pipe);
+        cr_expect_null(test.relay.side[i].writable);
+    }
+    cr_expect_null(test.relay.timer);
     teardown(&test);
 }
 
@@ -322,8 +385,8 @@ Test(relay, a_reader_that_pauses_holds_up_its_sender_and_lives)
 {
     struct test test;
     fill_up(&test);
-    cr_expect_leq(test.relay.side[ORIGIN].kept_len, LOOP_SCRATCH_SIZE);
-    cr_expect_not_null(test.relay.side[ORIGIN].kept);
+    cr_expect_leq(test.relay.side[ORIGIN].kept_len, PIPE_SIZE_MAX);
+    cr_expect_not_null(test.relay.side[ORIGIN].writable);
     cr_expect_not(event_pending(test.relay.side[CLIENT].readable, EV_READ, NULL));
     peer_send(&test.peer[ORIGIN], 1 * MIB, false); /* the other way is open */
     wait_for(&test, &test.peer[CLIENT], 1 * MIB);
