@@ -18,9 +18,6 @@ enum {
     DIAL_DELAY_MS = 250, /* RFC 8305's Connection Attempt Delay */
     DIAL_BURST = 4,      /* tries that fail at once, in one turn of the loop: finding all ports of a source taken costs the kernel a long search */
     DIAL_TURNS = 64,
-    KEEPALIVE_INTERVAL_S = 15,
-    KEEPALIVE_PROBES = 4,
-    KEEPALIVE_IDLE_MAX_S = 32767, /* what Linux takes */
 };
 
 struct dial_try {
@@ -36,7 +33,7 @@ struct dial {
     struct loop *loop;
     const struct route *route;
     struct address client;
-    uint64_t keepalive_ms, started_ms;
+    uint64_t started_ms;
     unsigned turn;
     struct event *pace, *deadline;
     struct dial_try tries[DIAL_TRIES];
@@ -211,7 +208,8 @@ static void dial_won(struct dial_try *try)
 {
     struct dial *dial = try->dial;
     struct dialed *result = &dial->result;
-    dialer_tune(try->fd, dial->keepalive_ms);
+    const int on = 1;
+    (void)setsockopt(try->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     result->status = DIAL_OK;
     result->error = 0;
     result->fd = try->fd;
@@ -373,7 +371,6 @@ static struct dial *dial_new(struct loop *loop, const struct dial_request *reque
     dial->client = request->client;
     dial->port = request->port;
     dial->may_come_back = request->may_come_back;
-    dial->keepalive_ms = request->keepalive_ms;
     dial->started_ms = loop_now_ms(loop);
     dial->turn = atomic_fetch_add(&dial_turns[request->route->number % DIAL_TURNS], 1);
     dial->result = (struct dialed){.status = DIAL_NO_WAY, .error = EADDRNOTAVAIL, .fd = -1};
@@ -396,18 +393,4 @@ struct dial *dial_start(struct loop *loop, const struct dial_request *request, v
         event_free(dial->deadline);
     free(dial);
     return NULL;
-}
-
-/* ---- the options of either leg ---- */
-
-void dialer_tune(int fd, uint64_t keepalive_ms)
-{
-    const int on = 1, keepalive = keepalive_ms != 0, interval = KEEPALIVE_INTERVAL_S, probes = KEEPALIVE_PROBES;
-    uint64_t seconds = keepalive_ms < 1000 ? 1 : keepalive_ms / 1000;
-    const int idle = seconds > KEEPALIVE_IDLE_MAX_S ? KEEPALIVE_IDLE_MAX_S : (int)seconds;
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof(interval));
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
-    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &keepalive, sizeof(keepalive));
 }

@@ -22,7 +22,7 @@ enum dial_status {
 struct dialed {
     enum dial_status status;
     int error;                    /* errno of the last try when not OK */
-    int fd;                       /* OK: connected, non-blocking, TCP_NODELAY and keepalive set; the caller's */
+    int fd;                       /* OK: connected, non-blocking, TCP_NODELAY set; the caller's */
     struct endpoint upstream;     /* OK: who answered; else the last that was tried */
     struct endpoint egress;       /* OK: our own address and port */
     struct address egress_public; /* OK: what the world sees, from PRIVATE=PUBLIC; the egress address otherwise */
@@ -39,8 +39,7 @@ struct dial_request {
     bool first_preferred; /* the first address is tried before all others, whatever its family */
     bool may_come_back;   /* the network may bring our own connections to our listener: each try is noted (proxy/own_dial) */
     uint16_t port;
-    uint64_t timeout_ms;   /* for the whole dial */
-    uint64_t keepalive_ms; /* idle time before the first keepalive probe; then every 15 s, 4 times */
+    uint64_t timeout_ms; /* for the whole dial */
 };
 
 /* Addresses are interleaved by family (IPv6 first, or the preferred one's), a next one is tried 250 ms after the last or at once when that fails, at
@@ -49,8 +48,5 @@ struct dial_request {
  * used from then on. NULL: out of memory. */
 struct dial *dial_start(struct loop *loop, const struct dial_request *request, void (*done)(void *arg, const struct dialed *dialed), void *arg);
 void dial_cancel(struct dial *dial);
-
-/* Sets TCP_NODELAY and keepalive (first probe after keepalive_ms, then every 15 s, 4 times); for either leg. Best effort. */
-void dialer_tune(int fd, uint64_t keepalive_ms);
 
 #endif

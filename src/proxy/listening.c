@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -150,6 +152,7 @@ static void listening_ready(evutil_socket_t listening_fd, short what, void *arg)
 
 bool listening_add(struct listening *listening, const struct listener *listener, int fd)
 {
+    const int on = 1;
     struct door *door = calloc(1, sizeof(*door));
     if (door == NULL) {
         close(fd);
@@ -162,6 +165,7 @@ bool listening_add(struct listening *listening, const struct listener *listener,
         free(door);
         return false;
     }
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* whom it accepts inherits it */
     listening->doors = door;
     return true;
 }

@@ -6,7 +6,21 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#define KEEPALIVE_INTERVAL_S 15
+#define KEEPALIVE_PROBES 4
+#define KEEPALIVE_IDLE_MAX_S 32767 /* what Linux takes */
 #define DEAD_TRIES 2
+
+void peer_keep_alive(int fd, uint64_t idle_ms)
+{
+    const int on = idle_ms != 0, interval = KEEPALIVE_INTERVAL_S, probes = KEEPALIVE_PROBES;
+    const uint64_t seconds = idle_ms < 1000 ? 1 : idle_ms / 1000;
+    const int idle = seconds > KEEPALIVE_IDLE_MAX_S ? KEEPALIVE_IDLE_MAX_S : (int)seconds;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof(interval));
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
+    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+}
 
 struct peer_sight peer_see(int fd)
 {

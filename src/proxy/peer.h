@@ -18,6 +18,9 @@ struct peer_doubt {
     uint32_t tries;    /* had been made by then */
 };
 
+/* Keepalive (first probe after idle_ms of silence, then every 15 s, 4 times), so that the kernel finds out when nothing is sent. Best effort. */
+void peer_keep_alive(int fd, uint64_t idle_ms);
+
 /* Of what is not TCP nothing is ever pending. */
 struct peer_sight peer_see(int fd);
 

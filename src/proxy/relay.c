@@ -53,7 +53,7 @@ static void relay_drop_event(struct event **event)
 static void relay_finish(struct relay *relay, enum relay_end end)
 {
     relay_stop(relay);
-    relay->done(relay->arg, end);
+    relay->settings.done(relay->settings.arg, end);
 }
 
 static enum relay_end relay_end_of(int side, int error)
@@ -73,7 +73,7 @@ static enum relay_end relay_end_of(int side, int error)
 /* Sets the timer for whichever comes first. */
 static bool relay_arm(struct relay *relay)
 {
-    uint64_t at_ms = relay->idle_ms ? relay->last_ms + relay->idle_ms : UINT64_MAX;
+    uint64_t at_ms = relay->settings.idle_ms ? relay->last_ms + relay->settings.idle_ms : UINT64_MAX;
     if (relay->next_look_ms && relay->next_look_ms < at_ms)
         at_ms = relay->next_look_ms;
     if (at_ms == UINT64_MAX) {
@@ -92,7 +92,7 @@ static void relay_want_look(struct relay *relay)
 {
     if (relay->next_look_ms)
         return;
-    relay->next_look_ms = loop_now_ms(relay->loop) + relay->look_ms;
+    relay->next_look_ms = loop_now_ms(relay->loop) + relay->settings.look_ms;
     (void)relay_arm(relay);
 }
 
@@ -331,7 +331,7 @@ static bool relay_look_at(struct relay *relay, int side, uint64_t now_ms, bool *
         return false;
     }
     const struct peer_sight sight = peer_see(relay->side[side].fd);
-    if (peer_doubts(&relay->side[side].doubt, &sight, now_ms, relay->dead_ms)) {
+    if (peer_doubts(&relay->side[side].doubt, &sight, now_ms, relay->settings.dead_ms)) {
         relay_finish(relay, RELAY_UNREACHABLE);
         return false;
     }
@@ -339,13 +339,21 @@ static bool relay_look_at(struct relay *relay, int side, uint64_t now_ms, bool *
     return true;
 }
 
+static void relay_keep_alive(struct relay *relay)
+{
+    for (int i = 0; i < 2 && !relay->kept_alive; i++)
+        peer_keep_alive(relay->side[i].fd, relay->settings.keepalive_ms);
+    relay->kept_alive = true;
+}
+
 /* True: the relay goes on. */
 static bool relay_look(struct relay *relay, uint64_t now_ms)
 {
     bool pending = false;
+    relay_keep_alive(relay);
     if (!relay_look_at(relay, CLIENT, now_ms, &pending) || !relay_look_at(relay, ORIGIN, now_ms, &pending))
         return false;
-    relay->next_look_ms = pending ? now_ms + relay->look_ms : 0;
+    relay->next_look_ms = pending ? now_ms + relay->settings.look_ms : 0;
     return true;
 }
 
@@ -355,7 +363,7 @@ static void relay_on_timer(evutil_socket_t fd, short what, void *arg)
     uint64_t now_ms = loop_now_ms(relay->loop);
     (void)fd;
     (void)what;
-    if (relay->idle_ms && now_ms - relay->last_ms >= relay->idle_ms) {
+    if (relay->settings.idle_ms && now_ms - relay->last_ms >= relay->settings.idle_ms) {
         relay_finish(relay, RELAY_IDLE);
         return;
     }
@@ -382,16 +390,28 @@ static bool relay_send_first(struct relay *relay, const uint8_t *first, size_t l
     if (len == 0)
         return true;
     (void)relay_send(relay, ORIGIN, first, len, &sent);
-    relay_want_look(relay);
     return sent == len || relay_keep(relay, ORIGIN, first + sent, len - sent);
 }
 
-bool relay_start(struct relay *relay, struct loop *loop, int client_fd, int origin_fd, const uint8_t *first, size_t first_len, uint64_t idle_ms,
-                 void (*done)(void *arg, enum relay_end end), void *arg)
+/* The first look comes also when nothing was sent: it is what sets keepalive. */
+static bool relay_arm_first(struct relay *relay)
 {
-    *relay = (struct relay){.loop = loop, .idle_ms = idle_ms, .look_ms = RELAY_LOOK_MS, .dead_ms = RELAY_DEAD_MS, .done = done, .arg = arg};
+    const uint64_t keepalive_ms = relay->settings.keepalive_ms, look_ms = relay->settings.look_ms;
+    relay->next_look_ms = relay->last_ms + (keepalive_ms && keepalive_ms < look_ms ? keepalive_ms : look_ms);
+    return relay_arm(relay);
+}
+
+bool relay_start(struct relay *relay, struct loop *loop, int client_fd, int origin_fd, const uint8_t *first, size_t first_len,
+                 const struct relay_settings *settings)
+{
+    *relay = (struct relay){.loop = loop, .settings = *settings};
+    if (!relay->settings.look_ms)
+        relay->settings.look_ms = RELAY_LOOK_MS;
+    if (!relay->settings.dead_ms)
+        relay->settings.dead_ms = RELAY_DEAD_MS;
     relay->last_ms = loop_now_ms(loop);
-    if (relay_open(relay, CLIENT, client_fd) && relay_open(relay, ORIGIN, origin_fd) && relay_send_first(relay, first, first_len) && relay_arm(relay))
+    if (relay_open(relay, CLIENT, client_fd) && relay_open(relay, ORIGIN, origin_fd) && relay_send_first(relay, first, first_len) &&
+        relay_arm_first(relay))
         return true;
     relay_stop(relay);
     return false;

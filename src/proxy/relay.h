@@ -23,6 +23,15 @@ const char *relay_end_text(enum relay_end end); /* "client_eof" … */
 struct event;
 struct pipe;
 
+struct relay_settings {
+    uint64_t idle_ms;      /* 0: never idle */
+    uint64_t keepalive_ms; /* peer_keep_alive(), on both legs */
+    uint64_t look_ms;      /* between looks at the peers; 0: 30 s */
+    uint64_t dead_ms;      /* the silence that ends it; 0: 90 s */
+    void (*done)(void *arg, enum relay_end end);
+    void *arg;
+};
+
 /* Embedded in its session. An idle one holds no buffer and no pipe: small messages go through the loop's scratch buffer, and a way that carries much
  * borrows a pipe for each portion. What its socket would not take is kept, in a buffer or in that pipe, until it is written, and that way's reading
  * stops meanwhile. */
@@ -41,20 +50,18 @@ struct relay {
         struct peer_doubt doubt;
     } side[2];           /* 0 the client, 1 the origin */
     struct event *timer; /* whichever is first: idle, or the next look at the peers; NULL: neither */
-    uint64_t idle_ms, last_ms;
-    uint64_t look_ms, dead_ms; /* between looks (30 s), and the silence that ends (90 s); set by relay_start, a test shortens them */
-    uint64_t next_look_ms;     /* 0: none needed, all is acknowledged and both ways are open */
-    bool origin_first;         /* the origin ended first */
-    void (*done)(void *arg, enum relay_end end);
-    void *arg;
+    uint64_t last_ms;
+    uint64_t next_look_ms; /* 0: none needed, all is acknowledged and both ways are open */
+    bool origin_first;     /* the origin ended first */
+    bool kept_alive;       /* keepalive is set: at the first look, so that short tunnels are spared */
+    struct relay_settings settings;
 };
 
 /* Starts relaying; `first` (may be 0 long) is what the client already sent and goes to the origin before all else, copied if need be. Both sockets
- * are non-blocking and stay the caller's. idle_ms 0: never idle. `done` runs once, from the loop; the relay is then stopped and
- * only to be closed: with SO_LINGER 0 on both sockets when it ended by a reset or unreachable, so that the other peer hears it too. False: out of
- * memory, nothing started. */
-bool relay_start(struct relay *relay, struct loop *loop, int client_fd, int origin_fd, const uint8_t *first, size_t first_len, uint64_t idle_ms,
-                 void (*done)(void *arg, enum relay_end end), void *arg);
+ * are non-blocking and stay the caller's. `done` runs once, from the loop; the relay is then stopped and only to be closed: with SO_LINGER 0 on both
+ * sockets when it ended by a reset or unreachable, so that the other peer hears it too. False: out of memory, nothing started. */
+bool relay_start(struct relay *relay, struct loop *loop, int client_fd, int origin_fd, const uint8_t *first, size_t first_len,
+                 const struct relay_settings *settings);
 
 /* Takes the events away and frees what was kept; not the sockets. Safe on a zeroed or stopped relay. */
 void relay_stop(struct relay *relay);

@@ -210,7 +210,6 @@ void session_start(struct worker *worker, const struct listener *listener, int f
         session_stillborn(worker, listener, fd, peer);
         return;
     }
-    dialer_tune(fd, session->config->limits.keepalive_ms);
     if (atomic_load(&worker->shared->sessions) > worker->shared->sessions_max) {
         session->spoke = true; /* it is answered, so it is recorded */
         session_close(session, REASON_OVERLOAD);

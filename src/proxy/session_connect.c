@@ -185,7 +185,6 @@ void session_dial_begin(struct session *session)
         .may_come_back = session->config->transparent,
         .port = session->port,
         .timeout_ms = session->config->limits.connect_timeout_ms,
-        .keepalive_ms = session->config->limits.keepalive_ms,
     };
     session->dialing = dial_start(session->worker->loop, &request, session_dialed, session);
     if (session->dialing == NULL)
@@ -230,9 +229,11 @@ void session_relay_begin(struct session *session)
 {
     struct setup *setup = session->setup;
     session->opened_ms = loop_now_ms(session->worker->loop);
+    const struct limit_settings *limits = &session->config->limits;
+    const struct relay_settings settings = {
+        .idle_ms = limits->idle_timeout_ms, .keepalive_ms = limits->keepalive_ms, .done = session_relayed, .arg = session};
     bool told = session->past_http || session_answer_established(session); /* sni = off: the decision came before the 200 */
-    if (!told || !relay_start(&session->relay, session->worker->loop, session->client_fd, session->origin_fd, setup->bytes, setup->len,
-                              session->config->limits.idle_timeout_ms, session_relayed, session)) {
+    if (!told || !relay_start(&session->relay, session->worker->loop, session->client_fd, session->origin_fd, setup->bytes, setup->len, &settings)) {
         session_end(session, relay_end_text(RELAY_CLIENT_RESET), "the tunnel could not be opened");
         return;
     }

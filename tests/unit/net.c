@@ -169,3 +169,11 @@ uint64_t net_now_ms(void)
 {
     return clock_monotonic_ms();
 }
+
+int net_option(int fd, int level, int name)
+{
+    int value = -1;
+    socklen_t len = sizeof(value);
+    cr_assert(getsockopt(fd, level, name, &value, &len) == 0);
+    return value;
+}

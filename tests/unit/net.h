@@ -49,4 +49,7 @@ bool net_run(struct loop *loop, const bool *flag, unsigned limit_ms);
 /* Milliseconds, for measuring. */
 uint64_t net_now_ms(void);
 
+/* The value of a socket's option. */
+int net_option(int fd, int level, int name);
+
 #endif

@@ -40,7 +40,7 @@ static void setup(struct test *test)
     *test = (struct test){.route = {.name = route_name}};
     test->route.sources = test->sources;
     test->request = (struct dial_request){
-        .route = &test->route, .client = net_address("10.20.0.1"), .addresses = test->addresses, .timeout_ms = LONG_MS, .keepalive_ms = 60000};
+        .route = &test->route, .client = net_address("10.20.0.1"), .addresses = test->addresses, .timeout_ms = LONG_MS};
     test->loop = loop_new();
     cr_assert(test->loop);
     test->descriptors = net_descriptors();
@@ -95,14 +95,6 @@ static void expect(const struct dialed *dialed, enum dial_status status, int err
     cr_expect_eq(dialed->error, error, "%s, not %s", strerror(dialed->error), strerror(error));
 }
 
-static int option(int fd, int level, int name)
-{
-    int value = -1;
-    socklen_t len = sizeof value;
-    cr_assert(getsockopt(fd, level, name, &value, &len) == 0);
-    return value;
-}
-
 static bool has_v6(void)
 {
     const struct sockaddr_in6 name = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
@@ -155,26 +147,10 @@ Test(dialer, connects_and_dresses_the_socket)
     cr_expect(address_equal(&dialed->egress_public, &peer.ip));
     cr_expect(fcntl(dialed->fd, F_GETFL) & O_NONBLOCK);
     cr_expect(fcntl(dialed->fd, F_GETFD) & FD_CLOEXEC);
-    cr_expect_eq(option(dialed->fd, IPPROTO_TCP, TCP_NODELAY), 1);
-    cr_expect_eq(option(dialed->fd, SOL_SOCKET, SO_KEEPALIVE), 1);
-    cr_expect_eq(option(dialed->fd, IPPROTO_TCP, TCP_KEEPIDLE), 60);
-    cr_expect_eq(option(dialed->fd, IPPROTO_TCP, TCP_KEEPINTVL), 15);
-    cr_expect_eq(option(dialed->fd, IPPROTO_TCP, TCP_KEEPCNT), 4);
-    cr_expect_eq(option(dialed->fd, IPPROTO_TCP, TCP_USER_TIMEOUT), 0);
+    cr_expect_eq(net_option(dialed->fd, IPPROTO_TCP, TCP_NODELAY), 1);
+    cr_expect_eq(net_option(dialed->fd, IPPROTO_TCP, TCP_USER_TIMEOUT), 0);
     close(accepted);
     teardown(&test);
-}
-
-Test(dialer, keepalive_is_tuned_within_what_the_kernel_takes)
-{
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    dialer_tune(fd, 1);
-    cr_expect_eq(option(fd, IPPROTO_TCP, TCP_KEEPIDLE), 1);
-    dialer_tune(fd, UINT64_MAX);
-    cr_expect_eq(option(fd, IPPROTO_TCP, TCP_KEEPIDLE), 32767);
-    dialer_tune(fd, 0);
-    cr_expect_eq(option(fd, SOL_SOCKET, SO_KEEPALIVE), 0);
-    close(fd);
 }
 
 Test(dialer, refused)

@@ -1,7 +1,13 @@
-/* When a peer is given up: stories of looks at its TCP_INFO. */
+/* When a peer is given up: stories of looks at its TCP_INFO; and what keepalive takes. */
 #include "proxy/peer.h"
 
 #include <criterion/criterion.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "net.h"
 
 enum { LIMIT_S = 90, LOOKS_MAX = 9 };
 
@@ -45,4 +51,16 @@ Test(peer, stories_of_dead_and_living_peers)
         }
         cr_expect_eq(dead_at, stories[i].dead_at, "%s: at %d, not %d", stories[i].name, dead_at, stories[i].dead_at);
     }
+}
+
+Test(peer, keepalive_is_tuned_within_what_the_kernel_takes)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    peer_keep_alive(fd, 1);
+    cr_expect_eq(net_option(fd, IPPROTO_TCP, TCP_KEEPIDLE), 1);
+    peer_keep_alive(fd, UINT64_MAX);
+    cr_expect_eq(net_option(fd, IPPROTO_TCP, TCP_KEEPIDLE), 32767);
+    peer_keep_alive(fd, 0);
+    cr_expect_eq(net_option(fd, SOL_SOCKET, SO_KEEPALIVE), 0);
+    close(fd);
 }

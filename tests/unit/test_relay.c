@@ -37,6 +37,7 @@ struct test {
     struct pipe_budget budget;
     struct peer peer[2];
     struct relay relay;
+    struct relay_settings settings;
     enum relay_end end;
     unsigned ends;
     bool ended, bell;
@@ -143,7 +144,10 @@ static void setup(struct test *test, void (*pair)(int[2]))
 
 static void start(struct test *test, const uint8_t *first, size_t len, uint64_t idle_ms)
 {
-    cr_assert(relay_start(&test->relay, test->loop, test->peer[CLIENT].tunnel_fd, test->peer[ORIGIN].tunnel_fd, first, len, idle_ms, on_done, test));
+    test->settings.idle_ms = idle_ms;
+    test->settings.done = on_done;
+    test->settings.arg = test;
+    cr_assert(relay_start(&test->relay, test->loop, test->peer[CLIENT].tunnel_fd, test->peer[ORIGIN].tunnel_fd, first, len, &test->settings));
     cr_assert_not(test->ended);
 }
 
@@ -301,8 +305,8 @@ Test(relay, an_idle_tunnel_holds_no_buffer_and_no_timer)
 {
     struct test test;
     setup(&test, net_tcp_pair);
+    test.settings.look_ms = 20;
     start(&test, NULL, 0, 0);
-    test.relay.look_ms = 20;
     peer_send(&test.peer[CLIENT], 5 * MIB, false);
     wait_for(&test, &test.peer[ORIGIN], 5 * MIB);
     for (int i = 0; i < 100 && test.relay.timer; i++)
@@ -313,6 +317,26 @@ Test(relay, an_idle_tunnel_holds_no_buffer_and_no_timer)
         cr_expect_null(test.relay.side[i].writable);
     }
     cr_expect_null(test.relay.timer);
+    teardown(&test);
+}
+
+Test(relay, both_legs_are_kept_alive_also_when_nothing_is_sent)
+{
+    struct test test;
+    setup(&test, net_tcp_pair);
+    test.settings.look_ms = 20;
+    test.settings.keepalive_ms = 60000;
+    start(&test, NULL, 0, 0);
+    while (test.relay.timer)
+        net_run(test.loop, NULL, 5);
+    for (int i = 0; i < 2; i++) {
+        const int fd = test.peer[i].tunnel_fd;
+        cr_expect_neq(net_option(fd, SOL_SOCKET, SO_KEEPALIVE), 0);
+        cr_expect_eq(net_option(fd, IPPROTO_TCP, TCP_KEEPIDLE), 60);
+        cr_expect_eq(net_option(fd, IPPROTO_TCP, TCP_KEEPINTVL), 15);
+        cr_expect_eq(net_option(fd, IPPROTO_TCP, TCP_KEEPCNT), 4);
+        cr_expect_eq(net_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT), 0);
+    }
     teardown(&test);
 }
 
@@ -356,8 +380,8 @@ Test(relay, reset_of_a_half_closed_side)
 {
     struct test test;
     setup(&test, net_tcp_pair);
+    test.settings.look_ms = 20;
     start(&test, NULL, 0, 0);
-    test.relay.look_ms = 20;
     shutdown(test.peer[CLIENT].fd, SHUT_WR);
     cr_assert(net_run(test.loop, &test.peer[ORIGIN].saw_fin, LONG_MS));
     peer_leave(&test.peer[CLIENT], true);
@@ -369,9 +393,9 @@ Test(relay, reset_of_a_half_closed_side)
 static void fill_up(struct test *test)
 {
     setup(test, net_tcp_pair);
+    test->settings.look_ms = 20;
+    test->settings.dead_ms = 100;
     start(test, NULL, 0, 0);
-    test->relay.look_ms = 20;
-    test->relay.dead_ms = 100;
     event_del(test->peer[ORIGIN].readable);
     peer_send(&test->peer[CLIENT], 64 * MIB, true);
     for (uint64_t before = 1; before != test->peer[CLIENT].sent;) {
@@ -473,9 +497,9 @@ Test(relay, a_peer_that_vanished_ends_it)
     if (!net_own_network())
         cr_skip_test("SKIPPED: needs a network of its own");
     setup(&test, net_tcp_pair);
+    test.settings.look_ms = 50;
+    test.settings.dead_ms = 400;
     start(&test, NULL, 0, 0);
-    test.relay.look_ms = 50;
-    test.relay.dead_ms = 400;
     peer_send(&test.peer[CLIENT], 100, false);
     wait_for(&test, &test.peer[ORIGIN], 100);
     /* The bytes are in the relay's socket already when the network goes: they are read, written, and never acknowledged. */
