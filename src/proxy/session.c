@@ -59,21 +59,41 @@ static uint64_t session_linger_ms(const struct config *config)
 }
 
 static void session_linger_begin(struct session *session);
+static void session_linger_readable(struct session *session);
 
 static const struct step_row {
     void (*begin)(struct session *session);
+    void (*readable)(struct session *session); /* something came from the client; NULL: it waits in its socket */
     uint64_t (*deadline_ms)(const struct config *config);
     enum reason late; /* the reason when the deadline passes */
 } STEPS[STEP_COUNT] = {
-    [STEP_BALANCER] = {session_balancer_begin, session_head_ms, REASON_REQUEST_TIMEOUT},
-    [STEP_HEAD] = {session_head_begin, session_head_ms, REASON_REQUEST_TIMEOUT},
-    [STEP_RESOLVE] = {session_resolve_begin, session_resolve_ms, REASON_DNS_TIMEOUT},
-    [STEP_DIAL] = {session_dial_begin, session_dial_ms, REASON_CONNECT_TIMEOUT},
-    [STEP_HELLO] = {session_hello_begin, session_hello_ms, REASON_HELLO_TIMEOUT},
-    [STEP_COMMIT] = {session_commit_begin, session_commit_ms, REASON_AUDIT_UNAVAILABLE},
-    [STEP_RELAY] = {session_relay_begin, NULL, REASON_UNKNOWN}, /* the relay watches itself; an open tunnel has no deadline */
-    [STEP_LINGER] = {session_linger_begin, session_linger_ms, REASON_UNKNOWN},
+    [STEP_BALANCER] = {session_balancer_begin, session_balancer_readable, session_head_ms, REASON_REQUEST_TIMEOUT},
+    [STEP_HEAD] = {session_head_begin, session_head_readable, session_head_ms, REASON_REQUEST_TIMEOUT},
+    [STEP_RESOLVE] = {session_resolve_begin, NULL, session_resolve_ms, REASON_DNS_TIMEOUT},
+    [STEP_DIAL] = {session_dial_begin, NULL, session_dial_ms, REASON_CONNECT_TIMEOUT},
+    [STEP_HELLO] = {session_hello_begin, session_hello_readable, session_hello_ms, REASON_HELLO_TIMEOUT},
+    [STEP_COMMIT] = {session_commit_begin, NULL, session_commit_ms, REASON_AUDIT_UNAVAILABLE},
+    [STEP_RELAY] = {session_relay_begin, NULL, NULL, REASON_UNKNOWN}, /* the relay watches itself; an open tunnel has no deadline */
+    [STEP_LINGER] = {session_linger_begin, session_linger_readable, session_linger_ms, REASON_UNKNOWN},
 };
+
+/* Most clients say nothing while a step does not listen: only of one who does the event is taken away, until the next step that listens. */
+static void session_client_readable(evutil_socket_t fd, short what, void *arg)
+{
+    struct session *session = arg;
+    (void)fd, (void)what;
+    if (STEPS[session->step].readable != NULL)
+        STEPS[session->step].readable(session);
+    else
+        event_del(session->client_event);
+}
+
+static bool session_listen(struct session *session)
+{
+    if (session->client_event == NULL)
+        session->client_event = event_new(session->worker->loop->base, session->client_fd, EV_READ | EV_PERSIST, session_client_readable, session);
+    return session->client_event != NULL && event_add(session->client_event, NULL) == 0;
+}
 
 static bool session_set_deadline(struct session *session, uint64_t (*deadline_ms)(const struct config *config))
 {
@@ -88,10 +108,11 @@ static void session_over(struct session *session);
 
 void session_enter(struct session *session, enum session_step step)
 {
+    const struct step_row *row = &STEPS[step];
     session->step = step;
-    if (session_set_deadline(session, STEPS[step].deadline_ms))
-        STEPS[step].begin(session);
-    else if (step == STEP_LINGER) /* out of memory, and no step goes without its deadline */
+    if (session_set_deadline(session, row->deadline_ms) && (row->readable == NULL || session_listen(session)))
+        row->begin(session);
+    else if (step == STEP_LINGER) /* out of memory, and no step goes without its deadline or its ears */
         session_over(session);
     else
         session_close(session, REASON_OVERLOAD);
@@ -174,6 +195,19 @@ static void session_close_fd(int *fd, bool reset)
     *fd = -1;
 }
 
+void session_ignore_client(struct session *session)
+{
+    if (session->client_event != NULL)
+        event_free(session->client_event);
+    session->client_event = NULL;
+}
+
+static void session_close_client(struct session *session, bool reset)
+{
+    session_ignore_client(session);
+    session_close_fd(&session->client_fd, reset);
+}
+
 /* Without memory for a session there is none for its words either: the connection is reset, and recorded from here. */
 static void session_stillborn(struct worker *worker, const struct listener *listener, int fd, const struct endpoint *peer)
 {
@@ -242,9 +276,6 @@ static void session_quiet(struct session *session)
     session->dialing = NULL;
     journal_wait_cancel(&session->commit);
     relay_stop(&session->relay);
-    if (session->client_event != NULL)
-        event_free(session->client_event);
-    session->client_event = NULL;
     event_del(session->deadline);
 }
 
@@ -276,7 +307,7 @@ static void session_over(struct session *session)
 {
     struct worker *worker = session->worker;
     session_quiet(session);
-    session_close_fd(&session->client_fd, false);
+    session_close_client(session, false);
     session_close_fd(&session->origin_fd, false);
     *session->link = session->next;
     if (session->next != NULL)
@@ -302,7 +333,7 @@ static void session_leave(struct session *session, enum reason reason)
 {
     const struct worker *worker = session->worker;
     if (session_answer_refusal(session, reason))
-        session_close_fd(&session->client_fd, true);
+        session_close_client(session, true);
     if (session->client_fd >= 0 && !worker->stopping && worker->linger_count < worker->shared->lingers_max)
         session_enter(session, STEP_LINGER);
     else
@@ -347,7 +378,7 @@ void session_end(struct session *session, const char *end, const char *detail)
     session_record_close(session, end, detail);
     session_quiet(session);
     session_close_fd(&session->origin_fd, reset);
-    session_close_fd(&session->client_fd, reset);
+    session_close_client(session, reset);
     session_over(session);
 }
 
@@ -397,11 +428,9 @@ void session_stop(struct session *session)
 
 /* ---- the linger ---- */
 
-static void session_linger_readable(evutil_socket_t fd, short what, void *arg)
+static void session_linger_readable(struct session *session)
 {
-    (void)what;
-    struct session *session = arg;
-    ssize_t got = recv(fd, session->worker->loop->scratch, LOOP_SCRATCH_SIZE, 0);
+    ssize_t got = recv(session->client_fd, session->worker->loop->scratch, LOOP_SCRATCH_SIZE, 0);
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (got > 0)
@@ -417,7 +446,4 @@ static void session_linger_begin(struct session *session)
     session->lingers = true;
     session->worker->linger_count++;
     shutdown(session->client_fd, SHUT_WR);
-    session->client_event = event_new(session->worker->loop->base, session->client_fd, EV_READ | EV_PERSIST, session_linger_readable, session);
-    if (session->client_event == NULL || event_add(session->client_event, NULL) != 0)
-        session_over(session);
 }

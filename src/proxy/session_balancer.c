@@ -1,8 +1,6 @@
 /* Who the client behind a load balancer is: the PROXY header in front of its connection. */
 #include "proxy/session_state.h"
 
-#include <event2/event.h>
-
 #include "proxy/worker.h"
 
 static void session_refuse_balancer(struct session *session, const char *fault)
@@ -30,7 +28,6 @@ static void session_balancer_feed(struct session *session)
     enum proxy_header_result result = proxy_header_feed(&setup->balancer, setup->bytes, setup->len);
     if (result == PROXY_HEADER_MORE)
         return;
-    session_unwatch_client(session);
     switch (result) {
     case PROXY_HEADER_CLIENT:
     case PROXY_HEADER_SELF:
@@ -47,10 +44,8 @@ static void session_balancer_feed(struct session *session)
 }
 
 /* A stranger is refused at its first byte, whatever that is; before it, it may still be a probe. */
-static void session_balancer_readable(evutil_socket_t fd, short what, void *arg)
+void session_balancer_readable(struct session *session)
 {
-    (void)fd, (void)what;
-    struct session *session = arg;
     if (!session_read(session, PROXY_HEADER_MAX + EARLY_MAX, REASON_PROXY_HEADER))
         return;
     if (network_set_find(session->listener->trusted, &session->peer) == NULL)
@@ -62,6 +57,4 @@ static void session_balancer_readable(evutil_socket_t fd, short what, void *arg)
 void session_balancer_begin(struct session *session)
 {
     proxy_header_init(&session->setup->balancer);
-    if (!session_watch_client(session, session_balancer_readable))
-        session_close(session, REASON_OVERLOAD);
 }

@@ -2,7 +2,6 @@
 #include "proxy/session_state.h"
 
 #include <errno.h>
-#include <event2/event.h>
 #include <string.h>
 
 #include "policy/address_class.h"
@@ -237,5 +236,6 @@ void session_relay_begin(struct session *session)
         session_end(session, relay_end_text(RELAY_CLIENT_RESET), "the tunnel could not be opened");
         return;
     }
+    session_ignore_client(session);
     session_setup_free(session);
 }

@@ -3,7 +3,6 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -51,19 +50,6 @@ void session_consume(struct setup *setup, size_t len)
 {
     memmove(setup->bytes, setup->bytes + len, setup->len - len);
     setup->len -= len;
-}
-
-bool session_watch_client(struct session *session, event_callback_fn readable)
-{
-    session->client_event = event_new(session->worker->loop->base, session->client_fd, EV_READ | EV_PERSIST, readable, session);
-    return session->client_event != NULL && event_add(session->client_event, NULL) == 0;
-}
-
-void session_unwatch_client(struct session *session)
-{
-    if (session->client_event != NULL)
-        event_free(session->client_event);
-    session->client_event = NULL;
 }
 
 /* ---- the head ---- */
@@ -186,7 +172,6 @@ static void session_judge_request(struct session *session)
 
 static void session_head_whole(struct session *session, enum request_result result)
 {
-    session_unwatch_client(session);
     session->setup->fault = session->setup->request.fault;
     if (!session_keep_head(session)) {
         session_close(session, REASON_OVERLOAD);
@@ -221,10 +206,8 @@ static void session_head_feed(struct session *session)
         session_head_whole(session, result);
 }
 
-static void session_head_readable(evutil_socket_t fd, short what, void *arg)
+void session_head_readable(struct session *session)
 {
-    (void)fd, (void)what;
-    struct session *session = arg;
     if (session_read(session, session->config->limits.request_head + EARLY_MAX, REASON_REQUEST_TOO_LARGE))
         session_head_feed(session);
 }
@@ -233,8 +216,6 @@ static void session_head_readable(evutil_socket_t fd, short what, void *arg)
 void session_head_begin(struct session *session)
 {
     connect_request_init(&session->setup->request, session->config->limits.request_head);
-    if (!session_watch_client(session, session_head_readable))
-        session_close(session, REASON_OVERLOAD);
-    else if (session->setup->len > 0)
+    if (session->setup->len > 0)
         session_head_feed(session);
 }

@@ -1,8 +1,6 @@
 /* Reads the ClientHello: after a CONNECT, or as all that a client says. */
 #include "proxy/session_state.h"
 
-#include <event2/event.h>
-
 #include "proxy/worker.h"
 
 static enum reason session_hello_reason(enum hello_result result)
@@ -71,7 +69,6 @@ static void session_hello_feed(struct session *session)
     enum hello_result result = client_hello_feed(&setup->hello, setup->bytes, setup->len);
     if (result == HELLO_MORE)
         return;
-    session_unwatch_client(session);
     setup->fault = setup->hello.fault;
     if (result == HELLO_DONE)
         session_hello_whole(session);
@@ -81,10 +78,8 @@ static void session_hello_feed(struct session *session)
         session_close(session, session_hello_reason(result));
 }
 
-static void session_hello_readable(evutil_socket_t fd, short what, void *arg)
+void session_hello_readable(struct session *session)
 {
-    (void)fd, (void)what;
-    struct session *session = arg;
     if (session_read(session, session->config->limits.hello + EARLY_MAX, REASON_HELLO_TOO_LARGE))
         session_hello_feed(session);
 }
@@ -108,8 +103,6 @@ void session_hello_begin(struct session *session)
     client_hello_init(&session->setup->hello, session->config->limits.hello);
     if (!session->past_http && !session_invite(session))
         return;
-    if (!session_watch_client(session, session_hello_readable))
-        session_close(session, REASON_OVERLOAD);
-    else if (session->setup->len > 0)
+    if (session->setup->len > 0)
         session_hello_feed(session);
 }

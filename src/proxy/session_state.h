@@ -62,7 +62,7 @@ struct session {
 
     enum session_step step;
     int client_fd, origin_fd;   /* -1: none */
-    struct event *client_event; /* readable; before the relay and in the linger */
+    struct event *client_event; /* readable: goes to the step; NULL in the relay, which listens itself */
     struct event *deadline;
     struct resolve *resolving;
     struct dial *dialing;
@@ -110,6 +110,9 @@ void session_uncommitted(struct session *session, const char *detail);
 /* The door out of a connection that is nobody's: counts it, and records no decision. */
 void session_dismiss(struct session *session);
 
+/* The relay listens to the client instead. */
+void session_ignore_client(struct session *session);
+
 /* Frees what only the way to the tunnel needed. */
 void session_setup_free(struct session *session);
 
@@ -121,8 +124,6 @@ void session_setup_free(struct session *session);
 /* One read into the set-up's buffer, which holds `most` in all. True: there is more to look at. False: nothing came, or it is closed already,
  * with `too_much` when `most` is reached. */
 bool session_read(struct session *session, size_t most, enum reason too_much);
-bool session_watch_client(struct session *session, void (*readable)(int fd, short what, void *arg));
-void session_unwatch_client(struct session *session);
 /* What was parsed goes; what came behind it is the start of what is parsed next. */
 void session_consume(struct setup *setup, size_t len);
 /* A malloc'd copy with a NUL behind it. */
@@ -132,12 +133,15 @@ bool session_keep_host(struct session *session, const void *bytes, size_t len);
 /* Goes where the verdict on client, host and port says: out, or on to the name. */
 void session_follow_verdict(struct session *session);
 void session_head_begin(struct session *session);
+void session_head_readable(struct session *session);
 
 /* session_balancer.c: who the client behind a load balancer is. */
 void session_balancer_begin(struct session *session);
+void session_balancer_readable(struct session *session);
 
 /* session_hello.c: the ClientHello. */
 void session_hello_begin(struct session *session);
+void session_hello_readable(struct session *session);
 
 /* session_transparent.c: a client that the network brought. */
 
