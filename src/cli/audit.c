@@ -1,4 +1,4 @@
-/* `exeat audit`: the commands that read audit files. */
+/* `exeat audit`: the commands about audit files. */
 #include "cli/audit.h"
 
 #include <stdio.h>
@@ -10,16 +10,18 @@
 
 static const char AUDIT_USAGE[] = "usage: exeat audit COMMAND [OPTION]... FILE...\n"
                                   "\n"
-                                  "Reads audit files, also rotated and gzip'd ones; - is standard input.\n"
+                                  "Reads audit files, also rotated and gzip'd ones; - is standard input. Makes keys that sign them.\n"
                                   "\n"
                                   "  verify   say whether every record is there as it was written\n"
                                   "  report   say who went where, how much, and what was denied\n"
+                                  "  keygen   make a key by which exeat signs its records\n"
                                   "\n"
                                   "  -h, --help  this text; 'exeat audit COMMAND --help' says more\n";
 
 static const struct command AUDIT_COMMANDS[] = {
     {"verify", "", command_audit_verify},
     {"report", "", command_audit_report},
+    {"keygen", "", command_audit_keygen},
     {NULL, NULL, NULL},
 };
 

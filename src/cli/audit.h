@@ -5,5 +5,6 @@
 /* Called as those of cli/command.h are. */
 int command_audit_verify(int argc, char **argv);
 int command_audit_report(int argc, char **argv);
+int command_audit_keygen(int argc, char **argv);
 
 #endif

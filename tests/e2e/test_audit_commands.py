@@ -1,4 +1,4 @@
-"""The commands that read audit files: audit verify and audit report, on files made here by the formula of exeat-audit(5)."""
+"""The commands about audit files: audit verify and audit report, on files made here by the formula of exeat-audit(5), and audit keygen."""
 
 import base64
 import gzip
@@ -8,6 +8,8 @@ import os
 import pathlib
 import pty
 import random
+import resource
+import stat
 import subprocess
 import unittest
 
@@ -64,7 +66,7 @@ class AuditTest(CommandTest):
 class AuditTopTest(AuditTest):
     def test_each_has_help_that_the_manual_knows(self):
         manual = (pathlib.Path(__file__).resolve().parents[2] / "man/exeat.8").read_text()
-        for command in ("verify", "report"):
+        for command in ("verify", "report", "keygen"):
             text = self.exeat("audit", command, "--help").stdout
             self.assertTrue(text.startswith(f"usage: exeat audit {command} "))
             self.assertIn(command, self.exeat("audit", "--help").stdout)
@@ -75,7 +77,7 @@ class AuditTopTest(AuditTest):
     def test_misuse(self):
         self.assertIn('did you mean "verify"', self.exeat("audit", "verifi", status=2).stderr)
         self.assertIn("exeat audit --help", self.exeat("audit", status=2).stderr)
-        for command in ("verify", "report"):
+        for command in ("verify", "report", "keygen"):
             self.assertIn(f"exeat audit {command} --help", self.exeat("audit", command, status=2).stderr)
             self.assertIn(f"exeat audit {command} --help", self.exeat("audit", command, "--no-such-option", "x", status=2).stderr)
 
@@ -201,6 +203,52 @@ class VerifyTest(AuditTest):
                 with open(path, "r+b") as file:
                     file.seek(at)
                     file.write(whole[at:at + 1])
+
+
+class KeygenTest(AuditTest):
+    def keygen(self, *args, status=0):
+        return self.exeat("audit", "keygen", *args, status=status)
+
+    def files(self):
+        return {path.name for path in self.directory.iterdir()} - {"exeat.conf"}
+
+    def test_pair(self):
+        key = self.directory / "sign.key"
+        public = pathlib.Path(f"{key}.pub")
+        self.addCleanup(os.umask, os.umask(0o022))
+        out = self.keygen(str(key)).stdout
+        self.assertEqual([stat.S_IMODE(path.stat().st_mode) for path in (key, public)], [0o600, 0o644])
+        self.assertEqual(subprocess.run(["openssl", "pkey", "-in", key, "-pubout"], capture_output=True, check=True).stdout, public.read_bytes())
+        raw = subprocess.run(["openssl", "pkey", "-pubin", "-in", public, "-outform", "DER"], capture_output=True, check=True).stdout[-32:]
+        self.assertEqual(out.splitlines()[0], f"key {hashlib.sha256(raw).hexdigest()[:16]}")
+        self.assertIn(f"[audit]\n    sign_key = {key.resolve()}\n", out)
+        self.assertIn(f"{public}: the public key", out)
+        self.assertNotEqual(self.keygen(f"{key}2").stdout.splitlines()[0], out.splitlines()[0])
+
+    def test_nothing_is_written_over(self):
+        for taken in ("a", "b.pub"):
+            self.write(taken, "mine")
+        os.symlink("nowhere", self.directory / "c")
+        for name in ("a", "b", "c"):
+            self.assertIn("it is there already", self.keygen(str(self.directory / name), status=2).stderr)
+        self.assertEqual(self.files(), {"a", "b.pub", "c"})
+        self.assertEqual([(self.directory / taken).read_text() for taken in ("a", "b.pub")], ["mine", "mine"])
+
+    def test_both_or_none(self):
+        for room in (0, 50, 118):
+            def limit(room=room):
+                resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+            done = subprocess.run([EXEAT, "audit", "keygen", self.directory / "a"], preexec_fn=limit, restore_signals=False, capture_output=True,
+                                  text=True, timeout=30)
+            self.assertEqual((done.returncode, done.stdout), (2, ""))
+            self.assertRegex(done.stderr, "^exeat: error: [^\n]*/a: (File too large|No space left on device)\n$")
+            self.assertEqual(self.files(), set())
+
+    def test_what_is_no_name_of_a_key(self):
+        for name in ("-", "", f"{self.directory}/", str(self.directory / "a.pub"), str(self.directory / "no" / "a")):
+            self.assertEqual(self.keygen(name, status=2).stdout, "")
+        self.assertIn("exeat audit keygen --help", self.keygen("a", "b", status=2).stderr)
+        self.assertEqual(self.files(), set())
 
 
 class ReportTest(AuditTest):
