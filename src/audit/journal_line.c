@@ -16,10 +16,15 @@
 static_assert(sizeof(OPENING) + SEQ_MAX + sizeof(CHAIN_KEY) + CHAIN_LEN + sizeof("\"\"}\n") <= JOURNAL_LINE_AROUND, "what stands around a record");
 static_assert(RECORD_TEXT_MAX + JOURNAL_LINE_AROUND <= RECORD_MAX, "a line can be too long");
 
+void journal_line_open(struct text *out, uint64_t seq)
+{
+    text_format(out, OPENING "%" PRIu64 ",", seq);
+}
+
 bool journal_line_write(struct text *out, uint64_t seq, const char *text, size_t len, struct chain *chain)
 {
     const size_t begin = out->len;
-    text_format(out, OPENING "%" PRIu64 ",", seq);
+    journal_line_open(out, seq);
     text_add_bytes(out, text, len);
     if (out->cut || (chain && !chain_add(chain, out->at + begin, out->len - begin)))
         return false;

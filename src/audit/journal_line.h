@@ -19,6 +19,9 @@ struct journal_line {
     const char *chain; /* CHAIN_LEN characters, in the line; NULL: it has none */
 };
 
+/* Appends `{"v":1,"seq":N,`. */
+void journal_line_open(struct text *out, uint64_t seq);
+
 /* Appends `{"v":1,"seq":N,TEXT,"chain":"…"}` and a newline, and takes the chain one line on; with no chain (NULL) it is null. False: there was no
  * room, or no hash. */
 bool journal_line_write(struct text *out, uint64_t seq, const char *text, size_t len, struct chain *chain);

@@ -2,56 +2,19 @@
 #include "base/ed25519.h"
 
 #include <criterion/criterion.h>
-#include <stdio.h>
 #include <string.h>
 
-#include "base/base64.h"
+#include "rfc_key.h"
 
-/* TEST 2 of the RFC. */
-static const char SEED[] = "4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb";
-static const char PUBLIC[] = "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c";
 static const char SIGNATURE[] =
     "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00";
-
-static size_t unhex(uint8_t *out, const char *hex)
-{
-    size_t size = 0;
-    for (unsigned byte; sscanf(hex + 2 * size, "%2x", &byte) == 1; size++)
-        out[size] = (uint8_t)byte;
-    return size;
-}
-
-/* PEM is made here, so that no key stands in the tree: what RFC 8410 puts in front of the 32 bytes, and they. */
-static void make_pem(char *out, size_t size, const char *kind, const char *front, const char *hex)
-{
-    uint8_t der[64];
-    char text[BASE64_LEN(sizeof(der)) + 1] = "";
-    size_t len = unhex(der, front);
-    len += unhex(der + len, hex);
-    base64_write(text, der, len);
-    snprintf(out, size, "-----BEGIN %s-----\n%s\n-----END %s-----\n", kind, text, kind);
-}
-
-static struct ed25519_key *rfc_private(void)
-{
-    char pem[ED25519_PEM_MAX];
-    make_pem(pem, sizeof(pem), "PRIVATE KEY", "302e020100300506032b657004220420", SEED);
-    return ed25519_read_private(pem, strlen(pem));
-}
-
-static struct ed25519_key *rfc_public(void)
-{
-    char pem[ED25519_PEM_MAX];
-    make_pem(pem, sizeof(pem), "PUBLIC KEY", "302a300506032b6570032100", PUBLIC);
-    return ed25519_read_public(pem, strlen(pem));
-}
 
 Test(ed25519, signs_as_the_rfc_says)
 {
     uint8_t expected[ED25519_SIGNATURE_SIZE], signature[ED25519_SIGNATURE_SIZE];
-    struct ed25519_key *key = rfc_private();
+    struct ed25519_key *key = rfc_key_private();
     cr_assert(key);
-    cr_assert_eq(unhex(expected, SIGNATURE), sizeof(expected));
+    cr_assert_eq(rfc_key_unhex(expected, SIGNATURE), sizeof(expected));
     cr_assert(ed25519_sign(key, signature, "\x72", 1));
     cr_expect_arr_eq(signature, expected, sizeof(expected));
     ed25519_free(key);
@@ -60,9 +23,9 @@ Test(ed25519, signs_as_the_rfc_says)
 Test(ed25519, verifies_that_and_nothing_else)
 {
     uint8_t signature[ED25519_SIGNATURE_SIZE];
-    struct ed25519_key *key = rfc_public(), *other = ed25519_generate();
+    struct ed25519_key *key = rfc_key_public(), *other = ed25519_generate();
     cr_assert(key && other);
-    unhex(signature, SIGNATURE);
+    rfc_key_unhex(signature, SIGNATURE);
     cr_expect(ed25519_verify(key, signature, "\x72", 1));
     cr_expect_not(ed25519_verify(other, signature, "\x72", 1));
     cr_expect_not(ed25519_verify(key, signature, "\x73", 1));
@@ -79,7 +42,7 @@ Test(ed25519, verifies_that_and_nothing_else)
 /* printf 3d40… | xxd -r -p | sha256sum */
 Test(ed25519, a_key_has_the_same_name_from_both_halves)
 {
-    struct ed25519_key *private = rfc_private(), *public = rfc_public();
+    struct ed25519_key *private = rfc_key_private(), *public = rfc_key_public();
     cr_expect_str_eq(ed25519_id(private), "39f713d0a644253f");
     cr_expect_str_eq(ed25519_id(public), ed25519_id(private));
     ed25519_free(private);
@@ -111,8 +74,8 @@ Test(ed25519, nothing_else_is_a_key)
     char pem[ED25519_PEM_MAX];
     cr_expect_null(ed25519_read_private("", 0));
     cr_expect_null(ed25519_read_private("no key\n", 7));
-    make_pem(pem, sizeof(pem), "PRIVATE KEY", "302e020100300506032b656e04220420", SEED); /* X25519 */
+    rfc_key_pem(pem, "PRIVATE KEY", "302e020100300506032b656e04220420", RFC_KEY_SEED); /* X25519 */
     cr_expect_null(ed25519_read_private(pem, strlen(pem)));
-    make_pem(pem, sizeof(pem), "PRIVATE KEY", "302e020100300506032b657004220420", "4ccd089b");
+    rfc_key_pem(pem, "PRIVATE KEY", "302e020100300506032b657004220420", "4ccd089b");
     cr_expect_null(ed25519_read_private(pem, strlen(pem)));
 }
