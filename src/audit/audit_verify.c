@@ -16,6 +16,7 @@ struct audit_verify {
     struct audit_reckoner reckoner;
     bool has_head;
     struct journal_head head;
+    const struct audit_keyring *keyring;
     struct audit_trail trail;
     struct audit_place end; /* the last line */
     char first[RECORD_MAX]; /* the first record, when it is past seq 1: its own chain can only be judged by what comes behind */
@@ -25,7 +26,7 @@ struct audit_verify {
     struct audit_facts facts;
 };
 
-struct audit_verify *audit_verify_new(const struct journal_head *head)
+struct audit_verify *audit_verify_new(const struct journal_head *head, const struct audit_keyring *keyring)
 {
     struct audit_verify *verify = calloc(1, sizeof(*verify));
     if (verify == NULL)
@@ -35,6 +36,7 @@ struct audit_verify *audit_verify_new(const struct journal_head *head)
         free(verify);
         return NULL;
     }
+    verify->keyring = keyring;
     verify->has_head = head != NULL;
     if (head != NULL)
         verify->head = *head;
@@ -100,6 +102,10 @@ static void audit_verify_accept(struct audit_verify *verify, const struct audit_
 {
     const struct audit_link *last = audit_trail_last(&verify->trail);
     struct audit_link link = {.at = witness->at, .seq = witness->read.seq, .has_chain = witness->read.chain != NULL};
+    if (!audit_signature_add(&verify->facts.signature, verify->keyring, witness, last, &verify->finding)) {
+        verify->phase = PHASE_SETTLED;
+        return;
+    }
     if (last == NULL)
         audit_verify_accept_first(verify, witness);
     if (link.has_chain) {

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "audit/audit_diagnosis.h"
+#include "audit/audit_signature.h"
 #include "audit/journal_head.h"
 
 struct audit_verify;
@@ -20,12 +21,14 @@ struct audit_facts {
     uint64_t bare_ranges;        /* in so many places */
     uint64_t bare_from, bare_to; /* of these the first */
     bool meets_head;             /* the record that the head names was there, and is the one it means */
+    struct audit_signature signature;
 };
 
 enum audit_result { AUDIT_RESULT_FAILED = 0, AUDIT_RESULT_BAD, AUDIT_RESULT_WHOLE };
 
-/* `head` is what proves the end, or NULL; it is copied. NULL: out of memory. */
-struct audit_verify *audit_verify_new(const struct journal_head *head);
+/* `head` is what proves the end, or NULL; it is copied. With a keyring every checkpoint must be signed by a key on it; it stays the caller's and must
+ * live on. NULL: out of memory. */
+struct audit_verify *audit_verify_new(const struct journal_head *head, const struct audit_keyring *keyring);
 void audit_verify_free(struct audit_verify *verify);
 
 /* The next line, without its newline; `is_torn`: it has none. */

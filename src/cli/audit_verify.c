@@ -13,22 +13,27 @@
 #include "audit/audit_verify.h"
 #include "base/log.h"
 #include "cli/audit_files.h"
+#include "cli/audit_keyring.h"
 #include "cli/command.h"
 
-static const char VERIFY_USAGE[] = "usage: exeat audit verify [--head FILE] FILE...\n"
+static const char VERIFY_USAGE[] = "usage: exeat audit verify [--key PUB]... [--head FILE] FILE...\n"
                                    "\n"
                                    "Follows number and chain of the records over all FILEs together, rotated and gzip'd ones too,\n"
                                    "in the order of their records. Names the first that is wrong, as FILE:LINE seq N: what.\n"
                                    "The end is held against FILE.head of the newest FILE, when that is there.\n"
                                    "\n"
+                                   "      --key PUB    a public key by which records may be signed (PEM), as 'exeat audit keygen' made it;\n"
+                                   "                   every checkpoint must be signed by one of those given, and the end must be\n"
+                                   "                   proven by the last one or by the head, else the answer is no\n"
                                    "      --head FILE  the head to hold the end against; without it, or when it does not tell the\n"
                                    "                   end, the answer is no\n"
                                    "  -h, --help       this text\n";
 
 struct verification {
     struct audit_files files;
-    char *head_path; /* where the head is, or would be */
-    bool is_head_asked;
+    struct audit_keyring keyring;
+    const char *head_asked; /* NULL: by nobody */
+    char *head_path;        /* where the head is, or would be */
     bool has_head;
     struct journal_head head;
     struct audit_verify *verify;
@@ -42,11 +47,10 @@ static bool verify_on_line(void *arg, const char *path, const struct audit_input
 }
 
 /* FILE.head of the newest file, unless another one was given. */
-static bool verify_find_head(struct verification *verification, const char *asked)
+static bool verify_find_head(struct verification *verification)
 {
     const struct audit_files *files = &verification->files;
-    const char *given = asked != NULL ? asked : files->head;
-    verification->is_head_asked = asked != NULL;
+    const char *given = verification->head_asked != NULL ? verification->head_asked : files->head;
     int made = given != NULL ? asprintf(&verification->head_path, "%s", given)
                              : asprintf(&verification->head_path, "%s.head", files->paths[files->count - 1]);
     if (made >= 0)
@@ -59,7 +63,7 @@ static bool verify_find_head(struct verification *verification, const char *aske
 static int verify_read_head(struct verification *verification)
 {
     int fd = open(verification->head_path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    if (fd < 0 && errno == ENOENT && !verification->is_head_asked)
+    if (fd < 0 && errno == ENOENT && verification->head_asked == NULL)
         return COMMAND_OK;
     if (fd < 0) {
         log_error("%s: %s", verification->head_path, strerror(errno));
@@ -98,20 +102,71 @@ static void verify_say_records(const struct audit_facts *facts)
         putchar('\n');
 }
 
+/* How far signatures reach. True: they are right, and no record but those behind the last is without. */
+static bool verify_say_signed(const struct verification *verification, const struct audit_facts *facts)
+{
+    const struct audit_signature *signature = &facts->signature;
+    const bool is_asked = verification->keyring.count > 0;
+    if (signature->seq > 0)
+        printf("signed up to seq %" PRIu64 " at %s by key %s%s\n", signature->seq, signature->time, signature->key_id,
+               is_asked ? "" : ": not checked, that needs --key");
+    else if (is_asked)
+        puts("nothing is signed: there is no checkpoint");
+    if (is_asked && signature->seq > 0 && signature->seq < facts->last)
+        printf("not signed: seq %" PRIu64 " to %" PRIu64 ", %" PRIu64 " records%s%s\n", signature->seq + 1, facts->last, facts->last - signature->seq,
+               signature->since[0] ? ", since " : "", signature->since);
+    if (is_asked && facts->bare > 0)
+        puts("not signed: what is unchained, and what stands before that up to the checkpoint there");
+    return is_asked && signature->seq > 0 && facts->bare == 0;
+}
+
+/* By what the end is proven: the last record, or a live file's as it was when the head was read. */
+enum verify_proof { PROOF_NONE = 0, PROOF_HEAD = 1, PROOF_SIGNATURE = 2 };
+
+static unsigned verify_find_proof(const struct verification *verification, const struct audit_facts *facts)
+{
+    const bool is_empty = facts->records == 0 && verification->has_head && verification->head.seq == 0;
+    const bool is_signed = verification->keyring.count > 0 && facts->signature.seq > 0 && facts->signature.seq == facts->last;
+    return (facts->meets_head || is_empty ? PROOF_HEAD : PROOF_NONE) | (is_signed ? PROOF_SIGNATURE : PROOF_NONE);
+}
+
+static void verify_say_unproven(const struct verification *verification, const struct audit_facts *facts)
+{
+    const bool is_asked = verification->keyring.count > 0 && facts->signature.seq > 0;
+    fputs("end unproven", stdout);
+    if (is_asked)
+        printf(" from seq %" PRIu64 " on", facts->signature.seq + 1);
+    if (!verification->has_head)
+        printf(": there is no %s\n", verification->head_path);
+    else
+        printf(": %s says that seq %" PRIu64 " was the last\n", verification->head_path, verification->head.seq);
+}
+
+static void verify_say_end(const struct verification *verification, const struct audit_facts *facts, unsigned proof)
+{
+    const char *head = verification->head_path;
+    const uint64_t told = verification->head.seq;
+    if (proof == PROOF_NONE)
+        verify_say_unproven(verification, facts);
+    else if (proof == (PROOF_SIGNATURE | PROOF_HEAD) && told == facts->last)
+        printf("end proven by the signature and by %s\n", head);
+    else if (proof & PROOF_SIGNATURE)
+        printf("end proven by the signature: had more come after %s, only a head would tell\n", facts->signature.time);
+    else if (told < facts->last)
+        printf("end proven up to seq %" PRIu64 " by %s: %" PRIu64 " more came since\n", told, head, facts->last - told);
+    else
+        printf("end proven by %s%s\n", head, verification->keyring.count > 0 ? " alone" : "");
+}
+
 static int verify_say_whole(const struct verification *verification, const struct audit_facts *facts)
 {
-    const uint64_t told = verification->head.seq;
-    const bool is_proven = facts->meets_head || (verification->has_head && told == facts->last); /* the latter when there is no record at all */
+    const unsigned proof = verify_find_proof(verification, facts);
     verify_say_records(facts);
-    if (!verification->has_head)
-        printf("end unproven: there is no %s\n", verification->head_path);
-    else if (!is_proven)
-        printf("end unproven: %s says that seq %" PRIu64 " was the last\n", verification->head_path, told);
-    else if (told < facts->last)
-        printf("end proven up to seq %" PRIu64 " by %s: %" PRIu64 " more came since\n", told, verification->head_path, facts->last - told);
-    else
-        printf("end proven by %s\n", verification->head_path);
-    return is_proven || !verification->is_head_asked ? COMMAND_OK : COMMAND_NO;
+    const bool is_signed = verify_say_signed(verification, facts);
+    verify_say_end(verification, facts, proof);
+    if ((verification->head_asked != NULL && !(proof & PROOF_HEAD)) || (verification->keyring.count > 0 && (!is_signed || proof == PROOF_NONE)))
+        return COMMAND_NO;
+    return COMMAND_OK;
 }
 
 static int verify_read(struct verification *verification)
@@ -132,40 +187,54 @@ static int verify_read(struct verification *verification)
 }
 
 /* The head is read before the files: what is appended meanwhile is behind it, and nothing that it names is missing. */
-static int verify_run(struct verification *verification, char **arguments, const char *head)
+static int verify_run(struct verification *verification, char **arguments)
 {
     if (!audit_files_init(&verification->files, arguments))
         return verification->files.count == 0 ? command_misuse("audit verify") : COMMAND_ERROR;
-    if (!audit_files_sort(&verification->files) || !verify_find_head(verification, head))
+    if (!audit_files_sort(&verification->files) || !verify_find_head(verification))
         return COMMAND_ERROR;
     int status = verify_read_head(verification);
     if (status != COMMAND_OK)
         return status;
-    verification->verify = audit_verify_new(verification->has_head ? &verification->head : NULL);
+    verification->verify = audit_verify_new(verification->has_head ? &verification->head : NULL, &verification->keyring);
     return verification->verify != NULL ? verify_read(verification) : command_no_memory();
 }
 
-int command_audit_verify(int argc, char **argv)
+enum { VERIFY_GO_ON = -1 };
+
+/* What the command returns, or VERIFY_GO_ON. */
+static int verify_take_options(struct verification *verification, int argc, char **argv)
 {
-    enum { OPTION_HEAD = 256 };
+    enum { OPTION_HEAD = 256, OPTION_KEY };
     static const struct option OPTIONS[] = {
+        {"key", required_argument, NULL, OPTION_KEY},
         {"head", required_argument, NULL, OPTION_HEAD},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
-    struct verification verification = {.is_head_asked = false};
-    const char *head = NULL;
     int option;
     while ((option = getopt_long(argc, argv, "h", OPTIONS, NULL)) != -1) {
         if (option == 'h')
             return command_help(VERIFY_USAGE);
         if (option == '?')
             return command_misuse("audit verify");
-        head = optarg;
+        if (option == OPTION_HEAD)
+            verification->head_asked = optarg;
+        else if (!audit_keyring_add(&verification->keyring, optarg))
+            return COMMAND_ERROR;
     }
-    int status = verify_run(&verification, argv + optind, head);
+    return VERIFY_GO_ON;
+}
+
+int command_audit_verify(int argc, char **argv)
+{
+    struct verification verification = {.head_asked = NULL};
+    int status = verify_take_options(&verification, argc, argv);
+    if (status == VERIFY_GO_ON)
+        status = verify_run(&verification, argv + optind);
     audit_verify_free(verification.verify);
     free(verification.head_path);
+    audit_keyring_fini(&verification.keyring);
     audit_files_fini(&verification.files);
     return status;
 }

@@ -205,6 +205,149 @@ class VerifyTest(AuditTest):
                     file.write(whole[at:at + 1])
 
 
+class SignedTest(AuditTest):
+    """Checkpoints, signed here by OpenSSL's command."""
+
+    def setUp(self):
+        super().setUp()
+        self.key, self.id = self.make_key("sign.key")
+        self.lines, self.chain = self.signed_lines(30)
+
+    def make_key(self, name):
+        """Its path and id."""
+        path = str(self.directory / name)
+        return path, self.exeat("audit", "keygen", path).stdout.split()[1]
+
+    def sign(self, key, data):
+        path = self.path("to-be-signed", data)
+        return subprocess.run(["openssl", "pkeyutl", "-sign", "-rawin", "-inkey", key, "-in", path], capture_output=True, check=True).stdout
+
+    def checkpoint(self, before, seq, key=None, claim=None):
+        """A checkpoint and its chain."""
+        key, claim = key or self.key, claim or self.id
+        front = record_line(before, seq, event="checkpoint")[0].decode().partition(',"detail":')[0]
+        signature = base64.b64encode(self.sign(key, (before + front).encode())).decode()
+        return record_line(before, seq, event="checkpoint", detail=f"signed by key {claim}: {signature}")
+
+    def signed_lines(self, count, first=1, before=CHAIN_START, **who):
+        """Each tenth is a checkpoint."""
+        lines = []
+        for seq in range(first, first + count):
+            line, before = self.checkpoint(before, seq, **who) if seq % 10 == 0 else record_line(before, seq)
+            lines.append(line)
+        return lines, before
+
+    def verify_signed(self, *args, status=0, key=None):
+        return self.verify("--key", f"{key or self.key}.pub", *args, status=status)
+
+    def test_end_at_a_signature(self):
+        path = self.path("audit.jsonl", self.lines)
+        signed = f"signed up to seq 30 at {TIME % 30} by key {self.id}"
+        self.assertEqual(self.verify_signed(path), ["whole: seq 1 to 30, 30 records", signed,
+                                                    f"end proven by the signature: had more come after {TIME % 30}, only a head would tell"])
+        self.assertEqual(self.verify(path), ["whole: seq 1 to 30, 30 records", f"{signed}: not checked, that needs --key",
+                                             f"end unproven: there is no {path}.head"])
+        self.path("audit.jsonl.head", head_of(30, self.chain).encode())
+        self.assertEqual(self.verify_signed(path)[2], f"end proven by the signature and by {path}.head")
+        self.path("audit.jsonl.head", head_of(29, json.loads(self.lines[28])["chain"]).encode())
+        self.assertTrue(self.verify_signed(path)[2].startswith("end proven by the signature: "))
+
+    def test_cut_behind_an_older_signature(self):
+        """The signature cannot tell, the head can."""
+        path = self.path("audit.jsonl", self.lines[:20])
+        self.assertEqual(self.verify_signed(path)[1], f"signed up to seq 20 at {TIME % 20} by key {self.id}")
+        self.path("audit.jsonl.head", head_of(30, self.chain).encode())
+        (answer,) = self.verify_signed(path, status=1)
+        self.assertEqual(answer, f"{path}:20 seq 20: cut: the head says that seq 30 was the last")
+
+    def test_records_behind_the_last_signature(self):
+        more, chain = lines_of(3, 31, self.chain)
+        path = self.path("audit.jsonl", [*self.lines, *more])
+        behind = f"not signed: seq 31 to 33, 3 records, since {TIME % 31}"
+        self.assertEqual(self.verify_signed(path, status=1)[2:], [behind, f"end unproven from seq 31 on: there is no {path}.head"])
+        head = self.path("audit.jsonl.head", head_of(33, chain).encode())
+        self.assertEqual(self.verify_signed(path)[2:], [behind, f"end proven by {head} alone"])
+        self.assertEqual(self.verify_signed("--head", head, path)[2:], [behind, f"end proven by {head} alone"])
+        self.path("audit.jsonl.head", head_of(32, json.loads(more[1])["chain"]).encode())
+        self.assertEqual(self.verify_signed(path)[3], f"end proven up to seq 32 by {head}: 1 more came since")
+
+    def test_asked_for_both_proofs(self):
+        path = self.path("audit.jsonl", self.lines)
+        elsewhere = self.path("b.jsonl", lines_of(5, 31, self.chain)[0])
+        head = self.path("other.head", head_of(30, self.chain).encode())
+        self.verify_signed("--head", head, path)
+        self.assertIn("nothing is signed: there is no checkpoint", self.verify_signed("--head", head, elsewhere, status=1))
+
+    def test_nothing_is_signed(self):
+        lines, chain = lines_of(5)
+        path = self.path("audit.jsonl", lines)
+        self.path("audit.jsonl.head", head_of(5, chain).encode())
+        self.assertEqual(self.verify_signed(path, status=1)[1], "nothing is signed: there is no checkpoint")
+        self.assertEqual(self.verify_signed(self.path("empty.jsonl", b""), status=1)[1], "nothing is signed: there is no checkpoint")
+
+    def test_forged(self):
+        """The chain is right: made anew by one who has not the key."""
+        other, name = self.make_key("other.key")
+        changed, chain = lines_of(9, 11, json.loads(self.lines[9])["chain"], host="other.example")
+        unlike = f"changed: its signature is not that of key {self.id}: something behind seq 10 was written without that key, and the chain made to fit"
+        for who, what in (({"key": other}, unlike), ({"key": other, "claim": name}, f"foreign: it is signed by key {name}, which was not given")):
+            with self.subTest(what):
+                path = self.path("audit.jsonl", [*self.lines[:10], *changed, *self.signed_lines(11, 20, chain, **who)[0]])
+                self.verify(path)
+                (answer,) = self.verify_signed(path, status=1)
+                self.assertEqual(answer, f"{path}:20 seq 20: {what}")
+        path = self.path("audit.jsonl", [*self.lines[:10], *changed])
+        self.verify(path)
+        self.assertIn("end unproven from seq 11 on: ", self.verify_signed(path, status=1)[3])
+
+    def test_another_key_from_a_record_on(self):
+        other, name = self.make_key("other.key")
+        more, _ = self.signed_lines(10, 31, self.chain, key=other, claim=name)
+        parts = [self.path("audit.jsonl.1.gz", gzip.compress(b"".join(self.lines))), self.path("audit.jsonl", more)]
+        self.assertEqual(self.verify_signed("--key", f"{other}.pub", *parts)[1], f"signed up to seq 40 at {TIME % 40} by key {name}")
+        self.assertRegex(self.verify_signed(*parts, status=1)[0], f":10 seq 40: foreign: it is signed by key {name}, which was not given$")
+        self.assertRegex(self.verify_signed(*parts, key=other, status=1)[0], f":10 seq 10: foreign: it is signed by key {self.id}, ")
+
+    def test_a_later_file_alone(self):
+        more, _ = self.signed_lines(10, 31, self.chain)
+        self.assertEqual([line.split()[0] for line in self.verify_signed(self.path("audit.jsonl", more))], ["whole:", "unanchored:", "signed", "end"])
+
+    def test_unchained_is_not_signed(self):
+        bare, _ = record_line(self.chain, 31, chain=False)
+        more, _ = self.signed_lines(9, 32)
+        answer = self.verify_signed(self.path("audit.jsonl", [*self.lines, bare, *more]), status=1)
+        self.assertEqual(answer[1], "unchained: seq 31 to 31")
+        self.assertIn("not signed: what is unchained, and what stands before that up to the checkpoint there", answer)
+
+    def test_keys_that_are_none(self):
+        path = self.path("audit.jsonl", self.lines)
+        public = pathlib.Path(f"{self.key}.pub").read_bytes()
+        subprocess.run(["openssl", "genpkey", "-algorithm", "X25519", "-out", self.directory / "x"], check=True)
+        x25519 = subprocess.run(["openssl", "pkey", "-in", self.directory / "x", "-pubout"], capture_output=True, check=True).stdout
+        none = "no public Ed25519 key"
+        for name, data, what in (("a", b"", none), ("b", x25519, none), ("c", public[:-40], none), ("d", pathlib.Path(self.key).read_bytes(), "this is a private key"),
+                                 ("e", public * 2, "several keys"), ("f", bytes(70000), "too large")):
+            with self.subTest(what):
+                key = self.path(name, data)
+                self.assertIn(f"{key}: ", self.exeat("audit", "verify", "--key", key, path, status=2).stderr)
+                self.assertIn(what, self.exeat("audit", "verify", "--key", key, path, status=2).stderr)
+        self.assertIn("nowhere: No such file", self.exeat("audit", "verify", "--key", "nowhere", path, status=2).stderr)
+        self.assertIn("Is a directory", self.exeat("audit", "verify", "--key", str(self.directory), path, status=2).stderr)
+        self.assertIn("too large", self.exeat("audit", "verify", "--key", "/dev/zero", path, status=2).stderr)
+
+    def test_keys_of_openssl(self):
+        """A public key with text around it, and one that came through a pipe."""
+        path = self.path("audit.jsonl", self.lines)
+        text = subprocess.run(["openssl", "pkey", "-in", self.key, "-pubout", "-text_pub"], capture_output=True, check=True).stdout
+        self.verify("--key", self.path("text.pub", text), path)
+        done = subprocess.run([EXEAT, "audit", "verify", "--key", "/dev/stdin", path], input=text, capture_output=True, timeout=30)
+        self.assertEqual(done.returncode, 0, done)
+
+    def test_report_counts_them_as_records(self):
+        report = json.loads(self.exeat("audit", "report", "--json", self.path("audit.jsonl", self.lines)).stdout)
+        self.assertEqual([report["records"], report["unread"]], [30, 0])
+
+
 class KeygenTest(AuditTest):
     def keygen(self, *args, status=0):
         return self.exeat("audit", "keygen", *args, status=status)
