@@ -6,10 +6,10 @@
 
 #include "base/clock.h"
 
-#define ESCAPE_MAX 6  /* characters that one byte can take in JSON: \uXXXX */
-#define FRAME_CHARS 5 /* around a string: two quotes and the "..." of a cut */
+#define MARK "..."    /* of what was cut */
+#define FRAME_CHARS 5 /* around a string: two quotes and the mark */
 
-/* How many characters a string may take in a record, between its quotes. Names and words of our own: */
+/* How many characters a string may take in a record, between its quotes and escaped as it is there. Names and words of our own: */
 enum {
     CHARS_WORD = 32,
     CHARS_NAME = 64,
@@ -18,12 +18,12 @@ enum {
     CHARS_DIGEST = 80,
 };
 
-/* … and what comes from outside. A plain name of 253 bytes fits whole everywhere; only bytes that need escaping are cut earlier. */
+/* … and what comes from outside. A name of 253 bytes fits whole. */
 enum {
-    CHARS_HOST = 800,
+    CHARS_HOST = RECORD_HOST_CHARS,
     CHARS_AGENT = 640,
-    CHARS_USER = 64 * ESCAPE_MAX,
-    CHARS_ALPN = 96,
+    CHARS_USER = RECORD_USER_CHARS,
+    CHARS_ALPN = RECORD_ALPN_CHARS,
     CHARS_DETAIL = 1500,
 };
 
@@ -55,22 +55,10 @@ static void record_key(struct text *out, const char *key)
     text_add_bytes(out, "\":", 2);
 }
 
-/* A JSON string of at most `chars` characters between its quotes (and "..." when cut), whatever its bytes need to be escaped. */
-static void record_text(struct text *out, const void *bytes, size_t len, size_t chars)
-{
-    const struct text before = *out;
-    text_add_json(out, bytes, len, chars);
-    if (!out->cut && out->len - before.len <= chars + FRAME_CHARS)
-        return;
-    *out = before;
-    out->at[out->len] = '\0';
-    text_add_json(out, bytes, len, chars / ESCAPE_MAX);
-}
-
 static void record_bytes(struct text *out, const char *key, const struct bytes *bytes, size_t chars)
 {
     record_key(out, key);
-    record_text(out, bytes->at, bytes->len, chars);
+    text_add_json(out, bytes->at, bytes->len, chars);
 }
 
 static void record_string(struct text *out, const char *key, const char *string, size_t chars)
@@ -79,13 +67,36 @@ static void record_string(struct text *out, const char *key, const char *string,
     record_bytes(out, key, &bytes, chars);
 }
 
+static size_t record_escaped_max(char byte)
+{
+    return byte >= 0x20 && byte <= 0x7e && byte != '"' && byte != '\\' ? 1 : TEXT_ESCAPE_MAX;
+}
+
+/* The longest end of a place that fits behind a mark, whatever its bytes need to be escaped. */
+static const char *record_place_end(const char *place, size_t len)
+{
+    size_t at = len, taken = strlen(MARK);
+    while (at > 0 && (taken += record_escaped_max(place[at - 1])) <= CHARS_PLACE)
+        at--;
+    while (at > 0 && (place[at] & 0xc0) == 0x80) /* the rest of a character */
+        at++;
+    return place + at;
+}
+
 /* FILE:LINE keeps its end, where the line number is. */
 static void record_place(struct text *out, const char *key, const char *place)
 {
-    size_t len = place ? strlen(place) : 0;
-    if (len > CHARS_PLACE)
-        place += len - CHARS_PLACE;
-    record_string(out, key, place, CHARS_PLACE);
+    char cut[CHARS_PLACE + 1];
+    struct text text;
+    const char *end = place ? record_place_end(place, strlen(place)) : NULL;
+    if (end == place) {
+        record_string(out, key, place, CHARS_PLACE);
+        return;
+    }
+    text_init(&text, cut, sizeof(cut));
+    text_add(&text, MARK);
+    text_add(&text, end);
+    record_string(out, key, cut, CHARS_PLACE);
 }
 
 static void record_number(struct text *out, const char *key, bool known, uint64_t number)
@@ -120,7 +131,7 @@ static void record_head(struct text *out, const struct record *record)
     char time[CLOCK_TEXT_MAX];
     clock_text(record->time_us, time);
     text_add(out, "\"time\":");
-    record_text(out, time, strlen(time), CLOCK_TEXT_MAX);
+    text_add_json(out, time, strlen(time), CLOCK_TEXT_MAX);
     record_string(out, "instance", record->instance, CHARS_INSTANCE);
     record_string(out, "event", record_event_text(record->event), CHARS_WORD);
     record_string(out, "id", record->id, CHARS_WORD);
@@ -138,9 +149,12 @@ static void record_who(struct text *out, const struct record *record)
     record_bytes(out, "user_agent", &record->user_agent, CHARS_AGENT);
 }
 
+/* Of more names than there is room for the last that is written is the mark. */
 static void record_alpn(struct text *out, const struct record *record)
 {
-    size_t count = record->alpn_count < RECORD_ALPN_MAX ? record->alpn_count : RECORD_ALPN_MAX;
+    const struct bytes mark = {MARK, strlen(MARK)};
+    const bool is_cut = record->alpn_count > RECORD_ALPN_MAX;
+    const size_t count = is_cut ? RECORD_ALPN_MAX : record->alpn_count;
     record_key(out, "alpn");
     if (!record->has_hello) {
         text_add(out, "null");
@@ -148,9 +162,10 @@ static void record_alpn(struct text *out, const struct record *record)
     }
     text_add_char(out, '[');
     for (size_t i = 0; i < count; i++) {
+        const struct bytes *name = is_cut && i == count - 1 ? &mark : &record->alpn[i];
         if (i > 0)
             text_add_char(out, ',');
-        record_text(out, record->alpn[i].at ? record->alpn[i].at : "", record->alpn[i].len, CHARS_ALPN);
+        text_add_json(out, name->at ? name->at : "", name->len, CHARS_ALPN);
     }
     text_add_char(out, ']');
 }

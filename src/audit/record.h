@@ -13,6 +13,11 @@
 #define RECORD_TEXT_MAX (RECORD_MAX - 128) /* of these, what record_write() can need at most: the rest is for `v`, `seq`, `chain` */
 #define RECORD_ALPN_MAX 16
 
+/* How many characters these may take, escaped: who keeps one more byte than that of them need keep no other, and the mark of a cut is right. */
+#define RECORD_HOST_CHARS 800 /* a server name too */
+#define RECORD_USER_CHARS 192 /* 64 bytes are whole when they are UTF-8 and hold no control characters */
+#define RECORD_ALPN_CHARS 96
+
 enum record_event {
     EVENT_START = 0,
     EVENT_STOP,
@@ -51,7 +56,7 @@ struct record {
     struct bytes sni;
     bool has_hello; /* alpn, ja4, ech, tls_version are known */
     struct bytes alpn[RECORD_ALPN_MAX];
-    size_t alpn_count;
+    size_t alpn_count; /* of more than RECORD_ALPN_MAX only those that are there are looked at */
     const char *ja4;
     bool ech;
     const char *tls_version;
@@ -76,7 +81,8 @@ struct record {
 
 /* Writes the record from `"time":` up to the last key before `chain`, without braces and newline: the process that owns the file puts
  * `{"v":1,"seq":N,` before it and `,"chain":…}` behind it. Returns false when it did not fit (it always does where
- * RECORD_TEXT_MAX characters and a NUL are free). A string that is too long for the schema's bounds is cut and ends in "...". */
+ * RECORD_TEXT_MAX characters and a NUL are free). A string that is too long for the schema's bounds is cut and ends in "...";
+ * `rule_at`, whose end counts, begins with it. */
 bool record_write(struct text *out, const struct record *record);
 
 const char *record_event_text(enum record_event event);

@@ -92,6 +92,16 @@ static size_t text_utf8_read(uint32_t *out, const uint8_t *bytes, size_t len)
     return size;
 }
 
+/* How many characters one takes in a JSON string. */
+static size_t text_json_size(uint32_t point)
+{
+    if (point == '"' || point == '\\')
+        return 2;
+    if (point >= 0x20 && point <= 0x7e)
+        return 1;
+    return point < 0x10000 ? 6 : 12;
+}
+
 static void text_add_json_point(struct text *text, uint32_t point)
 {
     if (point == '"' || point == '\\') {
@@ -110,7 +120,7 @@ static void text_add_json_point(struct text *text, uint32_t point)
 void text_add_json(struct text *text, const void *bytes, size_t len, size_t max)
 {
     const uint8_t *from = bytes;
-    size_t at = 0;
+    size_t at = 0, taken = 0;
     if (!bytes) {
         text_add(text, "null");
         return;
@@ -119,7 +129,8 @@ void text_add_json(struct text *text, const void *bytes, size_t len, size_t max)
     while (at < len) {
         uint32_t point;
         size_t size = text_utf8_read(&point, from + at, len - at);
-        if (at + size > max)
+        taken += text_json_size(point);
+        if (taken > max)
             break;
         text_add_json_point(text, point);
         at += size;

@@ -21,9 +21,12 @@ void text_add_bytes(struct text *text, const void *bytes, size_t len);
 void text_add_char(struct text *text, char c);
 void text_format(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+#define TEXT_ESCAPE_MAX 6 /* characters that one byte can take in a JSON string: \uXXXX */
+
 /* A JSON string with its quotes (RFC 8259), pure ASCII: anything outside 0x20..0x7e is written \uXXXX (surrogate pairs above the BMP), a byte
- * that is not valid UTF-8 becomes \ufffd. At most `max` bytes of the input are taken, cut at a character's border and marked with a final "...".
- * NULL is written as null. This is the one place where bytes of a peer become text of ours. */
+ * that is no part of a valid UTF-8 character becomes \ufffd. What would take more than `max` characters between the quotes is cut in front of the
+ * first that does not fit whole, and marked with a final "..." beyond them. NULL is written as null. This is the one place where bytes of a peer
+ * become text of ours. */
 void text_add_json(struct text *text, const void *bytes, size_t len, size_t max);
 
 /* Printable ASCII for a line of the log or of HTTP: every other byte becomes '?'. Longer than `max`: shortened in its middle with "...". */

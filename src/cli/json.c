@@ -3,11 +3,9 @@
 
 #include <string.h>
 
-#include "base/text.h"
-
 void json_put(FILE *to, const char *string)
 {
-    char buffer[JSON_STRING_MAX * 6 + 8]; /* a byte can become \uXXXX */
+    char buffer[JSON_STRING_MAX + sizeof("\"...\"")];
     struct text text;
     text_init(&text, buffer, sizeof(buffer));
     text_add_json(&text, string, string != NULL ? strlen(string) : 0, JSON_STRING_MAX);

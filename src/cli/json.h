@@ -4,9 +4,11 @@
 
 #include <stdio.h>
 
-#define JSON_STRING_MAX 4096
+#include "base/text.h"
 
-/* Writes the string escaped and in quotes, cut at JSON_STRING_MAX bytes; NULL as null. */
+#define JSON_STRING_MAX (TEXT_ESCAPE_MAX * 4096) /* 4096 bytes are whole, whatever they are */
+
+/* Writes the string escaped and in quotes, cut where it is longer than JSON_STRING_MAX; NULL as null. */
 void json_put(FILE *to, const char *string);
 
 /* Writes `,"key":` and the string: a member that is not the first. */

@@ -59,13 +59,13 @@ static void denials_write_one(struct text *out, const struct denial *denial)
 {
     char time[CLOCK_TEXT_MAX];
     text_format(out, "{\"id\":\"%s\",\"time\":\"%s\",\"host\":", denial->id, clock_text(denial->time_us, time));
-    text_add_json(out, denial->host[0] ? denial->host : NULL, strlen(denial->host), sizeof(denial->host));
+    text_add_json(out, denial->host_len > 0 ? denial->host : NULL, denial->host_len, DENIALS_HOST_MAX - 1);
     if (denial->port != 0)
         text_format(out, ",\"port\":%u", denial->port);
     else
         text_add(out, ",\"port\":null");
     text_format(out, ",\"reason\":\"%s\",\"rule\":", denial->reason);
-    text_add_json(out, denial->rule[0] ? denial->rule : NULL, strlen(denial->rule), sizeof(denial->rule));
+    text_add_json(out, denial->rule[0] ? denial->rule : NULL, strlen(denial->rule), TEXT_ESCAPE_MAX * sizeof(denial->rule));
     text_add(out, "}");
 }
 

@@ -10,6 +10,7 @@
 
 #define DENIALS_PER_CLIENT 50
 #define DENIALS_AGE_S (15 * 60)
+#define DENIALS_HOST_MAX 254 /* a byte more than is shown of it, so that a cut shows too */
 
 /* Clients are spread over this many rings, so that one who hammers flushes only the few that share its ring. */
 #define DENIALS_RINGS 128
@@ -19,7 +20,8 @@ struct denial {
     uint64_t time_us;
     struct address client;
     char id[27];
-    char host[254]; /* cut */
+    size_t host_len;
+    char host[DENIALS_HOST_MAX]; /* any bytes, cut; host_len 0: none */
     uint16_t port;
     const char *reason; /* static */
     char rule[41];      /* "" none */

@@ -92,8 +92,9 @@ static bool session_keep_head(struct session *session)
     session->port = request->port;
     if (request->user_agent.len > 0)
         ok = ok && session_keep(&setup->user_agent, bytes + request->user_agent.at, request->user_agent.len);
-    if (request->user[0] != '\0')
-        ok = ok && session_keep(&session->user, request->user, strlen(request->user));
+    session->user_len = request->user_len;
+    if (request->user_len > 0)
+        ok = ok && session_keep(&session->user, request->user, request->user_len);
     return ok;
 }
 

@@ -1,11 +1,16 @@
 /* What the journal is told of a session: its decision and its close. */
 #include "proxy/session_state.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "proxy/denials.h"
 #include "proxy/worker.h"
+
+/* Of what a client sends enough is kept for the record to show that it was cut. */
+static_assert(REQUEST_USER_MAX > RECORD_USER_CHARS && HELLO_SNI_MAX > RECORD_HOST_CHARS && HELLO_ALPN_LEN > RECORD_ALPN_CHARS, "a cut unseen");
+static_assert(HELLO_ALPN_MAX >= RECORD_ALPN_MAX, "fewer names kept than recorded");
 
 static struct bytes session_bytes(const char *at, size_t len)
 {
@@ -30,7 +35,7 @@ static void session_fill(const struct session *session, struct record *record, e
     record->client_port = session->client.port;
     record->peer_ip = session->peer;
     record->client_group = verdict->group != NULL ? verdict->group->name : NULL;
-    record->client_user = session_words(session->user);
+    record->client_user = session_bytes(session->user, session->user_len);
     record->host = session_bytes(session->host, session->host_len);
     record->port = session->port;
     record->sni = session_bytes(session->sni, session->sni_len);
@@ -65,8 +70,8 @@ static void session_fill_setup(const struct session *session, struct record *rec
     record->ech = setup->hello.has_ech;
     record->ja4 = setup->hello.ja4;
     record->tls_version = setup->version_text;
-    record->alpn_count = setup->hello.alpn_count < HELLO_ALPN_MAX ? setup->hello.alpn_count : HELLO_ALPN_MAX;
-    for (size_t i = 0; i < record->alpn_count; i++)
+    record->alpn_count = setup->hello.alpn_count;
+    for (size_t i = 0; i < RECORD_ALPN_MAX && i < record->alpn_count; i++)
         record->alpn[i] = (struct bytes){setup->hello.alpn[i].bytes, setup->hello.alpn[i].len};
 }
 
@@ -95,8 +100,9 @@ static void session_remember_denial(struct session *session, const char *code)
 {
     struct denial denial = {.time_us = clock_wall_us(), .client = session->client.ip, .port = session->port, .reason = code};
     memcpy(denial.id, session->id, sizeof(denial.id));
-    if (session->host != NULL)
-        text_copy(denial.host, sizeof(denial.host), session->host, session->host_len);
+    denial.host_len = session->host_len < sizeof(denial.host) ? session->host_len : sizeof(denial.host);
+    if (denial.host_len > 0)
+        memcpy(denial.host, session->host, denial.host_len);
     if (session->verdict.rule != NULL)
         text_copy(denial.rule, sizeof(denial.rule), session->verdict.rule->name, strlen(session->verdict.rule->name));
     denials_add(session->worker->shared->denials, &denial);

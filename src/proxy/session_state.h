@@ -85,7 +85,8 @@ struct session {
     uint16_t port;
     char *sni; /* as sent, any bytes; NULL: none */
     size_t sni_len;
-    char *user; /* Basic user name; NULL: none */
+    char *user; /* Basic user name, any bytes; NULL: none */
+    size_t user_len;
     struct verdict verdict;
     struct endpoint upstream, egress;
     struct address egress_public;

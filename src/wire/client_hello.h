@@ -17,6 +17,7 @@ enum hello_result {
 
 #define HELLO_SNI_MAX 1024 /* longer names are no names; the rest is cut */
 #define HELLO_ALPN_MAX 16  /* entries kept for the record */
+#define HELLO_ALPN_LEN 97  /* bytes of each: one more than is shown, so that a cut shows too */
 #define HELLO_JA4_SIZE 37
 
 /* The parser keeps no bytes: each call sees the whole buffer from its start, grown at its end only, and it goes on where it stopped. What is read
@@ -39,7 +40,7 @@ struct client_hello {
     unsigned alpn_count;            /* as sent; the first HELLO_ALPN_MAX are kept */
     struct {
         uint8_t len;
-        uint8_t bytes[32];
+        uint8_t bytes[HELLO_ALPN_LEN];
     } alpn[HELLO_ALPN_MAX];   /* longer protocol names are cut */
     char ja4[HELLO_JA4_SIZE]; /* FoxIO JA4, `t13d1516h2_8daaf6152771_b186095e22b6` */
     const char *fault;        /* HELLO_MALFORMED: a static sentence */

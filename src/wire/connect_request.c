@@ -248,7 +248,7 @@ static void request_read_user(struct connect_request *request, const uint8_t *by
 {
     static const char scheme[] = "Basic ";
     const uint8_t *at = bytes + value.at, *end = at + value.len;
-    char user[sizeof(request->user)] = "";
+    char user[sizeof(request->user)];
     size_t len = 0;
     unsigned bits = 0, count = 0;
     if (value.len < sizeof(scheme) || strncasecmp((const char *)at, scheme, sizeof(scheme) - 1) != 0)
@@ -263,10 +263,11 @@ static void request_read_user(struct connect_request *request, const uint8_t *by
         count -= 8;
         char byte = (char)(bits >> count);
         if (byte == ':') {
-            memcpy(request->user, user, sizeof(user));
+            memcpy(request->user, user, len);
+            request->user_len = len;
             return;
         }
-        if (len < sizeof(user) - 1)
+        if (len < sizeof(user))
             user[len++] = byte;
     }
 }

@@ -15,6 +15,8 @@ enum request_result {
     REQUEST_TOO_LARGE, /* 431 */
 };
 
+#define REQUEST_USER_MAX 193 /* a byte more than is shown of it, so that a cut shows too */
+
 /* A part of the caller's buffer. */
 struct span {
     uint32_t at, len;
@@ -36,8 +38,9 @@ struct connect_request {
     struct span host;   /* CONNECT: the host without brackets and port. DENIALS: the Host header's value */
     bool bracketed;     /* CONNECT: brackets stood around host */
     uint16_t port;
-    struct span user_agent; /* len 0: none */
-    char user[65];          /* the Basic user name of Proxy-Authorization, at most its first 64 bytes; "" none. They are the client's: escape them */
+    struct span user_agent;      /* len 0: none */
+    char user[REQUEST_USER_MAX]; /* the Basic user name of Proxy-Authorization, any bytes, cut. They are the client's: escape them */
+    size_t user_len;             /* 0: none */
 };
 
 void connect_request_init(struct connect_request *request, size_t head_max);

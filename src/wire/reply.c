@@ -105,7 +105,7 @@ static void reply_add_proxy_status(struct text *out, const char *error, const ch
 static void reply_make_body(struct text *out, const struct refusal *refusal, const struct text *phrase)
 {
     text_add(out, "{\"error\":");
-    text_add_json(out, phrase->at, phrase->len, phrase->len);
+    text_add_json(out, phrase->at, phrase->len, TEXT_ESCAPE_MAX * phrase->len);
     text_add(out, ",\"reason\":");
     text_add_json(out, refusal->code, strlen(refusal->code), REPLY_PHRASE_MAX);
     text_add(out, ",\"id\":");

@@ -24,7 +24,7 @@ static void check_result(const struct connect_request *request, enum request_res
     check_span(request->target, len);
     check_span(request->host, len);
     check_span(request->user_agent, len);
-    check(memchr(request->user, '\0', sizeof(request->user)) != NULL);
+    check(request->user_len <= sizeof(request->user) && !memchr(request->user, ':', request->user_len));
     if (result == REQUEST_CONNECT || result == REQUEST_DENIALS || result == REQUEST_METHOD)
         check(request->head_len <= len && request->head_len <= request->head_max && memcmp(bytes + request->head_len - 4, "\r\n\r\n", 4) == 0);
     if (result == REQUEST_CONNECT)
@@ -59,7 +59,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_result(&whole, result, data + 2, size - 2);
     check(feed_pieces(&pieces, data + 2, size - 2, data[1]) == result);
     check(pieces.fault == whole.fault && pieces.head_len == whole.head_len && pieces.minor == whole.minor);
-    check(pieces.port == whole.port && pieces.bracketed == whole.bracketed && strcmp(pieces.user, whole.user) == 0);
+    check(pieces.port == whole.port && pieces.bracketed == whole.bracketed && pieces.user_len == whole.user_len);
+    check(memcmp(pieces.user, whole.user, whole.user_len) == 0);
     check(memcmp(&pieces.host, &whole.host, sizeof(whole.host)) == 0 && memcmp(&pieces.target, &whole.target, sizeof(whole.target)) == 0);
     check(memcmp(&pieces.user_agent, &whole.user_agent, sizeof(whole.user_agent)) == 0);
     return 0;

@@ -163,8 +163,14 @@ Test(text, json_is_cut_at_a_character)
 {
     expect_json("abcdef", 6, 6, "\"abcdef\"");
     expect_json("abcdef", 6, 5, "\"abcde...\"");
-    expect_json("ab\xc3\xbc""d", 5, 3, "\"ab...\"");
-    expect_json("ab\xc3\xbc""d", 5, 4, "\"ab\\u00fc...\"");
+    expect_json("ab\xc3\xbc""d", 5, 7, "\"ab...\"");
+    expect_json("ab\xc3\xbc""d", 5, 8, "\"ab\\u00fc...\"");
+    expect_json("ab\xc3\xbc""d", 5, 9, "\"ab\\u00fcd\"");
+    expect_json("a\"b", 3, 2, "\"a...\"");
+    expect_json("a\"b", 3, 3, "\"a\\\"...\"");
+    expect_json("\xf0\x9f\x9a\xaa", 4, 11, "\"...\""); /* no half of a pair */
+    expect_json("\xf0\x9f\x9a\xaa", 4, 12, "\"\\ud83d\\udeaa\"");
+    expect_json("\xff\xff", 2, 11, "\"\\ufffd...\"");
     expect_json("abc", 3, 0, "\"...\"");
     char buffer[16];
     struct text text;

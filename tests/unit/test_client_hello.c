@@ -238,13 +238,13 @@ Test(client_hello, long_names_and_lists_are_cut_where_kept)
     ADD(&made, 0, 0, (sizeof(name) + 5) >> 8, (sizeof(name) + 5) & 255, (sizeof(name) + 3) >> 8, (sizeof(name) + 3) & 255, 0, sizeof(name) >> 8,
         sizeof(name) & 255);
     add(&made, name, sizeof(name));
-    ADD(&made, 0, 16, 0, 2 + 20 * 2 + 41, 0, 20 * 2 + 41, 40);
-    add(&made, name, 40);
+    ADD(&made, 0, 16, 0, 2 + 20 * 2 + 121, 0, 20 * 2 + 121, 120);
+    add(&made, name, 120);
     for (int i = 0; i < 20; i++)
         ADD(&made, 1, (uint8_t)('a' + i));
     cr_assert_eq(finish(&made, &hello), HELLO_DONE);
     cr_expect(hello.has_sni && hello.sni_len == sizeof(name) && strlen((char *)hello.sni) == HELLO_SNI_MAX);
-    cr_expect(hello.alpn_count == 21 && hello.alpn[0].len == 32 && hello.alpn[HELLO_ALPN_MAX - 1].bytes[0] == 'a' + 14);
+    cr_expect(hello.alpn_count == 21 && hello.alpn[0].len == HELLO_ALPN_LEN && hello.alpn[HELLO_ALPN_MAX - 1].bytes[0] == 'a' + 14);
 }
 
 Test(client_hello, ja4_of_an_odd_protocol_is_hexadecimal)

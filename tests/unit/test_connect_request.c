@@ -85,7 +85,8 @@ static bool same_request(const struct connect_request *a, const struct connect_r
     return a->fault == b->fault && a->head_len == b->head_len && a->minor == b->minor && a->port == b->port &&
            a->bracketed == b->bracketed && memcmp(&a->method, &b->method, sizeof(a->method)) == 0 &&
            memcmp(&a->target, &b->target, sizeof(a->target)) == 0 && memcmp(&a->host, &b->host, sizeof(a->host)) == 0 &&
-           memcmp(&a->user_agent, &b->user_agent, sizeof(a->user_agent)) == 0 && strcmp(a->user, b->user) == 0;
+           memcmp(&a->user_agent, &b->user_agent, sizeof(a->user_agent)) == 0 && a->user_len == b->user_len &&
+           memcmp(a->user, b->user, a->user_len) == 0;
 }
 
 /* What the policy says later is not asked here: a CONNECT to a host that is one may become a tunnel, a denial or a failure to connect. */
@@ -138,7 +139,7 @@ Test(connect_request, fields_of_a_connect)
     cr_expect(span_is(head, request.method, "CONNECT") && span_is(head, request.target, "[2001:DB8::1]:8443"));
     cr_expect(span_is(head, request.host, "2001:DB8::1") && request.bracketed && request.port == 8443 && request.minor == 0);
     cr_expect(span_is(head, request.user_agent, "curl/8"));
-    cr_expect_str_eq(request.user, "job");
+    cr_expect(request.user_len == 3 && memcmp(request.user, "job", 3) == 0);
     cr_expect_eq(request.head_len, sizeof(head) - 1 - strlen("payload"));
 }
 
@@ -248,14 +249,20 @@ Test(connect_request, host_header_may_be_written_otherwise)
     }
 }
 
-static void expect_user(const char *authorization, const char *user)
+static void expect_user_bytes(const char *authorization, const char *user, size_t len)
 {
-    char head[512];
+    char head[1024];
     struct connect_request request;
     snprintf(head, sizeof(head), "CONNECT a:1 HTTP/1.1\r\nProxy-Authorization: %s\r\n\r\n", authorization);
     cr_expect_eq(feed_text(&request, head), REQUEST_CONNECT);
-    cr_expect_str_eq(request.user, user, "%s gave %s", authorization, request.user);
+    cr_expect(request.user_len == len && memcmp(request.user, user, len) == 0, "%s gave %zu: %.*s", authorization, request.user_len,
+              (int)request.user_len, request.user);
     cr_expect(memmem(&request, sizeof(request), "token", 5) == NULL, "a password was kept");
+}
+
+static void expect_user(const char *authorization, const char *user)
+{
+    expect_user_bytes(authorization, user, strlen(user));
 }
 
 Test(connect_request, only_the_name_of_a_basic_user_is_kept)
@@ -270,12 +277,27 @@ Test(connect_request, only_the_name_of_a_basic_user_is_kept)
     expect_user("Bearer am9iOnRva2Vu", "");
     expect_user("Basic", "");
     expect_user("Basic ", "");
-    char longest[65];
-    memset(longest, 'A', 64);
-    longest[64] = '\0';
-    expect_user("Basic "
-                "QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBOnRva2Vu",
-                longest);
+}
+
+Test(connect_request, a_user_may_hold_any_byte)
+{
+    expect_user_bytes("Basic YQBiOnRva2Vu", "a\0b", 3);
+    expect_user_bytes("Basic AAA6dG9rZW4=", "\0\0", 2);
+    expect_user_bytes("Basic /w0KOnRva2Vu", "\xff\r\n", 3);
+}
+
+/* QUFB is AAA, Onh4 is :xx */
+Test(connect_request, a_long_user_is_kept_as_far_as_shows_that_it_is_long)
+{
+    char authorization[400], longest[REQUEST_USER_MAX];
+    memset(longest, 'A', sizeof(longest));
+    for (size_t triples = 63; triples <= 70; triples++) {
+        strcpy(authorization, "Basic ");
+        for (size_t i = 0; i < triples; i++)
+            strcat(authorization, "QUFB");
+        strcat(authorization, "Onh4");
+        expect_user_bytes(authorization, longest, 3 * triples < REQUEST_USER_MAX ? 3 * triples : REQUEST_USER_MAX);
+    }
 }
 
 Test(connect_request, head_is_bounded_to_the_byte)

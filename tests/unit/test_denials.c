@@ -35,12 +35,19 @@ static struct denial denial_of(const char *client, uint64_t time_us)
     return (struct denial){.time_us = time_us, .client = address, .id = "01K75T9ZM0ABCDEFGHJKMNPQRS", .port = 443, .reason = "default_deny"};
 }
 
+static void set_host(struct denial *denial, const char *host, size_t len)
+{
+    cr_assert_leq(len, sizeof(denial->host));
+    memcpy(denial->host, host, len);
+    denial->host_len = len;
+}
+
 /* Denials are told apart by their port. */
 static void add(const char *client, uint16_t port, uint64_t time_us)
 {
     struct denial denial = denial_of(client, time_us);
     denial.port = port;
-    strcpy(denial.host, "denied.example");
+    set_host(&denial, "denied.example", 14);
     denials_add(denials, &denial);
 }
 
@@ -54,7 +61,7 @@ static json_t *shown(const char *client, uint64_t now_us)
     text_init(&out, buffer, sizeof(buffer));
     denials_write(denials, &out, &address, now_us);
     cr_assert_not(out.cut, "cut at %zu bytes", out.len);
-    json_t *answer = json_loadb(buffer, out.len, JSON_REJECT_DUPLICATES, &error);
+    json_t *answer = json_loadb(buffer, out.len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
     cr_assert(answer != NULL, "%s in %s", error.text, buffer);
     json_t *array = json_incref(json_object_get(answer, "denials"));
     cr_assert(json_is_array(array) && json_object_size(answer) == 1);
@@ -83,7 +90,7 @@ Test(denials, none_is_an_empty_list)
 Test(denials, each_says_what_and_why)
 {
     struct denial denial = denial_of("10.0.0.1", NOW);
-    strcpy(denial.host, "denied.example");
+    set_host(&denial, "denied.example", 14);
     strcpy(denial.rule, "no-uploads");
     denial.port = 8443;
     denial.reason = "rule_deny";
@@ -166,7 +173,7 @@ Test(denials, hostile_bytes_are_a_string)
     const size_t count = sizeof(rows) / sizeof(rows[0]);
     for (size_t i = 0; i < count; i++) {
         struct denial denial = denial_of("10.0.0.1", NOW);
-        strcpy(denial.host, rows[i].host);
+        set_host(&denial, rows[i].host, strlen(rows[i].host));
         strcpy(denial.rule, rows[i].host);
         denials_add(denials, &denial);
     }
@@ -181,11 +188,32 @@ Test(denials, hostile_bytes_are_a_string)
     json_decref(array);
 }
 
+Test(denials, a_host_is_whole_or_marked_whatever_its_bytes)
+{
+    char name[DENIALS_HOST_MAX];
+    memset(name, 'n', sizeof(name));
+    for (size_t len = sizeof(name) - 1; len <= sizeof(name); len++) {
+        struct denial denial = denial_of("10.0.0.1", NOW);
+        set_host(&denial, name, len);
+        denials_add(denials, &denial);
+    }
+    struct denial nul = denial_of("10.0.0.1", NOW);
+    set_host(&nul, "a\0b", 3);
+    denials_add(denials, &nul);
+    json_t *array = shown("10.0.0.1", NOW);
+    const json_t *host = json_object_get(json_array_get(array, 0), "host");
+    cr_expect(json_string_length(host) == 3 && memcmp(json_string_value(host), "a\0b", 3) == 0, "cut at its NUL");
+    cr_expect_str_eq(json_string_value(json_object_get(json_array_get(array, 1), "host")) + sizeof(name) - 1, "...");
+    cr_expect_eq(json_string_length(json_object_get(json_array_get(array, 2), "host")), sizeof(name) - 1);
+    json_decref(array);
+}
+
 /* Of every byte that six characters stand for, as many as fit: shown() fails when DENIALS_JSON_MAX is too small. */
 Test(denials, the_longest_answer_fits)
 {
     struct denial denial = denial_of("10.0.0.1", NOW);
-    memset(denial.host, 0xff, sizeof(denial.host) - 1);
+    memset(denial.host, 0xff, sizeof(denial.host));
+    denial.host_len = sizeof(denial.host);
     memset(denial.rule, 0x01, sizeof(denial.rule) - 1);
     denial.port = 65535;
     denial.reason = "a_reason_that_is_longer_than_any_that_there_is";
@@ -193,7 +221,7 @@ Test(denials, the_longest_answer_fits)
         denials_add(denials, &denial);
     json_t *array = shown("10.0.0.1", NOW);
     cr_expect_eq(json_array_size(array), DENIALS_PER_CLIENT);
-    cr_expect_eq(json_string_length(json_object_get(json_array_get(array, 0), "host")), 3 * (sizeof(denial.host) - 1));
+    cr_expect_eq(json_string_length(json_object_get(json_array_get(array, 0), "host")), 3 * ((DENIALS_HOST_MAX - 1) / 6) + 3);
     json_decref(array);
 }
 
@@ -262,7 +290,7 @@ static void *writer_run(void *arg)
 {
     const struct writer *writer = arg;
     struct denial denial = denial_of("10.0.0.1", NOW);
-    strcpy(denial.host, writer->host);
+    set_host(&denial, writer->host, strlen(writer->host));
     for (unsigned i = 0; !atomic_load(writer->stop); i++) {
         denial.port = (uint16_t)(i % PORTS + 1);
         denials_add(denials, &denial);
