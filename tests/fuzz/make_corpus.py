@@ -57,6 +57,9 @@ def main(vectors, out):
     for row in rows(vectors / "proxy_header.jsonl"):
         data = bytes.fromhex(row["hex"]) + bytes(row.get("zeros", 0)) + bytes.fromhex(row.get("tail_hex", ""))
         write(out, "fuzz_proxy_header", row["id"], bytes([7]) + data)
+    for row in rows(vectors / "log_injection.jsonl"):
+        for name, how in (("pieces", 0), ("same", 64), ("long", 127)):
+            write(out, "fuzz_record", f"{row['id']}-{name}", bytes([how]) + bytes.fromhex(row["hex"]))
 
 
 if __name__ == "__main__":
