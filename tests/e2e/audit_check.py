@@ -174,6 +174,7 @@ def read_line(line):
     except json.JSONDecodeError as error:
         raise AuditFault(f"no JSON: {error}") from error
     demand(isinstance(record, dict), "no object")
+    demand(b"\\ud" not in line or not re.search(r"[\ud800-\udfff]", json.dumps(record, ensure_ascii=False)), "half of a surrogate pair")
     return record
 
 
