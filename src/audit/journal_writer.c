@@ -544,8 +544,10 @@ static bool journal_writer_work(struct journal_writer *writer, const struct jour
     }
     if (!journal_file_open(&writer->file, settings->file, settings->sync))
         return false;
-    if (writer->chain && writer->file.end.seq > 0 && writer->file.end.chain[0] == '\0')
-        log_info("audit file %s: its records carry no chain; it begins with the next", writer->file.path);
+    const bool was_chained = writer->file.end.chain[0] != '\0';
+    if (writer->file.end.seq > 0 && was_chained != (writer->chain != NULL))
+        log_info("audit file %s: its records carry %s", writer->file.path,
+                 writer->chain ? "no chain; it begins with the next" : "a chain; it ends here (chain = no)");
     writer->owes_rotate = writer->file.continues;
     if (!journal_writer_look_back(writer, settings->served)) {
         log_error("audit file %s: out of memory", settings->file);

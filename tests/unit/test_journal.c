@@ -800,7 +800,9 @@ Test(journal, a_chain_can_be_left_and_begun)
     cr_assert_str_eq(head_read().chain, "");
     write_one("b", false);
     cr_assert(log_has("its records carry no chain; it begins with the next"));
+    cr_assert_not(log_has("chain = no"));
     write_one("c", true);
+    cr_assert(log_has("its records carry a chain; it ends here (chain = no)"));
     write_one("d", false);
     json_t *records = workers_records_read();
     cr_assert_eq(json_array_size(records), 4);
