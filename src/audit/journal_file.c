@@ -88,12 +88,22 @@ static bool journal_file_end_with(struct journal_file *file, const char *bytes, 
     return true;
 }
 
-/* What stands behind the last newline was being written when everything stopped, by us (or is what a file system leaves after a power cut). */
+/* Blank bytes are what some file systems leave of what was not on the disk yet when the power went. A stranger's file may begin with some, too. */
+static bool journal_file_is_spoilt(const char *bytes, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        if (bytes[i] != '\0' && bytes[i] != '\n' && (bytes[i] < 0x20 || bytes[i] > 0x7e))
+            return false;
+    }
+    return len > 0 && bytes[0] == '\0';
+}
+
+/* What stands behind the last whole line was being written when everything stopped, by us. */
 static bool journal_file_cut(struct journal_file *file, const char *torn, size_t len, off_t border)
 {
     if (len == 0)
         return true;
-    if (border == 0 && torn[0] != '\0' && !journal_line_is_start(torn, len))
+    if (border == 0 && !journal_line_is_start(torn, len) && !journal_file_is_spoilt(torn, len))
         return journal_file_fail(file, "it holds something else than audit records");
     if (ftruncate(file->fd, border) != 0)
         return journal_file_fail(file, strerror(errno));
@@ -103,16 +113,50 @@ static bool journal_file_cut(struct journal_file *file, const char *torn, size_t
     return true;
 }
 
-/* `bytes` are the last `len` of the file, which begin at `from`. */
+/* `bytes` are the last `len` of the file, which begin at `from`. Behind the first blank byte nothing counts: what stands there was never said to be on
+ * file, unless the head vouches for it. */
 static bool journal_file_resume(struct journal_file *file, const char *bytes, size_t len, off_t from)
 {
-    const char *newline = memrchr(bytes, '\n', len);
+    const size_t vouched = file->vouched > (uint64_t)from ? (size_t)(file->vouched - (uint64_t)from) : 0;
+    const char *blank = vouched < len ? memchr(bytes + vouched, '\0', len - vouched) : NULL;
+    const char *newline = memrchr(bytes, '\n', blank ? (size_t)(blank - bytes) : len);
     size_t whole = newline ? (size_t)(newline - bytes) + 1 : 0;
     if (whole == 0 && from > 0)
         return journal_file_fail(file, "it does not end in lines");
     if (!journal_file_end_with(file, bytes, whole))
         return false;
     return journal_file_cut(file, bytes + whole, len - whole, from + (off_t)whole);
+}
+
+/* Whether the record that the head names stands where it says: the number of an inode may be another file's by now. */
+static bool journal_file_holds(const struct journal_file *file, const struct journal_head *head)
+{
+    struct journal_reverse reverse;
+    struct journal_line line;
+    bool found = journal_reverse_open(&reverse, file->path, head) && journal_reverse_next(&reverse, &line) &&
+                 (line.chain ? memcmp(line.chain, head->chain, CHAIN_LEN) == 0 : head->chain[0] == '\0');
+    journal_reverse_close(&reverse);
+    return found;
+}
+
+/* The caller's to free; NULL: out of memory. */
+static char *journal_file_head_path(const struct journal_file *file)
+{
+    char *path;
+    return asprintf(&path, "%s.head", file->path) < 0 ? NULL : path;
+}
+
+/* How much of the open file its head vouches for. */
+static uint64_t journal_file_vouched(const struct journal_file *file, uint64_t inode)
+{
+    struct journal_head head;
+    char *path = journal_file_head_path(file);
+    int fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK) : -1;
+    bool vouched = fd >= 0 && journal_head_read(&head, fd) && head.inode == inode && journal_file_holds(file, &head);
+    if (fd >= 0)
+        close(fd);
+    free(path);
+    return vouched ? head.size : 0;
 }
 
 /* Where the open file ends, a torn last line cut off. */
@@ -156,11 +200,9 @@ static int journal_file_create_head(const char *path)
 /* Anew when it is open: its name may be another file's by now. */
 static void journal_file_open_head(struct journal_file *file)
 {
-    char *path = NULL;
+    char *path = journal_file_head_path(file);
     if (file->head_fd >= 0)
         close(file->head_fd);
-    if (asprintf(&path, "%s.head", file->path) < 0)
-        path = NULL;
     file->head_fd = path ? journal_file_create_head(path) : -1;
     if (file->head_fd < 0)
         journal_file_say_head(file, errno);
@@ -181,32 +223,30 @@ static bool journal_file_sync_names(struct journal_file *file)
     return synced;
 }
 
-/* Whether the record that the head names stands where it says: the number of an inode may be another file's by now. */
-static bool journal_file_has_sibling(const struct journal_file *file)
+/* What counts as on file from now on must be on the disk: whoever wrote it may not have come to that. */
+static bool journal_file_adopt_end(struct journal_file *file, struct journal_file *sibling)
 {
-    struct journal_reverse reverse;
-    struct journal_line line;
-    const char *chain = file->end.chain;
-    bool found = journal_reverse_open(&reverse, file->path, &file->end) && journal_reverse_next(&reverse, &line) &&
-                 (line.chain ? memcmp(line.chain, chain, CHAIN_LEN) == 0 : chain[0] == '\0');
-    journal_reverse_close(&reverse);
-    return found;
+    if (!journal_file_lock(sibling, LOCK_TRIES))
+        return journal_file_fail(file, "another process writes the one that it continues");
+    if (!journal_file_read_end(sibling) || sibling->end.seq < file->end.seq)
+        return true;
+    if (file->sync && fdatasync(sibling->fd) != 0)
+        return journal_file_fail(file, strerror(errno));
+    file->end = sibling->end;
+    file->cut += sibling->cut;
+    return true;
 }
 
 /* The file that the head names may have been renamed before its last batch was over: then it knows better than the head where it ends. */
 static bool journal_file_resume_from_sibling(struct journal_file *file)
 {
-    struct journal_file sibling = {.path = file->path, .head_fd = -1};
-    sibling.fd = journal_file_has_sibling(file) ? journal_sibling_open(file->path, file->end.inode, O_RDWR) : -1;
+    struct journal_file sibling = {.path = file->path, .head_fd = -1, .vouched = file->end.size};
+    sibling.fd = journal_file_holds(file, &file->end) ? journal_sibling_open(file->path, file->end.inode, O_RDWR) : -1;
     if (sibling.fd < 0)
         return true;
-    bool locked = journal_file_lock(&sibling, LOCK_TRIES);
-    if (locked && journal_file_read_end(&sibling) && sibling.end.seq >= file->end.seq) {
-        file->end = sibling.end;
-        file->cut = sibling.cut;
-    }
+    bool adopted = journal_file_adopt_end(file, &sibling);
     journal_file_close(&sibling);
-    return locked || journal_file_fail(file, "another process writes the one that it continues");
+    return adopted;
 }
 
 /* An empty file goes on behind the end that the head names; in any other its own last line says where that is. */
@@ -241,6 +281,7 @@ static bool journal_file_take(struct journal_file *file, int lock_tries)
         return journal_file_fail(file, "it is not a regular file (- is standard output)");
     if (!journal_file_lock(file, lock_tries))
         return false;
+    file->vouched = journal_file_vouched(file, status.st_ino);
     return journal_file_read_end(file); /* only now: the one who held the lock may have written until now */
 }
 

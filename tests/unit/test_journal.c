@@ -59,6 +59,7 @@ static void teardown(void)
 static struct disk {
     bool fails;
     off_t synced; /* the size that the file had when it was synced last */
+    ino_t first;  /* what was synced first */
     unsigned syncs, heads, directories;
     useconds_t takes;
     fsblkcnt_t size, blocks; /* of 4 KiB, and of these free */
@@ -79,7 +80,8 @@ int fdatasync(int fd)
         errno = EIO;
         return -1;
     }
-    disk->syncs++;
+    if (disk->syncs++ == 0)
+        disk->first = status.st_ino;
     usleep(disk->takes);
     if (status.st_size == JOURNAL_HEAD_LEN)
         disk->heads = disk->syncs;
@@ -651,11 +653,16 @@ Test(journal, what_a_dead_journal_had_written_is_not_written_again)
 
 /* What was there before. */
 
-static void file_write(const char *bytes)
+static void file_write_bytes(const char *bytes, size_t len)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    cr_assert_eq(write(fd, bytes, strlen(bytes)), (ssize_t)strlen(bytes));
+    cr_assert_eq(write(fd, bytes, len), (ssize_t)len);
     close(fd);
+}
+
+static void file_write(const char *bytes)
+{
+    file_write_bytes(bytes, strlen(bytes));
 }
 
 static void write_two(void)
@@ -783,6 +790,97 @@ Test(journal, a_head_that_is_none_of_ours_is_not_believed)
         json_decref(records_read());
         unlink(path);
     }
+}
+
+static void head_write(const struct journal_head *head)
+{
+    int fd = open(head_path, O_WRONLY);
+    cr_assert(journal_head_write(head, fd));
+    close(fd);
+}
+
+/* Four records, of which `head` names the second; `whole` is the caller's. */
+static char *write_four(struct journal_head *head, size_t *len)
+{
+    write_two();
+    *head = head_read();
+    write_two();
+    return file_read(path, len);
+}
+
+/* As some file systems leave it where the power went before all of it was on the disk. */
+static void file_write_with_blank(const char *bytes, size_t len, size_t at, size_t blank)
+{
+    char *copy = malloc(len);
+    memcpy(copy, bytes, len);
+    memset(copy + at, 0, blank < len - at ? blank : len - at);
+    file_write_bytes(copy, len);
+    free(copy);
+}
+
+Test(journal, blank_bytes_behind_what_the_head_names_are_cut_off_with_all_behind_them)
+{
+    struct journal_head head;
+    size_t len;
+    char *whole = write_four(&head, &len);
+    for (size_t at = head.size; at < len; at += 71) {
+        file_write_with_blank(whole, len, at, 1 + at % 200);
+        head_write(&head);
+        write_two();
+        json_t *records = records_read();
+        const char *told = "";
+        for (size_t i = 2; i < json_array_size(records); i++) {
+            if (strcmp(member(records, i, "event"), "recovered") == 0)
+                told = member(records, i, "detail");
+        }
+        cr_assert_eq(strncmp(told, "cut off ", 8), 0, "blank from %zu on: %s", at, told);
+        json_decref(records);
+    }
+    free(whole);
+}
+
+Test(journal, blank_bytes_that_the_head_vouches_for_are_not_cut_off)
+{
+    size_t len, after;
+    write_two();
+    char *whole = file_read(path, &len);
+    file_write_with_blank(whole, len, 20, 100);
+    free(whole);
+    char *before = file_read(path, &len);
+    write_one("c", false);
+    char *now = file_read(path, &after);
+    cr_assert_gt(after, len);
+    cr_assert_eq(memcmp(now, before, len), 0, "who has spoilt it is seen by whoever verifies it");
+    cr_assert(strstr(now + len, "\"seq\":3,"));
+    free(before);
+    free(now);
+}
+
+Test(journal, a_first_batch_that_is_blank_at_its_beginning_is_cut_off)
+{
+    struct journal_head head;
+    size_t len;
+    char *whole = write_four(&head, &len);
+    head.inode++; /* it was of the file before */
+    file_write_with_blank(whole, len, 0, 512);
+    head_write(&head);
+    write_one("c", false);
+    cr_assert(log_has("it is new, and goes on behind seq 2"));
+    cr_assert_eq(head_read().seq, 5); /* `rotate` and `recovered` come before */
+    free(whole);
+}
+
+Test(journal, a_strangers_file_that_begins_with_blank_bytes_is_left_alone)
+{
+    static const char theirs[] = "\0\0\0\1\nsome\nwords\n";
+    size_t len;
+    file_write_bytes(theirs, sizeof(theirs) - 1);
+    struct child child = child_start(&(struct child_settings){0});
+    cr_assert_eq(child_wait(&child), 1);
+    char *bytes = file_read(path, &len);
+    cr_assert_eq(len, sizeof(theirs) - 1);
+    cr_assert_eq(memcmp(bytes, theirs, len), 0);
+    free(bytes);
 }
 
 Test(journal, without_its_head_a_file_is_still_written)
@@ -1416,6 +1514,7 @@ Test(journal, where_a_file_before_is_gone_that_is_said)
 
 Test(journal, a_file_that_was_renamed_in_the_middle_of_a_batch_is_continued_where_it_ends)
 {
+    struct stat old;
     struct rotation rotation = rotation_start();
     struct worker worker = {.fd = rotation.child.workers[0]};
     worker_write(&worker, EVENT_START, NULL, NULL);
@@ -1427,16 +1526,17 @@ Test(journal, a_file_that_was_renamed_in_the_middle_of_a_batch_is_continued_wher
     int fd = open(rotation.old_path, O_WRONLY | O_APPEND);
     cr_assert_eq(write(fd, "{\"v\":1,", 7), 7);
     close(fd);
-    fd = open(head_path, O_WRONLY);
-    cr_assert(journal_head_write(&head, fd)); /* as if it had died before it could renew that */
-    close(fd);
+    head_write(&head); /* as if it had died before it could renew that */
+    cr_assert_eq(stat(rotation.old_path, &old), 0);
+    disk_new();
     int theirs;
     pair_open(&rotation.control, &theirs);
-    rotation.child = child_start(&(struct child_settings){.control = theirs});
+    rotation.child = child_start(&(struct child_settings){.control = theirs, .sync = true});
     close(theirs);
     json_t *records = rotation_end(&rotation);
     check_events(records, "start decision rotate recovered");
     cr_assert_str_eq(member(records, 3, "detail"), "cut off 7 bytes of a torn record; left without close: " ID_A);
+    cr_assert_eq(disk->first, old.st_ino, "what counts as written now must be on the disk, and its end may not be");
     json_decref(records);
 }
 
@@ -1770,7 +1870,6 @@ Test(journal, one_turn_is_one_packet)
     close(peer);
 }
 
-
 Test(journal, uncommitted_records_are_sent_again_on_a_new_socket)
 {
     int peer, fd, next_peer;
@@ -1983,7 +2082,10 @@ static size_t packet_make(uint8_t *packet, uint32_t count, uint32_t announced, c
 Test(journal, a_worker_cannot_write_lines_of_its_own)
 {
     static uint8_t packet[JOURNAL_PACKET_MAX + 1];
-    static const struct { uint32_t count, len; const char *bytes; } lies[] = {
+    static const struct {
+        uint32_t count, len;
+        const char *bytes;
+    } lies[] = {
         {1, 30, "\"time\":\"x\"}\n{\"v\":1,\"seq\":1,\"y\""},
         {1, 7, "\"seq\":1"},
         {1, 0, ""},
