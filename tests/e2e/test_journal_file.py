@@ -10,7 +10,8 @@ import unittest
 
 import audit_check
 from harness import wait_until
-from tunnels import TunnelStory, is_gone
+from traffic import Traffic, allowed_hosts
+from tunnels import TunnelStory
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -45,19 +46,22 @@ class Rotation(TunnelStory):
         return files, records
 
     def test_rotation_under_load_loses_and_cuts_nothing(self):
-        with self.load() as seen:
-            for turn in range(20):
-                self.await_progress(seen)
-                self.rename(turn)
-                self.reopen()
-                self.await_new_file()
-            self.await_progress(seen)
+        traffic = self.use(Traffic(self.directory, kinds=("tunnel",)))
+        traffic.proxy = self.proxy = self.exeat(traffic.policy())
+        traffic.start()
+        for turn in range(20):
+            traffic.await_progress()
+            self.rename(turn)
+            self.reopen()
+            self.await_new_file()
+        traffic.await_progress()
+        asked = traffic.stop()
         self.assertEqual(0, self.proxy.stop())
         files, records = self.check_all()
         self.assertEqual(21, len(files))
-        decisions = [record["host"] for record in records if record["event"] == "decision"]
-        self.assertEqual(self.asked, len(decisions))
-        self.assertEqual(set(), seen - set(decisions))
+        allowed = allowed_hosts(records)
+        self.assertEqual(asked, len(allowed))
+        self.assertEqual(set(), traffic.seen - allowed)
         self.assertEqual({"allow"}, {record["verdict"] for record in records if record["event"] == "decision"})
 
     def test_an_open_tunnel_never_notices(self):
@@ -129,22 +133,6 @@ class Rotation(TunnelStory):
 
 class Recovery(TunnelStory):
     """What did not end in order is told."""
-
-    def kill_all(self):
-        """SIGKILL for all three at once, as a power cut would be."""
-        pids = [self.proxy.process.pid, *self.proxy.children().values()]
-        os.kill(pids[0], signal.SIGSTOP)
-        for pid in pids[1:] + pids[:1]:
-            os.kill(pid, signal.SIGKILL)
-        self.proxy.process.wait()
-        for pid in pids:
-            wait_until("its end", lambda pid=pid: is_gone(pid))
-
-    def kill(self, role):
-        """… of one of them; waits until another is there."""
-        pid = self.proxy.children()[role]
-        os.kill(pid, signal.SIGKILL)
-        wait_until(f"another {role}", lambda: self.proxy.children().get(role) not in (None, pid))
 
     def recovered(self, count=1):
         def find(records):
@@ -245,33 +233,6 @@ class Recovery(TunnelStory):
         self.assertEqual(ids, self.named(self.recovered()))
         self.assertEqual(0, proxy.stop())
         audit_check.check_files(audit_check.history(proxy.audit_path), first=1)
-
-    def test_killed_under_load_nothing_is_missing(self):
-        with self.load() as seen:
-            for turn in range(12):
-                self.await_progress(seen)
-                self.kill(("journal", "server")[turn % 2])
-                if turn % 4 == 3:
-                    os.rename(self.proxy.audit_path, f"{self.proxy.audit_path}.{turn}")
-                    self.proxy.process.send_signal(signal.SIGUSR1)
-            self.await_progress(seen)
-        self.assertEqual(0, self.proxy.stop())
-        records = audit_check.check_files(audit_check.history(self.proxy.audit_path), first=1)
-        self.assertGreaterEqual(sum(record["event"] == "recovered" for record in records), 12)
-        allowed = {record["host"] for record in records if record["event"] == "decision" and record["verdict"] == "allow"}
-        self.assertEqual(set(), seen - allowed)
-
-    def test_all_killed_under_load_and_renamed_nothing_is_missing(self):
-        for turn in range(4):
-            with self.load(audit="sync = batch\n" if turn < 2 else "") as seen:
-                self.await_progress(seen)
-                self.kill_all()
-            if turn % 2:
-                os.rename(self.proxy.audit_path, f"{self.proxy.audit_path}.{turn}")
-        proxy = self.start()
-        self.assertEqual(0, proxy.stop())
-        records = audit_check.check_files(audit_check.history(proxy.audit_path), first=1)
-        self.assertGreaterEqual(sum(record["event"] == "recovered" for record in records), 4)
 
 
 if __name__ == "__main__":

@@ -239,29 +239,6 @@ class Processes(TunnelStory):
         self.assertEqual(0, self.proxy.stop())
         audit_check.check_file(self.proxy.audit_path)
 
-    # -- under load --
-
-    def test_nothing_reaches_an_origin_unrecorded_when_journal_and_server_die(self):
-        with self.load() as seen:
-            for turn in range(10):
-                self.await_progress(seen)
-                role = ("journal", "server")[turn % 2]
-                pid = self.proxy.children()[role]
-                os.kill(pid, signal.SIGKILL)
-                wait_until(f"another {role}", lambda role=role, pid=pid: self.proxy.children().get(role) not in (None, pid))
-        self.assertEqual(0, self.proxy.stop())
-        self.assert_nothing_unrecorded(seen)
-
-    def test_nothing_reaches_an_origin_unrecorded_when_the_supervisor_dies(self):
-        with self.load() as seen:
-            self.await_progress(seen)
-            children = self.proxy.children()
-            self.proxy.process.kill()
-            self.proxy.process.wait()
-            for role, pid in children.items():
-                wait_until(f"the {role}'s end", lambda pid=pid: is_gone(pid))
-        self.assert_nothing_unrecorded(seen)
-
     # -- what cannot be written --
 
     def test_a_file_that_cannot_be_opened_keeps_it_from_starting(self):

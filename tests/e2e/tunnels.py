@@ -1,12 +1,11 @@
-"""What the stories of the journal and the processes are made of: tunnels, one by one and under load."""
+"""What the stories of the journal and the processes are made of: tunnels, one by one, and the end of processes."""
 
 import contextlib
-import itertools
+import os
 import pathlib
-import threading
+import signal
 
-import audit_check
-from harness import DnsStub, EndToEndTest, Origin, client_hello, policy, receive_exactly, wait_until
+from harness import EndToEndTest, Origin, client_hello, policy, receive_exactly, wait_until
 
 NAME = "allowed.example.test"
 
@@ -19,14 +18,27 @@ def is_gone(pid):
         return True
 
 
-class Everywhere(dict):
-    """A zone in which every name is here."""
+class KillStory(EndToEndTest):
+    """Processes of `self.proxy` are killed."""
 
-    def get(self, name, default=None):
-        return {"A": ["127.0.0.1"]}
+    def kill(self, role):
+        """One of its children; waits until another is there."""
+        pid = self.proxy.children()[role]
+        os.kill(pid, signal.SIGKILL)
+        wait_until(f"another {role}", lambda: self.proxy.children().get(role) not in (None, pid))
+
+    def kill_all(self):
+        """All three at once, as a power cut would."""
+        pids = [self.proxy.process.pid, *self.proxy.children().values()]
+        os.kill(pids[0], signal.SIGSTOP)  # so that it starts nobody again
+        for pid in pids[1:] + pids[:1]:
+            os.kill(pid, signal.SIGKILL)
+        self.proxy.kill()
+        for pid in pids:
+            wait_until("its end", lambda pid=pid: is_gone(pid))
 
 
-class TunnelStory(EndToEndTest):
+class TunnelStory(KillStory):
     """One proxy, one echoing origin, tunnels between them."""
 
     def setUp(self):
@@ -60,49 +72,3 @@ class TunnelStory(EndToEndTest):
                 sock.sendall(hello)
                 return status == 200 and receive_exactly(sock, len(hello)) == hello
         return False
-
-    @contextlib.contextmanager
-    def load(self, audit=""):
-        """Eight clients that open tunnels to ever new names; gives the set of names whose payload has reached the origin. `self.asked` is how many
-        were asked for; `audit` are further lines of [audit]."""
-        dns = self.use(DnsStub(Everywhere()))
-        self.proxy = self.exeat(policy("*.load.example.test", port=self.origin.port, extra=f"[dns]\nserver = {dns.address}\n[audit]\nfile = {{dir}}/audit.jsonl\n{audit}"))
-        seen, done, lock, numbers = set(), threading.Event(), threading.Lock(), itertools.count()
-
-        def serve(sock):
-            data = sock.recv(65536)
-            at = data.find(b".load.example.test")
-            if at >= 0:
-                with lock:
-                    seen.add(data[data.rfind(b"n", 0, at):at].decode() + ".load.example.test")
-            sock.sendall(data)
-        self.origin.serve = serve
-
-        def work():
-            while not done.is_set():
-                name = f"n{next(numbers)}.load.example.test"
-                with contextlib.suppress(OSError, IndexError):
-                    sock, status, _ = self.proxy.connect(name, self.origin.port, timeout=5)
-                    with sock:
-                        if status == 200:
-                            sock.sendall(client_hello(name))
-                            sock.recv(65536)
-        workers = [threading.Thread(target=work) for _ in range(8)]
-        for worker in workers:
-            worker.start()
-        try:
-            yield seen
-        finally:
-            done.set()
-            for worker in workers:
-                worker.join()
-            self.asked = next(numbers)
-
-    def assert_nothing_unrecorded(self, seen):
-        records = audit_check.check_file(self.proxy.audit_path, allow_open=True)
-        allowed = {record["host"] for record in records if record["event"] == "decision" and record["verdict"] == "allow"}
-        self.assertEqual(set(), seen - allowed, "an origin saw payload for which no decision is on file")
-
-    def await_progress(self, seen):
-        reached = len(seen)
-        wait_until("progress", lambda: len(seen) > reached + 20)
