@@ -364,11 +364,13 @@ bool journal_file_is_scarce(struct journal_file *file, uint64_t reserve, bool sc
 {
     struct statvfs status;
     const uint64_t now_ms = clock_monotonic_ms();
-    if (reserve == 0 || file->is_stream || now_ms < file->measure_at_ms || fstatvfs(file->fd, &status) != 0)
+    const bool is_soon = now_ms < file->measure_at_ms && (scarce || file->measure_after > 0);
+    if (reserve == 0 || file->is_stream || is_soon || fstatvfs(file->fd, &status) != 0)
         return scarce;
     file->measure_at_ms = now_ms + LOOK_EVERY_MS;
     const uint64_t asked = reserve / status.f_frsize, most = status.f_blocks / RESERVE_SHARE;
     const uint64_t blocks = asked < most ? asked : most;
+    file->measure_after = status.f_bavail > blocks ? (status.f_bavail - blocks) * status.f_frsize / 2 : 0;
     return status.f_bavail < blocks + (scarce ? blocks / 16 : 0);
 }
 
@@ -485,6 +487,7 @@ int journal_file_append(struct journal_file *file, const char *bytes, size_t len
     if (error != 0)
         return error;
     file->end = now;
+    file->measure_after -= len < file->measure_after ? len : file->measure_after;
     journal_file_renew_head(file);
     return 0;
 }

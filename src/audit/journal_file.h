@@ -17,7 +17,8 @@ struct journal_file {
     size_t torn;             /* bytes behind the last whole batch that could not be cut off yet */
     size_t streamed;         /* is_stream: bytes of the batch in hand that are out already */
     char fault[96];          /* why it, or its successor, could not be opened */
-    uint64_t measure_at_ms;  /* when to look again how much space there is */
+    uint64_t measure_at_ms;  /* when to look again how much space there is, or sooner, */
+    uint64_t measure_after;  /* when so many bytes more were appended */
     uint64_t look_at_ms;     /* when to look again what its path names */
     int head_fd;             /* -1: it cannot be had */
     int head_error;          /* errno of the last time it was renewed */
@@ -39,7 +40,7 @@ void journal_file_close(struct journal_file *file);
 bool journal_file_has_moved(struct journal_file *file);
 
 /* Whether less than `reserve` bytes are free for it, or than a tenth of a smaller file system; once scarce, a little more must be. Looks once a second
- * at most: `scarce` is the answer before. */
+ * or when half of what was to spare was written: `scarce` is the answer before. */
 bool journal_file_is_scarce(struct journal_file *file, uint64_t reserve, bool scarce);
 
 /* Opens what the path names now, created when nothing is there, and locks it before the old file is let go; the end stays. It may still be the same

@@ -1024,6 +1024,25 @@ Test(journal, a_small_disk_keeps_a_tenth)
     cr_assert_eq(child_wait(&child), 0);
 }
 
+Test(journal, who_writes_fast_looks_sooner_for_space)
+{
+    const char *detail = "a detail of about the same size as what a denial says, so that not too many of them are needed for the story";
+    struct journal_frame frame;
+    disk_new();
+    disk->size = 1000;
+    disk->blocks = 104; /* 16 KiB to spare: looked for again when 8 KiB were written, long before a second is over */
+    struct child child = child_start(&(struct child_settings){.reserve = 100 * 4096});
+    frame_expect(child.workers[0], &frame, FRAME_UP);
+    disk->blocks = 99;
+    for (uint64_t number = 1; number <= 12; number++)
+        record_send(child.workers[0], number, "a", frame.epoch, 0, detail);
+    do
+        cr_assert(frame_next(child.workers[0], &frame, WAIT_MS));
+    while (frame.kind == FRAME_COMMITTED && frame.first < 12);
+    cr_assert_eq(frame.kind, FRAME_SPACE);
+    cr_assert_eq(child_wait(&child), 0);
+}
+
 /* Another file in its place. */
 
 struct rotation {
