@@ -374,12 +374,11 @@ bool journal_file_is_scarce(struct journal_file *file, uint64_t reserve, bool sc
     return status.f_bavail < blocks + (scarce ? blocks / 16 : 0);
 }
 
-/* A fault that lasts is said once. */
+/* A fault that lasts is said once; that of a file that was deleted when it cannot be written. */
 static void journal_file_say_kept(struct journal_file *file, const struct journal_file *next, bool deleted)
 {
-    if (strcmp(file->fault, next->fault) != 0)
-        log_error("audit file %s: a new one cannot be opened: %s; %s", file->path, next->fault,
-                  deleted ? "the old one was deleted: nothing can be recorded" : "the old one goes on");
+    if (!deleted && strcmp(file->fault, next->fault) != 0)
+        log_error("audit file %s: a new one cannot be opened: %s; the old one goes on", file->path, next->fault);
     text_copy(file->fault, sizeof(file->fault), next->fault, strlen(next->fault));
 }
 
@@ -444,6 +443,7 @@ static int journal_file_stream(struct journal_file *file, const char *bytes, siz
     return error;
 }
 
+/* A disk that fails is said by the file itself, with the next batch: only a head that fails again behind a batch that went well is said here. */
 static void journal_file_renew_head(struct journal_file *file)
 {
     struct stat status;
@@ -452,9 +452,12 @@ static void journal_file_renew_head(struct journal_file *file)
     if (file->head_fd < 0)
         return;
     bool renewed = journal_head_write(&file->end, file->head_fd) && (!file->sync || fdatasync(file->head_fd) == 0);
-    int error = renewed ? 0 : errno;
-    if (error != file->head_error)
+    const int error = renewed ? 0 : errno;
+    const bool lasts = error != 0 && file->head_error != 0;
+    if (lasts ? !file->head_said : error == 0 && file->head_said) {
         journal_file_say_head(file, error);
+        file->head_said = lasts;
+    }
     file->head_error = error;
 }
 

@@ -22,6 +22,7 @@ struct journal_file {
     uint64_t look_at_ms;     /* when to look again what its path names */
     int head_fd;             /* -1: it cannot be had */
     int head_error;          /* errno of the last time it was renewed */
+    bool head_said;          /* … and that it could not be */
     uint64_t vouched;        /* bytes of it that FILE.head named when it was opened */
 
     /* what was found when it was opened */

@@ -92,8 +92,10 @@ static void journal_writer_succeed(struct journal_writer *writer)
 
 static void journal_writer_fail(struct journal_writer *writer, int error)
 {
+    const bool deleted = error == ENOENT && writer->file.fault[0] != '\0';
     if (!writer->down)
-        log_error("audit file %s cannot be written: %s", writer->file.path, strerror(error));
+        log_error("audit file %s cannot be written: %s%s", writer->file.path, deleted ? "it was deleted, and a new one cannot be opened: " : "",
+                  deleted ? writer->file.fault : strerror(error));
     writer->down = error;
     writer->retry_at_ms = clock_monotonic_ms() + RETRY_MS;
 }

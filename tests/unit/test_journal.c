@@ -57,7 +57,7 @@ static void teardown(void)
 
 /* The disk, as journal processes see it with `sync`: the library's syncs end here. */
 static struct disk {
-    bool fails;
+    bool fails, head_fails;
     off_t synced; /* the size that the file had when it was synced last */
     ino_t first;  /* what was synced first */
     unsigned syncs, heads, directories;
@@ -76,7 +76,7 @@ int fdatasync(int fd)
     struct stat status;
     if (!disk || fstat(fd, &status) != 0)
         return 0;
-    if (disk->fails) {
+    if (disk->fails || (disk->head_fails && status.st_size == JOURNAL_HEAD_LEN)) {
         errno = EIO;
         return -1;
     }
@@ -248,13 +248,20 @@ static char *file_read(const char *name, size_t *len)
     return bytes;
 }
 
-static bool log_has(const char *words)
+static unsigned log_count(const char *words)
 {
     size_t len;
+    unsigned count = 0;
     char *log = file_read(log_path, &len);
-    bool has = strstr(log, words) != NULL;
+    for (const char *at = log; (at = strstr(at, words)); at++)
+        count++;
     free(log);
-    return has;
+    return count;
+}
+
+static bool log_has(const char *words)
+{
+    return log_count(words) > 0;
 }
 
 /* The chain goes on with this line, or begins with it where it had none. */
@@ -959,6 +966,33 @@ Test(journal, a_sync_that_fails_is_a_write_that_failed)
     json_t *records = records_read();
     cr_assert_eq(json_array_size(records), 1);
     json_decref(records);
+}
+
+static void record_commit(const struct child *child, uint64_t number)
+{
+    record_send(child->workers[0], number, "a", 1, 0, NULL);
+    frame_expect(child->workers[0], &(struct journal_frame){0}, FRAME_COMMITTED);
+}
+
+Test(journal, a_head_that_fails_beside_a_good_file_is_said_once_each_way)
+{
+    disk_new();
+    struct child child = child_start(&(struct child_settings){.sync = true});
+    frame_expect(child.workers[0], &(struct journal_frame){0}, FRAME_UP);
+    record_commit(&child, 1);
+    disk->head_fails = true;
+    record_commit(&child, 2); /* with the next one it may be the file that fails, and then that is the line */
+    disk->head_fails = false;
+    record_commit(&child, 3);
+    disk->head_fails = true;
+    for (uint64_t number = 4; number < 8; number++)
+        record_commit(&child, number);
+    disk->head_fails = false;
+    record_commit(&child, 8);
+    record_commit(&child, 9);
+    cr_assert_eq(child_wait(&child), 0);
+    cr_assert_eq(log_count(".head cannot be written"), 1);
+    cr_assert_eq(log_count(".head is written again"), 1);
 }
 
 Test(journal, what_comes_during_a_sync_shares_the_next)
