@@ -7,6 +7,9 @@
 /* One packet holds one frame header and its payload; a packet is whole or not there, so nothing is ever torn. */
 #define JOURNAL_PACKET_MAX 65536
 
+/* A journal that has said nothing for so long, while records wait, is as good as none: less than a session waits for its decision. */
+#define JOURNAL_STALL_MS 4000
+
 enum journal_frame_kind {
     FRAME_RECORDS = 1, /* worker → journal: `count` records from number `first` on, each a u32 length and its text (record_write's) */
     FRAME_LOG,         /* worker → journal: one operator line */

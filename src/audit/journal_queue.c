@@ -17,7 +17,6 @@
 #define QUEUE_MAX_DEFAULT (8u << 20)
 #define PROBE_PERIOD_S 60
 #define RETRY_MS 20
-#define STALL_MS 4000 /* less than a session waits for its decision: the next one is refused at once */
 #define SEND_BUFFER (4 * JOURNAL_PACKET_MAX)
 #define DETAIL_SIZE 1536
 
@@ -131,7 +130,7 @@ static bool journal_queue_has_room(const struct journal_queue *queue, size_t max
 /* A journal that is up but says nothing (a hanging disk, a reader that does not read) is as good as none. */
 static bool journal_queue_is_stalled(const struct journal_queue *queue)
 {
-    return !journal_queue_is_empty(queue) && clock_monotonic_ms() - queue->moved_ms > STALL_MS;
+    return !journal_queue_is_empty(queue) && clock_monotonic_ms() - queue->moved_ms > JOURNAL_STALL_MS;
 }
 
 static bool journal_queue_can_take(const struct journal_queue *queue)

@@ -20,6 +20,7 @@
 #include "audit/journal_own.h"
 #include "audit/journal_sessions.h"
 #include "audit/journal_tail.h"
+#include "audit/journal_watch.h"
 #include "audit/record.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -53,6 +54,7 @@ struct journal_writer {
     struct journal_sessions sessions;
     struct journal_recovery recovery; /* what is still to be told of how others ended */
     struct log_writer *log;
+    struct journal_watch *watch;
 
     struct journal_client *clients;
     struct pollfd *polls; /* one a client, then the control */
@@ -77,6 +79,11 @@ struct journal_writer {
 
 /* ---- writing ---- */
 
+static void journal_writer_say_up(const struct journal_writer *writer)
+{
+    log_info("audit file %s: writes again", writer->file.path);
+}
+
 static void journal_writer_succeed(struct journal_writer *writer)
 {
     for (size_t i = 0; i < writer->client_count; i++)
@@ -84,7 +91,7 @@ static void journal_writer_succeed(struct journal_writer *writer)
     journal_batch_clear(&writer->batch);
     writer->owes_rotate = false;
     if (writer->down) {
-        log_info("audit file %s: writes again", writer->file.path);
+        journal_writer_say_up(writer);
         writer->down = 0;
         writer->epoch++;
     }
@@ -449,19 +456,34 @@ static bool journal_writer_wait(struct journal_writer *writer)
     return poll(writer->polls, writer->client_count + 1, journal_writer_timeout(writer)) >= 0;
 }
 
+/* Whoever asks for anything between two waits may have to wait for the disk, and then the watch says so. */
+static void journal_writer_begin_turn(struct journal_writer *writer)
+{
+    if (!writer->down)
+        journal_watch_begin(writer->watch);
+}
+
+static void journal_writer_end_turn(struct journal_writer *writer)
+{
+    journal_writer_commit(writer);
+    journal_writer_tell(writer);
+    if (journal_watch_end(writer->watch) && !writer->down)
+        journal_writer_say_up(writer);
+}
+
 static void journal_writer_serve(struct journal_writer *writer)
 {
-    journal_writer_commit(writer); /* a new file begins with its `rotate` */
-    journal_writer_tell(writer);
+    journal_writer_begin_turn(writer);
+    journal_writer_end_turn(writer); /* a new file begins with its `rotate` */
     while (journal_writer_has_clients(writer) || writer->control >= 0) {
         if (!journal_writer_wait(writer))
             continue;
         bool control = writer->polls[writer->client_count].revents != 0;
+        journal_writer_begin_turn(writer);
         journal_writer_collect(writer);
         if (control)
             journal_writer_read_control(writer); /* behind collecting, which goes by the polls as they were */
-        journal_writer_commit(writer);
-        journal_writer_tell(writer);
+        journal_writer_end_turn(writer);
     }
 }
 
@@ -567,8 +589,10 @@ int journal_writer_run(const struct journal_writer_settings *settings)
     if (!writer.log)
         return 1;
     log_set_sink(log_writer_put, writer.log);
-    bool good = journal_writer_work(&writer, settings);
+    writer.watch = journal_watch_start(writer.log, settings->file);
+    bool good = writer.watch && journal_writer_work(&writer, settings);
     journal_writer_fini(&writer);
+    journal_watch_stop(writer.watch);
     log_set_sink(NULL, NULL);
     log_writer_stop(writer.log, LOG_STOP_MS);
     return good ? 0 : 1;

@@ -995,6 +995,20 @@ Test(journal, a_head_that_fails_beside_a_good_file_is_said_once_each_way)
     cr_assert_eq(log_count(".head is written again"), 1);
 }
 
+Test(journal, a_disk_that_hangs_is_said_once_each_way)
+{
+    disk_new();
+    struct child child = child_start(&(struct child_settings){.sync = true});
+    frame_expect(child.workers[0], &(struct journal_frame){0}, FRAME_UP);
+    disk->takes = (JOURNAL_STALL_MS + 500) * 1000 / 2; /* file and head */
+    record_commit(&child, 1);
+    disk->takes = 0;
+    record_commit(&child, 2);
+    cr_assert_eq(child_wait(&child), 0);
+    cr_assert_eq(log_count("nothing could be written for 4 s"), 1);
+    cr_assert_eq(log_count("writes again"), 1);
+}
+
 Test(journal, what_comes_during_a_sync_shares_the_next)
 {
     enum { COUNT = 2000 };
