@@ -323,11 +323,11 @@ class DnsStub:
 class Exeat:
     """`exeat run` with a configuration of its own directory. The text may use {dir}; [listen], [audit] and [exeat] are added where they are missing."""
 
-    def __init__(self, directory, text, listen="127.0.0.1:0", workers=2, audit=True, stderr=None, stdout=None, environment=None):
+    def __init__(self, directory, text, listen="127.0.0.1:0", workers=2, audit=True, audit_path=None, stderr=None, stdout=None, environment=None):
         self.directory = pathlib.Path(directory)
         self.config = self.directory / "exeat.conf"
         self.ports_path = self.directory / "ports"
-        self.audit_path = self.directory / "audit.jsonl"
+        self.audit_path = audit_path or self.directory / "audit.jsonl"
         self.log_path = self.directory / "log"
         if "[exeat]" not in text:
             text = f"[exeat]\nname = test\nworkers = {workers}\n" + text

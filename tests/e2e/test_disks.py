@@ -1,0 +1,569 @@
+"""Disks that fill up, fail, stall or vanish under the journal: new tunnels are refused, open ones never notice, nothing is half written, and each
+change is said once."""
+
+import errno
+import fcntl
+import os
+import re
+import select
+import shutil
+import signal
+import subprocess
+import threading
+import time
+import unittest
+
+import audit_check
+import disks
+from harness import EXEAT, PATIENCE, SANITIZED, client_hello, receive_exactly, wait_until
+from tunnels import NAME, TunnelStory
+
+PULSE = 1.0 if SANITIZED else 0.5  # no echo of an open tunnel may take longer
+STALL = float(os.environ.get("EXEAT_TEST_STALL", 6))  # seconds for which a slow disk does nothing: longer than a journal may be silent
+
+
+class Pulse(threading.Thread):
+    """An open tunnel, in which a few bytes are echoed all the time; `slowest` is how long that took at most."""
+
+    def __init__(self, tunnel):
+        super().__init__(daemon=True)
+        self.tunnel, self.slowest, self.beats, self.fault, self.over = tunnel, 0.0, 0, None, threading.Event()
+        self.start()
+
+    def run(self):
+        try:
+            while not self.over.wait(0.005):
+                began = time.monotonic()
+                self.tunnel.sendall(b"are you there?")
+                if receive_exactly(self.tunnel, 14) != b"are you there?":
+                    raise ConnectionError("the tunnel ended")
+                self.slowest = max(self.slowest, time.monotonic() - began)
+                self.beats += 1
+        except OSError as fault:
+            self.fault = fault
+
+    def close(self):
+        self.over.set()
+        self.join()
+        self.tunnel.close()
+
+
+class Clients:
+    """Some who ask for tunnels again and again. `opened` are the ports of those whose bytes came back from the origin; `refused`, `cut` and `denied`
+    are counts; what else happened is in `odd`."""
+
+    def __init__(self, story, count=3, names=(NAME,)):
+        self.story, self.names, self.lock, self.over = story, names, threading.Lock(), threading.Event()
+        self.opened, self.refused, self.cut, self.denied, self.odd = set(), 0, 0, 0, []
+        self.slowest = 0.0
+        self.threads = [threading.Thread(target=self.run, daemon=True) for _ in range(count)]
+        for thread in self.threads:
+            thread.start()
+
+    def run(self):
+        while not self.over.is_set():
+            for name in self.names:
+                self.ask(name)
+
+    def ask(self, name=NAME):
+        """One connection; returns what became of it."""
+        began = time.monotonic()
+        try:
+            sock, status, head = self.story.proxy.connect(name, self.story.origin.port)
+            with sock:
+                port = sock.getsockname()[1]
+                refused = "refused" if status == 503 and "audit_unavailable" in head else head
+                what = self.try_tunnel(sock) if status == 200 else "denied" if status == 403 else refused
+        except OSError as error:
+            port, what = None, repr(error)
+        with self.lock:
+            self.slowest = max(self.slowest, time.monotonic() - began)
+            if what == "opened":
+                self.opened.add(port)
+            elif what in ("refused", "cut", "denied"):
+                setattr(self, what, getattr(self, what) + 1)
+            else:
+                self.odd.append(what)
+        return what
+
+    @staticmethod
+    def try_tunnel(sock):
+        hello = client_hello(NAME)
+        try:
+            sock.sendall(hello)
+            return "opened" if receive_exactly(sock, len(hello)) == hello else "cut"
+        except ConnectionError:
+            return "cut"
+
+    def close(self):
+        self.over.set()
+        for thread in self.threads:
+            thread.join()
+
+
+WHY_NONE = disks.why_none()
+
+
+class DiskStory(TunnelStory):
+    """An exeat whose audit file lies on a disk of the story's own, an open tunnel that must never notice, and clients who count."""
+
+    def setUp(self):
+        if WHY_NONE:
+            self.skipTest(WHY_NONE)
+        super().setUp()
+        self.use(disks.MountSpace())
+
+    def begin(self, disk, audit=""):
+        self.disk = self.use(disk)
+        path = disk.path / "audit.jsonl"
+        self.start(extra=f"[audit]\nfile = {path}\n{audit}", audit_path=path)
+        self.addCleanup(disk.obey)  # else what failed would not even end
+        self.pulse = self.use(Pulse(self.open_tunnel()))
+
+    def clients(self, *names, count=3):
+        return self.use(Clients(self, count, names or (NAME,)))
+
+    def lines(self):
+        """What the operator was told since it was ready."""
+        return [line.removeprefix("exeat: ") for line in self.proxy.log_text().split(" workers\n", 1)[1].splitlines()]
+
+    def await_line(self, words):
+        wait_until(f"`{words}`", lambda: any(words in line for line in self.lines()))
+
+    def assert_lines(self, *expected):
+        lines = self.lines()
+        self.assertEqual(len(expected), len(lines), lines)
+        for words, line in zip(expected, lines):
+            self.assertIn(words, line)
+
+    def assert_never_noticed(self):
+        self.assertIsNone(self.pulse.fault)
+        beats = self.pulse.beats
+        wait_until("echoes", lambda: self.pulse.beats > beats + 10)
+        self.assertLess(self.pulse.slowest, PULSE)
+
+    def counted(self, records):
+        """What the gaps count, by reason."""
+        sums = {}
+        for record in records:
+            if record["event"] == "gap":
+                for reason, count in re.findall(r"(\w+) (\d+)", record["detail"]):
+                    sums[reason] = sums.get(reason, 0) + int(count)
+        return sums
+
+    @staticmethod
+    def allowed_ports(records):
+        return [record["client_port"] for record in records if record["event"] == "decision" and record["verdict"] == "allow"]
+
+    def end_story(self, *clients):
+        """Stops everything in order and gives the records."""
+        for client in clients:
+            client.close()
+            self.assertEqual([], client.odd)
+        self.assert_never_noticed()
+        self.pulse.close()
+        self.assertEqual(0, self.proxy.stop())
+        return audit_check.check_files(audit_check.history(self.proxy.audit_path), first=1,
+                                       continuing="on_failure = continue" in self.proxy.config.read_text())
+
+    def assert_accounts(self, clients, records):
+        """Whoever got through is on file; whoever was refused is counted, none twice."""
+        self.assertEqual(set(), clients.opened - set(self.allowed_ports(records)), "a tunnel was open of which nothing is on file")
+        never = sum(record["event"] == "close" and "was not opened" in (record["detail"] or "") for record in records)
+        self.assertEqual(clients.refused + clients.cut, never + self.counted(records).get("audit_unavailable", 0))
+        denied = sum(record["reason"] == "default_deny" for record in records)
+        self.assertEqual(clients.denied, denied + self.counted(records).get("default_deny", 0))
+
+
+class Failing(DiskStory):
+    """The file cannot be written, and then it can again."""
+
+    def refuse_and_recover(self, broken, mend):
+        clients = self.clients(NAME, "denied.example.test")
+        wait_until("tunnels", lambda: len(clients.opened) > 10)
+        broken()
+        self.await_line("cannot be written")
+        before = clients.refused
+        wait_until("refusals", lambda: clients.refused > before + 30)
+        opened = len(clients.opened)
+        mend()
+        self.await_line("writes again")
+        wait_until("tunnels again", lambda: len(clients.opened) > opened + 10)
+        records = self.end_story(clients)
+        self.assert_accounts(clients, records)
+
+    def test_a_full_disk_and_room_again(self):
+        self.begin(disks.Tmpfs(self.directory / "disk", "size=1m"), "reserve = 0\n")
+        self.refuse_and_recover(self.disk.fill, self.disk.free)
+        self.assert_lines("cannot be written: No space left on device", "writes again", "stopping")
+
+    def test_a_full_disk_and_room_again_with_sync(self):
+        self.begin(disks.Ext4(self.directory / "disk"), "reserve = 0\nsync = batch\n")
+        self.refuse_and_recover(self.disk.fill, self.disk.free)
+        self.assert_lines("cannot be written: No space left on device", "writes again", "stopping")
+
+    def test_an_overbooked_storage(self):
+        """What lies under the disk is full: for that there is EIO only, and only fdatasync tells it."""
+        store = self.use(disks.Tmpfs(self.directory / "store", "size=1m"))
+        self.begin(disks.Ext4(self.directory / "disk", store=store.path), "reserve = 0\nsync = batch\n")
+        self.refuse_and_recover(store.fill, store.free)
+        self.assert_lines("cannot be written: ", "writes again", "stopping")
+
+    def fail_and_obey(self, call, error, audit=""):
+        self.begin(disks.ObedientDisk(self.directory / "disk"), audit)
+        self.refuse_and_recover(lambda: self.disk.fail(call, error), self.disk.obey)
+        self.assert_lines(f"cannot be written: {os.strerror(error)}", "writes again", "stopping")
+
+    def test_errors_of_the_disk(self):
+        self.fail_and_obey(disks.WRITE, errno.EIO)
+
+    def test_errors_of_the_disk_that_only_a_sync_shows(self):
+        self.fail_and_obey(disks.FSYNC, errno.EIO, "sync = batch\n")
+
+    def test_a_disk_that_turns_read_only_and_back(self):
+        self.fail_and_obey(disks.WRITE, errno.EROFS)
+
+    def test_a_disk_that_takes_only_half(self):
+        self.begin(disks.ObedientDisk(self.directory / "disk"), "reserve = 0\n")
+
+        def half():
+            self.disk.room = 300
+        self.refuse_and_recover(half, self.disk.obey)
+        self.assert_lines("cannot be written: No space left on device", "writes again", "stopping")
+
+    def test_what_is_half_written_cannot_be_taken_back_at_once(self):
+        self.begin(disks.ObedientDisk(self.directory / "disk"), "reserve = 0\n")
+
+        def half():
+            self.disk.fail(disks.SETATTR, errno.EIO)
+            self.disk.room = 300
+        self.refuse_and_recover(half, self.disk.obey)
+        self.assert_lines("cannot be written: ", "writes again", "stopping")
+
+
+class Continuing(DiskStory):
+    def test_a_full_disk_lets_out_and_counts(self):
+        self.begin(disks.Tmpfs(self.directory / "disk", "size=1m"), "reserve = 0\non_failure = continue\n")
+        clients = self.clients()
+        wait_until("tunnels", lambda: len(clients.opened) > 10)
+        self.disk.fill()
+        self.await_line("cannot be written")
+        opened = len(clients.opened)
+        wait_until("tunnels without a record", lambda: len(clients.opened) > opened + 30)
+        self.disk.free()
+        self.await_line("writes again")
+        opened = len(clients.opened)
+        wait_until("tunnels", lambda: len(clients.opened) > opened + 10)
+        records = self.end_story(clients)
+        self.assertEqual((0, 0), (clients.refused, clients.cut))
+        self.assertEqual({"rule_allow"}, set(self.counted(records)))
+        mine = len(clients.opened) + 1  # with the pulse
+        self.assertEqual(mine, len(self.allowed_ports(records)) + self.counted(records)["rule_allow"])
+        self.assert_lines("cannot be written: No space left on device", "writes again", "stopping")
+
+
+class Reserve(DiskStory):
+    """A flood of denials on a small disk: its last tenth is for those who are let out."""
+
+    def flood(self):
+        self.begin(disks.Tmpfs(self.directory / "disk", "size=1m"))
+        flood = self.clients("denied.example.test", count=6)
+        visitors = self.clients(count=0)
+        self.await_line("denials are only counted")
+        denied = flood.denied
+        for _ in range(20):
+            self.assertEqual("opened", visitors.ask())
+        wait_until("more denials", lambda: flood.denied > denied + 500)
+        return flood, visitors
+
+    def assert_counted(self, flood, visitors, records):
+        self.assertEqual(set(), visitors.opened - set(self.allowed_ports(records)))
+        recorded = sum(record["reason"] == "default_deny" for record in records)
+        self.assertGreater(recorded, 0)
+        self.assertEqual({"default_deny": flood.denied - recorded}, self.counted(records))
+
+    def test_a_flood_of_denials_leaves_room_for_those_who_are_let_out(self):
+        flood, visitors = self.flood()
+        self.assertGreater(self.disk.room_left(), (1 << 20) // 20)
+        self.disk.grow("16m")
+        self.await_line("there is space again")
+        recorded = len(self.proxy.records())
+        wait_until("denials on file", lambda: len(self.proxy.records()) > recorded + 100)
+        flood.close()
+        self.assert_counted(flood, visitors, self.end_story(flood, visitors))
+        self.assert_lines("denials are only counted", "there is space again: denials are recorded", "stopping")
+
+    def test_at_the_stop_what_was_counted_is_told(self):
+        flood, visitors = self.flood()
+        self.assert_counted(flood, visitors, self.end_story(flood, visitors))
+        self.assert_lines("denials are only counted", "stopping")
+
+
+class Slow(DiskStory):
+    """The disk does nothing for a while, and says nothing either."""
+
+    def stall(self, hold, go_on):
+        """Holds the disk, and lets it go on when it has been silent for longer than a journal may."""
+        clients, denied = self.clients(count=6), self.clients("denied.example.test", count=1)
+        wait_until("tunnels", lambda: len(clients.opened) > 10)
+        hold()
+        began = time.monotonic()
+        self.await_silence()
+        opened, asked = len(clients.opened), denied.denied
+        self.await_line("nothing could be written for 4 s")
+        wait_until("refusals", lambda: clients.refused > 30)
+        time.sleep(max(0, began + STALL - time.monotonic()))
+        self.assertEqual(opened, len(clients.opened), "a tunnel was opened meanwhile")
+        self.assertGreater(denied.denied, asked + 30)
+        go_on()
+        self.await_line("writes again")
+        wait_until("tunnels again", lambda: len(clients.opened) > opened + 10)
+        return clients, denied
+
+    def await_silence(self):
+        """Until what was on its way is there."""
+        size = -1
+        while size != self.proxy.audit_path.stat().st_size:
+            size = self.proxy.audit_path.stat().st_size
+            time.sleep(0.2)
+
+    def stall_and_account(self, hold, go_on):
+        clients, denied = self.stall(hold, go_on)
+        records = self.end_story(clients, denied)
+        self.assertLess(denied.slowest, PULSE)
+        clients.denied = denied.denied
+        self.assert_accounts(clients, records)
+        self.assert_lines("nothing could be written for 4 s", "writes again", "stopping")
+
+    def test_a_disk_that_is_frozen(self):
+        self.begin(disks.Ext4(self.directory / "disk"), "reserve = 0\n")
+        self.stall_and_account(self.disk.freeze, self.disk.obey)
+
+    def test_told_to_continue_it_delays_and_refuses_nobody(self):
+        """Not even a question is answered, as by a file server that is gone."""
+        self.begin(disks.ObedientDisk(self.directory / "disk"), "sync = batch\non_failure = continue\n")
+        clients = self.clients(count=4)
+        wait_until("tunnels", lambda: len(clients.opened) > 10)
+        self.disk.hold(disks.GETATTR, disks.WRITE, disks.FSYNC, disks.STATFS, disks.LOOKUP)
+        self.await_line("nothing could be written for 4 s")
+        opened = len(clients.opened)
+        wait_until("tunnels without a record", lambda: len(clients.opened) > opened + 30)
+        self.disk.obey()
+        self.await_line("writes again")
+        records = self.end_story(clients)
+        self.assertEqual((0, 0), (clients.refused, clients.cut))
+        self.assertEqual(len(clients.opened) + 1, len(self.allowed_ports(records)) + self.counted(records)["rule_allow"])
+        self.assert_lines("nothing could be written for 4 s", "writes again", "stopping")
+
+
+class Reader(threading.Thread):
+    """Reads a pipe, with pauses and an end that the story decides; `path` holds what came."""
+
+    def __init__(self, descriptor, path):
+        super().__init__(daemon=True)
+        self.descriptor, self.path, self.reads = descriptor, path, threading.Event()
+        self.reads.set()
+        self.leaves = False
+        self.start()
+
+    def run(self):
+        with open(self.path, "ab", buffering=0) as out:
+            while self.reads.wait() and not self.leaves:
+                if not select.select([self.descriptor], [], [], 0.1)[0] or not self.reads.is_set():
+                    continue
+                part = os.read(self.descriptor, 4096)
+                if not part:
+                    break
+                out.write(part)
+        os.close(self.descriptor)
+
+    def close(self):
+        self.leaves = True
+        self.reads.set()
+        self.join()
+
+
+class Pipe(DiskStory):
+    """`file = -`: the journal's disk is whoever reads standard output."""
+
+    def setUp(self):
+        super().setUp()
+        self.fifo, self.copy = self.directory / "fifo", self.directory / "copy.jsonl"
+        os.mkfifo(self.fifo)
+        self.read()
+        writer = os.open(self.fifo, os.O_WRONLY)
+        fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+        self.start(extra="[audit]\nfile = -\n", stdout=writer)
+        os.close(writer)
+        self.pulse = self.use(Pulse(self.open_tunnel()))
+
+    def read(self):
+        self.reader = self.use(Reader(os.open(self.fifo, os.O_RDONLY | os.O_NONBLOCK), self.copy))
+
+    def end_pipe(self, *clients):
+        for client in clients:
+            client.close()
+            self.assertEqual([], client.odd)
+        self.assert_never_noticed()
+        self.pulse.close()
+        self.assertEqual(0, self.proxy.stop())
+        self.reader.join()
+        return audit_check.check_file(self.copy, first=1)
+
+    def test_a_reader_that_stops_reading_and_goes_on(self):
+        clients = self.clients(count=6)
+        wait_until("tunnels", lambda: len(clients.opened) > 10)
+        self.reader.reads.clear()
+        self.await_line("nothing could be written for 4 s")
+        opened = len(clients.opened)
+        wait_until("refusals", lambda: clients.refused > 30)
+        self.assertEqual(opened, len(clients.opened))
+        self.reader.reads.set()
+        self.await_line("writes again")
+        wait_until("tunnels again", lambda: len(clients.opened) > opened + 10)
+        self.assert_accounts(clients, self.end_pipe(clients))
+        self.assert_lines("nothing could be written for 4 s", "writes again", "stopping")
+
+    def test_a_reader_that_dies_and_another_in_its_place(self):
+        clients = self.clients()
+        wait_until("tunnels", lambda: len(clients.opened) > 10)
+        self.reader.close()
+        self.await_line("cannot be written: Broken pipe")
+        before = clients.refused
+        wait_until("refusals", lambda: clients.refused > before + 30)
+        opened = len(clients.opened)
+        self.read()
+        self.await_line("writes again")
+        wait_until("tunnels again", lambda: len(clients.opened) > opened + 10)
+        self.assert_accounts(clients, self.end_pipe(clients))
+        self.assert_lines("cannot be written: Broken pipe", "writes again", "stopping")
+
+
+class Names(DiskStory):
+    """What happens to the file's name, and to the file, under exeat's hands."""
+
+    def keep(self):
+        """A way to the records of a file that is about to lose its name."""
+        descriptor = os.open(self.proxy.audit_path, os.O_RDONLY)
+        self.addCleanup(os.close, descriptor)
+        return descriptor
+
+    def bring_back(self, descriptor):
+        with open(descriptor, "rb", closefd=False) as lost:
+            self.proxy.audit_path.with_name("audit.jsonl.lost").write_bytes(lost.read())
+
+    def load(self):
+        clients = self.clients(NAME, "denied.example.test")
+        wait_until("tunnels", lambda: len(clients.opened) > 10)
+        return clients
+
+    def await_more(self, clients):
+        opened = len(clients.opened)
+        wait_until("tunnels", lambda: len(clients.opened) > opened + 20)
+
+    def rotate(self):
+        os.rename(self.proxy.audit_path, self.proxy.audit_path.with_name("audit.jsonl.1"))
+        self.proxy.process.send_signal(signal.SIGUSR1)
+
+    def test_a_deleted_file_goes_on_in_a_new_one(self):
+        self.begin(disks.Tmpfs(self.directory / "disk", "size=16m"))
+        clients, lost = self.load(), self.keep()
+        self.proxy.audit_path.unlink()
+        self.await_line("was deleted")
+        self.await_more(clients)
+        clients.close()
+        records = self.end_deleted(clients, lost)
+        self.assertEqual(0, clients.refused)
+        self.assert_accounts(clients, records)
+        self.assert_lines("was deleted, with its records up to seq", "stopping")
+
+    def end_deleted(self, clients, lost):
+        clients.close()
+        self.assertEqual([], clients.odd)
+        self.assert_never_noticed()
+        self.pulse.close()
+        self.assertEqual(0, self.proxy.stop())
+        self.bring_back(lost)
+        return audit_check.check_files([self.proxy.audit_path.with_name("audit.jsonl.lost"), self.proxy.audit_path], first=1)
+
+    def test_a_deleted_file_on_a_disk_that_takes_no_other(self):
+        self.begin(disks.Tmpfs(self.directory / "disk", "size=16m,nr_inodes=8"))
+        clients, lost = self.load(), self.keep()
+        self.disk.take_inodes()
+        self.proxy.audit_path.unlink()
+        self.await_line("cannot be written")
+        before = clients.refused
+        wait_until("refusals", lambda: clients.refused > before + 30)
+        self.disk.give_inodes()
+        self.await_line("writes again")
+        self.await_more(clients)
+        self.assert_accounts(clients, self.end_deleted(clients, lost))
+        self.assert_lines("it was deleted, and a new one cannot be opened: No space left on device", "it goes on in a new file", "writes again", "stopping")
+
+    def test_a_directory_that_takes_no_new_file_at_a_rotation(self):
+        self.begin(disks.Tmpfs(self.directory / "disk", "size=16m,nr_inodes=8"))
+        clients = self.load()
+        self.disk.take_inodes()
+        self.rotate()
+        self.await_line("a new one cannot be opened: No space left on device; the old one goes on")
+        self.await_more(clients)
+        self.disk.give_inodes()
+        self.await_line("goes on in a new file")
+        self.await_more(clients)
+        records = self.end_story(clients)
+        self.assertEqual(0, clients.refused)
+        self.assert_accounts(clients, records)
+        self.assertEqual(1, sum(record["event"] == "rotate" for record in records))
+        self.assert_lines("the old one goes on", "goes on in a new file", "stopping")
+
+    def test_a_file_that_is_copied_and_emptied_in_place(self):
+        self.begin(disks.Tmpfs(self.directory / "disk", "size=16m"))
+        clients = self.load()
+        clients.close()  # what is written between copy and cut is lost
+        self.await_quiet()
+        shutil.copy(self.proxy.audit_path, self.proxy.audit_path.with_name("audit.jsonl.1"))
+        os.truncate(self.proxy.audit_path, 0)
+        others = self.load()
+        records = self.end_story(clients, others)
+        clients.opened |= others.opened
+        clients.denied += others.denied
+        self.assert_accounts(clients, records)
+        self.assert_lines("somebody else cut it from", "stopping")
+
+    def await_quiet(self):
+        """Until every tunnel but the pulse's has its close."""
+        def is_quiet(records):
+            opened = sum(record["event"] == "decision" and record["verdict"] == "allow" for record in records)
+            return opened == 1 + sum(record["event"] == "close" for record in records)
+        self.proxy.wait_records("every close", is_quiet)
+
+    def test_a_disk_that_is_exchanged(self):
+        """It found a fault in itself and is read-only for good: the operator mounts another one in its place."""
+        self.begin(disks.Ext4(self.directory / "disk"), "reserve = 0\n")
+        clients, lost = self.load(), self.keep()
+        self.disk.turn_read_only()
+        self.await_line("cannot be written: Read-only file system")
+        before = clients.refused
+        wait_until("refusals", lambda: clients.refused > before + 30)
+        self.use(disks.Tmpfs(self.directory / "disk", "size=16m"))
+        self.await_line("writes again")
+        self.await_more(clients)
+        self.assert_accounts(clients, self.end_deleted(clients, lost))
+        self.assert_lines("cannot be written: Read-only file system", "goes on in a new file", "writes again", "stopping")
+
+    def test_a_second_exeat_is_refused_by_another_name_too(self):
+        self.begin(disks.Tmpfs(self.directory / "disk", "size=16m"))
+        before = self.proxy.audit_path.read_bytes()
+        other, config = self.disk.path / "other", self.directory / "other.conf"
+        os.link(self.proxy.audit_path, other)
+        config.write_text(self.proxy.config.read_text().replace(str(self.proxy.audit_path), str(other)))
+        ran = subprocess.run([EXEAT, "run", "-c", config], capture_output=True, text=True, timeout=PATIENCE, stdin=subprocess.DEVNULL)
+        self.assertEqual(1, ran.returncode, ran.stderr)
+        self.assertEqual(1, ran.stderr.count("another process writes it"), ran.stderr)
+        other.unlink()
+        self.assertEqual(before, self.proxy.audit_path.read_bytes())
+        self.end_story()
+
+
+if __name__ == "__main__":
+    unittest.main()
