@@ -2,7 +2,6 @@
 #include "audit/journal_line.h"
 
 #include <assert.h>
-#include <inttypes.h>
 #include <string.h>
 
 #include "audit/record.h"
@@ -18,7 +17,9 @@ static_assert(RECORD_TEXT_MAX + JOURNAL_LINE_AROUND <= RECORD_MAX, "a line can b
 
 void journal_line_open(struct text *out, uint64_t seq)
 {
-    text_format(out, OPENING "%" PRIu64 ",", seq);
+    text_add(out, OPENING);
+    text_add_number(out, seq);
+    text_add_char(out, ',');
 }
 
 bool journal_line_write(struct text *out, uint64_t seq, const char *text, size_t len, struct chain *chain)

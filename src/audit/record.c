@@ -48,16 +48,12 @@ const char *record_event_text(enum record_event event)
     return EVENTS[event];
 }
 
-static void record_key(struct text *out, const char *key)
-{
-    text_add_bytes(out, ",\"", 2);
-    text_add(out, key);
-    text_add_bytes(out, "\":", 2);
-}
+/* A key as it stands behind the value before it. */
+#define KEY(name) ",\"" name "\":"
 
 static void record_bytes(struct text *out, const char *key, const struct bytes *bytes, size_t chars)
 {
-    record_key(out, key);
+    text_add(out, key);
     text_add_json(out, bytes->at, bytes->len, chars);
 }
 
@@ -101,18 +97,11 @@ static void record_place(struct text *out, const char *key, const char *place)
 
 static void record_number(struct text *out, const char *key, bool known, uint64_t number)
 {
-    char digits[20];
-    size_t at = sizeof(digits);
-    record_key(out, key);
-    if (!known) {
-        text_add_bytes(out, "null", 4);
-        return;
-    }
-    do {
-        digits[--at] = (char)('0' + number % 10);
-        number /= 10;
-    } while (number > 0);
-    text_add_bytes(out, digits + at, sizeof(digits) - at);
+    text_add(out, key);
+    if (known)
+        text_add_number(out, number);
+    else
+        text_add(out, "null");
 }
 
 static void record_port(struct text *out, const char *key, uint16_t port)
@@ -132,21 +121,21 @@ static void record_head(struct text *out, const struct record *record)
     clock_text(record->time_us, time);
     text_add(out, "\"time\":");
     text_add_json(out, time, strlen(time), CLOCK_TEXT_MAX);
-    record_string(out, "instance", record->instance, CHARS_INSTANCE);
-    record_string(out, "event", record_event_text(record->event), CHARS_WORD);
-    record_string(out, "id", record->id, CHARS_WORD);
+    record_string(out, KEY("instance"), record->instance, CHARS_INSTANCE);
+    record_string(out, KEY("event"), record_event_text(record->event), CHARS_WORD);
+    record_string(out, KEY("id"), record->id, CHARS_WORD);
 }
 
 static void record_who(struct text *out, const struct record *record)
 {
-    record_string(out, "listener", record->listener, CHARS_NAME);
-    record_string(out, "mode", record->mode, CHARS_WORD);
-    record_address(out, "client_ip", &record->client_ip);
-    record_port(out, "client_port", record->client_port);
-    record_address(out, "peer_ip", &record->peer_ip);
-    record_string(out, "client_group", record->client_group, CHARS_NAME);
-    record_bytes(out, "client_user", &record->client_user, CHARS_USER);
-    record_bytes(out, "user_agent", &record->user_agent, CHARS_AGENT);
+    record_string(out, KEY("listener"), record->listener, CHARS_NAME);
+    record_string(out, KEY("mode"), record->mode, CHARS_WORD);
+    record_address(out, KEY("client_ip"), &record->client_ip);
+    record_port(out, KEY("client_port"), record->client_port);
+    record_address(out, KEY("peer_ip"), &record->peer_ip);
+    record_string(out, KEY("client_group"), record->client_group, CHARS_NAME);
+    record_bytes(out, KEY("client_user"), &record->client_user, CHARS_USER);
+    record_bytes(out, KEY("user_agent"), &record->user_agent, CHARS_AGENT);
 }
 
 /* Of more names than there is room for the last that is written is the mark. */
@@ -155,7 +144,7 @@ static void record_alpn(struct text *out, const struct record *record)
     const struct bytes mark = {MARK, strlen(MARK)};
     const bool is_cut = record->alpn_count > RECORD_ALPN_MAX;
     const size_t count = is_cut ? RECORD_ALPN_MAX : record->alpn_count;
-    record_key(out, "alpn");
+    text_add(out, KEY("alpn"));
     if (!record->has_hello) {
         text_add(out, "null");
         return;
@@ -172,46 +161,46 @@ static void record_alpn(struct text *out, const struct record *record)
 
 static void record_where(struct text *out, const struct record *record)
 {
-    record_bytes(out, "host", &record->host, CHARS_HOST);
-    record_port(out, "port", record->port);
-    record_bytes(out, "sni", &record->sni, CHARS_HOST);
+    record_bytes(out, KEY("host"), &record->host, CHARS_HOST);
+    record_port(out, KEY("port"), record->port);
+    record_bytes(out, KEY("sni"), &record->sni, CHARS_HOST);
     record_alpn(out, record);
-    record_string(out, "ja4", record->has_hello ? record->ja4 : NULL, CHARS_NAME);
-    record_key(out, "ech");
+    record_string(out, KEY("ja4"), record->has_hello ? record->ja4 : NULL, CHARS_NAME);
+    text_add(out, KEY("ech"));
     text_add(out, !record->has_hello ? "null" : record->ech ? "true" : "false");
-    record_string(out, "tls_version", record->has_hello ? record->tls_version : NULL, CHARS_WORD);
-    record_address(out, "original_ip", &record->original_ip);
+    record_string(out, KEY("tls_version"), record->has_hello ? record->tls_version : NULL, CHARS_WORD);
+    record_address(out, KEY("original_ip"), &record->original_ip);
 }
 
 static void record_judgement(struct text *out, const struct record *record)
 {
-    record_string(out, "verdict", record->verdict, CHARS_WORD);
-    record_string(out, "class", record->class, CHARS_WORD);
-    record_string(out, "reason", record->reason, CHARS_WORD);
-    record_string(out, "rule", record->rule, CHARS_NAME);
-    record_place(out, "rule_at", record->rule_at);
-    record_string(out, "policy", record->policy, CHARS_DIGEST);
+    record_string(out, KEY("verdict"), record->verdict, CHARS_WORD);
+    record_string(out, KEY("class"), record->class, CHARS_WORD);
+    record_string(out, KEY("reason"), record->reason, CHARS_WORD);
+    record_string(out, KEY("rule"), record->rule, CHARS_NAME);
+    record_place(out, KEY("rule_at"), record->rule_at);
+    record_string(out, KEY("policy"), record->policy, CHARS_DIGEST);
 }
 
 static void record_way(struct text *out, const struct record *record)
 {
-    record_string(out, "route", record->route, CHARS_NAME);
-    record_address(out, "egress_ip", &record->egress_ip);
-    record_address(out, "egress_public_ip", &record->egress_public_ip);
-    record_port(out, "egress_port", record->egress_port);
-    record_address(out, "upstream_ip", &record->upstream_ip);
-    record_port(out, "upstream_port", record->upstream_port);
-    record_number(out, "dns_ms", record->has_dns_ms, record->dns_ms);
-    record_number(out, "connect_ms", record->has_connect_ms, record->connect_ms);
+    record_string(out, KEY("route"), record->route, CHARS_NAME);
+    record_address(out, KEY("egress_ip"), &record->egress_ip);
+    record_address(out, KEY("egress_public_ip"), &record->egress_public_ip);
+    record_port(out, KEY("egress_port"), record->egress_port);
+    record_address(out, KEY("upstream_ip"), &record->upstream_ip);
+    record_port(out, KEY("upstream_port"), record->upstream_port);
+    record_number(out, KEY("dns_ms"), record->has_dns_ms, record->dns_ms);
+    record_number(out, KEY("connect_ms"), record->has_connect_ms, record->connect_ms);
 }
 
 static void record_end(struct text *out, const struct record *record)
 {
-    record_number(out, "bytes_up", record->has_close, record->bytes_up);
-    record_number(out, "bytes_down", record->has_close, record->bytes_down);
-    record_number(out, "duration_ms", record->has_close, record->duration_ms);
-    record_string(out, "end", record->has_close ? record->end : NULL, CHARS_WORD);
-    record_bytes(out, "detail", &record->detail, CHARS_DETAIL);
+    record_number(out, KEY("bytes_up"), record->has_close, record->bytes_up);
+    record_number(out, KEY("bytes_down"), record->has_close, record->bytes_down);
+    record_number(out, KEY("duration_ms"), record->has_close, record->duration_ms);
+    record_string(out, KEY("end"), record->has_close ? record->end : NULL, CHARS_WORD);
+    record_bytes(out, KEY("detail"), &record->detail, CHARS_DETAIL);
 }
 
 bool record_write(struct text *out, const struct record *record)

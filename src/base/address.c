@@ -48,10 +48,23 @@ bool endpoint_read(struct endpoint *out, const char *text, size_t len)
     return true;
 }
 
+/* Half of what a record says is such addresses, and inet_ntop(3) prints them by format. */
+static void address_v4_text(const uint8_t bytes[4], char buf[ADDRESS_TEXT_MAX])
+{
+    struct text text;
+    text_init(&text, buf, ADDRESS_TEXT_MAX);
+    for (int i = 0; i < 4; i++) {
+        if (i > 0)
+            text_add_char(&text, '.');
+        text_add_number(&text, bytes[i]);
+    }
+}
+
 const char *address_text(const struct address *address, char buf[ADDRESS_TEXT_MAX])
 {
-    int family = address->family == FAMILY_V4 ? AF_INET : AF_INET6;
-    if (!address_is_set(address) || !inet_ntop(family, address->bytes, buf, ADDRESS_TEXT_MAX))
+    if (address->family == FAMILY_V4)
+        address_v4_text(address->bytes, buf);
+    else if (!address_is_set(address) || !inet_ntop(AF_INET6, address->bytes, buf, ADDRESS_TEXT_MAX))
         text_copy(buf, ADDRESS_TEXT_MAX, "-", 1);
     return buf;
 }

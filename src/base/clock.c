@@ -26,6 +26,12 @@ uint32_t clock_day(uint64_t wall_us)
     return (uint32_t)(wall_us / (UINT64_C(86400) * 1000000));
 }
 
+static void clock_put(struct text *text, uint64_t number, unsigned width, char behind)
+{
+    text_add_padded(text, number, width);
+    text_add_char(text, behind);
+}
+
 const char *clock_text(uint64_t wall_us, char buf[CLOCK_TEXT_MAX])
 {
     struct tm tm;
@@ -35,7 +41,12 @@ const char *clock_text(uint64_t wall_us, char buf[CLOCK_TEXT_MAX])
     time_t seconds = (time_t)(wall_us / 1000000);
     gmtime_r(&seconds, &tm);
     text_init(&text, buf, CLOCK_TEXT_MAX);
-    text_format(&text, "%04d-%02d-%02dT%02d:%02d:%02d.%06uZ", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
-                (unsigned)(wall_us % 1000000));
+    clock_put(&text, (unsigned)tm.tm_year + 1900, 4, '-');
+    clock_put(&text, (unsigned)tm.tm_mon + 1, 2, '-');
+    clock_put(&text, (unsigned)tm.tm_mday, 2, 'T');
+    clock_put(&text, (unsigned)tm.tm_hour, 2, ':');
+    clock_put(&text, (unsigned)tm.tm_min, 2, ':');
+    clock_put(&text, (unsigned)tm.tm_sec, 2, '.');
+    clock_put(&text, wall_us % 1000000, 6, 'Z');
     return buf;
 }

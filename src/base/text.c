@@ -9,6 +9,7 @@
 
 #define DISTANCE_MAX 64
 #define REPLACEMENT 0xfffdu
+#define EACH UINT64_C(0x0101010101010101) /* of eight bytes */
 
 void text_init(struct text *text, char *buffer, size_t size)
 {
@@ -38,6 +39,23 @@ void text_add_bytes(struct text *text, const void *bytes, size_t len)
 void text_add_char(struct text *text, char c)
 {
     text_add_bytes(text, &c, 1);
+}
+
+void text_add_padded(struct text *text, uint64_t number, unsigned width)
+{
+    char digits[20];
+    size_t at = sizeof(digits);
+    assert(width <= sizeof(digits));
+    while (number > 0 || sizeof(digits) - at < width) {
+        digits[--at] = (char)('0' + number % 10);
+        number /= 10;
+    }
+    text_add_bytes(text, digits + at, sizeof(digits) - at);
+}
+
+void text_add_number(struct text *text, uint64_t number)
+{
+    text_add_padded(text, number, 1);
 }
 
 void text_format(struct text *text, const char *format, ...)
@@ -92,13 +110,17 @@ static size_t text_utf8_read(uint32_t *out, const uint8_t *bytes, size_t len)
     return size;
 }
 
-/* How many characters one takes in a JSON string. */
+/* It stands for itself in a JSON string of ours. */
+static bool text_json_is_plain(uint32_t point)
+{
+    return point >= 0x20 && point <= 0x7e && point != '"' && point != '\\';
+}
+
+/* How many characters one takes there that does not. */
 static size_t text_json_size(uint32_t point)
 {
     if (point == '"' || point == '\\')
         return 2;
-    if (point >= 0x20 && point <= 0x7e)
-        return 1;
     return point < 0x10000 ? 6 : 12;
 }
 
@@ -106,8 +128,6 @@ static void text_add_json_point(struct text *text, uint32_t point)
 {
     if (point == '"' || point == '\\') {
         text_add_char(text, '\\');
-        text_add_char(text, (char)point);
-    } else if (point >= 0x20 && point <= 0x7e) {
         text_add_char(text, (char)point);
     } else if (point < 0x10000) {
         text_format(text, "\\u%04x", (unsigned)point);
@@ -117,25 +137,63 @@ static void text_add_json_point(struct text *text, uint32_t point)
     }
 }
 
+/* The high bit of each of eight bytes that is `value`; above one that is, others may have it too. */
+static uint64_t text_each_is(uint64_t eight, uint8_t value)
+{
+    const uint64_t differs = eight ^ EACH * value;
+    return (differs - EACH) & ~differs & EACH * 0x80;
+}
+
+/* Eight at a time: nearly all bytes of nearly all strings are plain, and records are much of what a tunnel costs. */
+static bool text_json_are_plain(const uint8_t bytes[8])
+{
+    uint64_t eight;
+    memcpy(&eight, bytes, sizeof(eight));
+    const uint64_t outside = (eight | ~(eight + EACH * 0x60) | (eight + EACH)) & EACH * 0x80; /* above 0x7f, below 0x20, 0x7f */
+    return !(outside | text_each_is(eight, '"') | text_each_is(eight, '\\'));
+}
+
+/* How many plain bytes stand at the start. */
+static size_t text_json_plain(const uint8_t *bytes, size_t len)
+{
+    size_t plain = 0;
+    while (len - plain >= 8 && text_json_are_plain(bytes + plain))
+        plain += 8;
+    while (plain < len && text_json_is_plain(bytes[plain]))
+        plain++;
+    return plain;
+}
+
+/* What goes between the quotes. Returns how many bytes were taken. */
+static size_t text_add_json_inside(struct text *text, const uint8_t *bytes, size_t len, size_t max)
+{
+    size_t at = 0;
+    for (size_t taken = 0; at < len;) {
+        const size_t room = max - taken, left = len - at, plain = text_json_plain(bytes + at, left < room ? left : room);
+        text_add_bytes(text, bytes + at, plain);
+        at += plain;
+        taken += plain;
+        if (at == len || text_json_is_plain(bytes[at]))
+            break;
+        uint32_t point;
+        const size_t size = text_utf8_read(&point, bytes + at, len - at);
+        if (text_json_size(point) > max - taken)
+            break;
+        text_add_json_point(text, point);
+        taken += text_json_size(point);
+        at += size;
+    }
+    return at;
+}
+
 void text_add_json(struct text *text, const void *bytes, size_t len, size_t max)
 {
-    const uint8_t *from = bytes;
-    size_t at = 0, taken = 0;
     if (!bytes) {
         text_add(text, "null");
         return;
     }
     text_add_char(text, '"');
-    while (at < len) {
-        uint32_t point;
-        size_t size = text_utf8_read(&point, from + at, len - at);
-        taken += text_json_size(point);
-        if (taken > max)
-            break;
-        text_add_json_point(text, point);
-        at += size;
-    }
-    if (at < len)
+    if (text_add_json_inside(text, bytes, len, max) < len)
         text_add(text, "...");
     text_add_char(text, '"');
 }

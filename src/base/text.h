@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Appends into a caller's buffer; always NUL-terminated, `cut` is set when something did not fit. */
 struct text {
@@ -19,6 +20,9 @@ void text_init(struct text *text, char *buffer, size_t size);
 void text_add(struct text *text, const char *string);
 void text_add_bytes(struct text *text, const void *bytes, size_t len);
 void text_add_char(struct text *text, char c);
+void text_add_number(struct text *text, uint64_t number);
+/* At least `width` digits (20 at most), by zeros in front. */
+void text_add_padded(struct text *text, uint64_t number, unsigned width);
 void text_format(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #define TEXT_ESCAPE_MAX 6 /* characters that one byte can take in a JSON string: \uXXXX */
