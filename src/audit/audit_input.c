@@ -24,8 +24,10 @@ static_assert(BYTES_SIZE > PACKED_SIZE && PACKED_SIZE > RECORD_MAX, "the first p
 struct audit_input {
     int fd;
     bool is_file; /* not a pipe: what is at its end now may not stay its end */
+    bool is_growing;
     bool is_long; /* the line at `begin` is too long; what is past RECORD_MAX of it is thrown away */
     uint64_t position;
+    uint64_t offset; /* of the line at `begin` */
     uint64_t number;
     const char *fault;
     char *bytes; /* the rest of what was read: from `begin` to `end`, with no newline before `seen` */
@@ -174,13 +176,17 @@ void audit_input_close(struct audit_input *input)
     free(input);
 }
 
+static bool audit_input_may_grow(const struct audit_input *input)
+{
+    return input->is_file && input->packed == NULL;
+}
+
 /* The same as fill, but at the end of a file that may be in the middle of being written. */
 static ssize_t audit_input_wait(struct audit_input *input)
 {
     const struct timespec pause = {.tv_nsec = LIVE_PAUSE_MS * 1000000L};
-    const bool may_grow = input->is_file && input->packed == NULL;
     ssize_t got = audit_input_fill(input);
-    for (int tries = 0; got == 0 && may_grow && input->end > 0 && tries < LIVE_TRIES; tries++) {
+    for (int tries = 0; got == 0 && audit_input_may_grow(input) && input->end > 0 && tries < LIVE_TRIES; tries++) {
         nanosleep(&pause, NULL);
         got = audit_input_fill(input);
     }
@@ -194,6 +200,7 @@ static enum audit_input_result audit_input_give(struct audit_input *input, struc
     *out = (struct audit_input_line){
         .at = input->bytes + input->begin, .len = len < RECORD_MAX ? len : RECORD_MAX, .number = ++input->number, .is_torn = next == stop};
     input->begin = input->seen = next;
+    input->offset = input->position - (input->end - next);
     input->is_long = false;
     return AUDIT_INPUT_LINE;
 }
@@ -207,14 +214,42 @@ enum audit_input_result audit_input_next(struct audit_input *input, struct audit
         if (newline != NULL)
             return audit_input_give(input, out, (size_t)(newline - input->bytes), (size_t)(newline - input->bytes) + 1);
         input->is_long = input->end - input->begin > RECORD_MAX;
-        ssize_t got = audit_input_wait(input);
-        if (got < 0)
+        const bool is_growing = input->is_growing && audit_input_may_grow(input);
+        ssize_t got = is_growing ? audit_input_fill(input) : audit_input_wait(input);
+        if (got < 0 || (got == 0 && is_growing && !audit_input_seek(input, input->offset)))
             return AUDIT_INPUT_FAILED;
         if (got == 0 && input->begin == input->end)
             return AUDIT_INPUT_END;
         if (got == 0)
             return audit_input_give(input, out, input->end, input->end);
     }
+}
+
+void audit_input_set_growing(struct audit_input *input, bool is_growing)
+{
+    input->is_growing = is_growing;
+}
+
+bool audit_input_seek(struct audit_input *input, uint64_t offset)
+{
+    if (lseek(input->fd, (off_t)offset, SEEK_SET) < 0)
+        return audit_input_fail(input, strerror(errno));
+    input->position = input->offset = offset;
+    input->begin = input->seen = input->end = 0;
+    input->is_long = false;
+    if (offset == 0)
+        input->number = 0;
+    return true;
+}
+
+uint64_t audit_input_offset(const struct audit_input *input)
+{
+    return input->offset;
+}
+
+int audit_input_fd(const struct audit_input *input)
+{
+    return input->fd;
 }
 
 uint64_t audit_input_position(const struct audit_input *input)

@@ -7,13 +7,12 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "audit/audit_line.h"
+#include "audit/audit_peek.h"
 #include "base/log.h"
 #include "cli/command.h"
 #include "cli/progress.h"
 
 #define HEAD_ENDING ".head"
-#define PEEK_LINES 100    /* among so many a record is looked for that tells where the file belongs */
 #define LINES_A_LOOK 1024 /* between two looks at the clock */
 
 static bool audit_files_is_head(const char *path)
@@ -54,27 +53,6 @@ void audit_files_fini(struct audit_files *files)
     free(files->paths);
 }
 
-/* The number of the file's first record; UINT64_MAX when there is none. */
-static bool audit_files_peek(const char *path, uint64_t *seq)
-{
-    struct audit_input_line line;
-    struct audit_line record;
-    enum audit_input_result result = AUDIT_INPUT_LINE;
-    struct audit_input *input = audit_input_open(path);
-    if (input == NULL)
-        return audit_files_fail(path, strerror(errno));
-    *seq = UINT64_MAX;
-    for (int i = 0; i < PEEK_LINES && *seq == UINT64_MAX && result == AUDIT_INPUT_LINE; i++) {
-        result = audit_input_next(input, &line);
-        if (result == AUDIT_INPUT_LINE && audit_line_read(&record, line.at, line.len))
-            *seq = record.seq;
-    }
-    if (result == AUDIT_INPUT_FAILED)
-        audit_files_fail(path, audit_input_fault(input));
-    audit_input_close(input);
-    return result != AUDIT_INPUT_FAILED;
-}
-
 /* By insertion, so that files of which nothing is known stay in the order given. True: something was moved. */
 static bool audit_files_order(struct audit_files *files, uint64_t *seqs)
 {
@@ -108,12 +86,13 @@ bool audit_files_sort(struct audit_files *files)
 {
     if (files->count < 2 || !audit_files_are_regular(files))
         return true;
+    const char *why = "";
     uint64_t *seqs = calloc(files->count, sizeof(*seqs));
     if (seqs == NULL)
         return command_no_memory() == COMMAND_OK;
     bool good = true;
     for (size_t i = 0; i < files->count && good; i++)
-        good = audit_files_peek(files->paths[i], &seqs[i]);
+        good = audit_peek(&seqs[i], files->paths[i], &why) || audit_files_fail(files->paths[i], why);
     if (good && audit_files_order(files, seqs))
         log_info("the files are read in the order of their records, from %s to %s", files->paths[0], files->paths[files->count - 1]);
     free(seqs);
@@ -164,7 +143,7 @@ bool audit_files_read(const struct audit_files *files, bool (*on_line)(void *arg
 {
     struct audit_reading reading = {.on_line = on_line, .arg = arg};
     bool good = true;
-    progress_init(&reading.progress, audit_files_total(files));
+    progress_init(&reading.progress, files->is_quiet ? 0 : audit_files_total(files));
     for (size_t i = 0; i < files->count && good && !reading.is_over; i++)
         good = audit_files_read_one(&reading, files->paths[i]);
     progress_fini(&reading.progress);

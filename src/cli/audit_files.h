@@ -10,6 +10,7 @@
 struct audit_files {
     char **paths; /* the caller's strings */
     size_t count;
+    bool is_quiet;    /* no progress is shown */
     const char *head; /* a FILE.head among them, as `audit.jsonl*` brings it along; NULL: none */
 };
 
