@@ -43,7 +43,8 @@ def audit_records():
 
 def main(vectors, out):
     for name, record in audit_records():
-        write(out, "fuzz_audit_record", name, json.dumps(record, separators=(",", ":")).encode())
+        for target in ("fuzz_audit_record", "fuzz_audit_export"):
+            write(out, target, name, json.dumps(record, separators=(",", ":")).encode())
     for row in rows(vectors / "connect.jsonl"):
         data = request_bytes(row)
         write(out, "fuzz_connect_request", row["id"], REQUEST_PREFIX + data)
