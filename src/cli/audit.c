@@ -14,6 +14,7 @@ static const char AUDIT_USAGE[] = "usage: exeat audit COMMAND [OPTION]... FILE..
                                   "\n"
                                   "  verify   say whether every record is there as it was written\n"
                                   "  report   say who went where, how much, and what was denied\n"
+                                  "  export   write the records by another schema, also while they come\n"
                                   "  keygen   make a key by which exeat signs its records\n"
                                   "\n"
                                   "  -h, --help  this text; 'exeat audit COMMAND --help' says more\n";
@@ -21,6 +22,7 @@ static const char AUDIT_USAGE[] = "usage: exeat audit COMMAND [OPTION]... FILE..
 static const struct command AUDIT_COMMANDS[] = {
     {"verify", "", command_audit_verify},
     {"report", "", command_audit_report},
+    {"export", "", command_audit_export},
     {"keygen", "", command_audit_keygen},
     {NULL, NULL, NULL},
 };

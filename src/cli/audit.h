@@ -5,6 +5,7 @@
 /* Called as those of cli/command.h are. */
 int command_audit_verify(int argc, char **argv);
 int command_audit_report(int argc, char **argv);
+int command_audit_export(int argc, char **argv);
 int command_audit_keygen(int argc, char **argv);
 
 #endif

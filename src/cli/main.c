@@ -19,7 +19,7 @@ const struct command COMMANDS[] = {
     {"ranges", "print the documented egress range of each route", command_ranges},
     {"env", "print what to set on an agent", command_env},
     {"hosts", "print the built-in host lists", command_hosts},
-    {"audit", "verify audit files, report what is in them, make the key that signs them", command_audit},
+    {"audit", "verify audit files, report what is in them, export them, make the key that signs them", command_audit},
     {NULL, NULL, NULL},
 };
 

@@ -19,6 +19,7 @@ import time
 import unittest
 
 import audit_check
+import export_check
 
 EXEAT = os.environ.get("EXEAT", "./exeat")
 DATA = pathlib.Path(os.environ.get("EXEAT_TEST_DATA", pathlib.Path(__file__).parent.parent))
@@ -34,6 +35,9 @@ SANITIZED = is_sanitized()
 
 # What waits for something that must come may wait this long.
 PATIENCE = 60 if SANITIZED else 20
+
+# A story with no more records than this is also exported, and looked at by a slow checker.
+EXPORT_MOST = 0 if SANITIZED else 2000
 
 # How long the contract gives a process to be back, and a little more where everything is slower.
 BACK_WITHIN = 10 if SANITIZED else 1
@@ -410,6 +414,10 @@ class Exeat:
         report = subprocess.run([EXEAT, "audit", "report", "--json", *files], capture_output=True, text=True, timeout=PATIENCE)
         assert report.returncode == 0, report.stderr
         assert json.loads(report.stdout)["records"] == len(records)
+        for form in export_check.FORMATS if len(records) <= EXPORT_MOST else ():
+            export = subprocess.run([EXEAT, "audit", "export", "--format", form, *files], capture_output=True, timeout=PATIENCE)
+            assert export.returncode == 0, export.stderr
+            export_check.check_export(form, records, export.stdout)
 
     # -- talking to it --
 

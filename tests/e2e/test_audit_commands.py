@@ -66,7 +66,7 @@ class AuditTest(CommandTest):
 class AuditTopTest(AuditTest):
     def test_each_has_help_that_the_manual_knows(self):
         manual = (pathlib.Path(__file__).resolve().parents[2] / "man/exeat.8").read_text()
-        for command in ("verify", "report", "keygen"):
+        for command in ("verify", "report", "export", "keygen"):
             text = self.exeat("audit", command, "--help").stdout
             self.assertTrue(text.startswith(f"usage: exeat audit {command} "))
             self.assertIn(command, self.exeat("audit", "--help").stdout)
