@@ -12,6 +12,8 @@
 /* Its detail is `signed by key KEYID: SIGNATURE`, the signature in base64. What is signed is the `chain` of the line before (CHAIN_LEN characters; as
  * everywhere, CHAIN_LEN times the letter A where there is none, which NULL stands for), and the bytes of its own line up to `,"detail":`. */
 
+#define CHECKPOINT_TEXT_MAX 1280 /* of its text: nothing in it is long but the `instance` */
+
 /* Appends the record's text, for the line of this number behind one with this chain. False: there was no room, or OpenSSL failed; then nothing was
  * appended. */
 bool checkpoint_write(struct text *out, uint64_t seq, const char *chain, uint64_t time_us, const char *instance, const struct ed25519_key *key);

@@ -1,4 +1,4 @@
-/* The records in hand: taken one by one, made into numbered and chained lines each time that they are to be written. */
+/* The records in hand: taken one by one, kept until they are on file. */
 #include "audit/journal_batch.h"
 
 #include <assert.h>
@@ -8,28 +8,22 @@
 
 #include "audit/journal_line.h"
 
-#define RECORDS_SIZE (JOURNAL_BATCH_FULL + RECORD_MAX + JOURNAL_PACKET_MAX)
-
 bool journal_batch_init(struct journal_batch *batch)
 {
-    char *lines = malloc(JOURNAL_BATCH_SIZE);
-    *batch = (struct journal_batch){.records = malloc(RECORDS_SIZE)};
-    if (lines)
-        text_init(&batch->lines, lines, JOURNAL_BATCH_SIZE);
-    return lines && batch->records;
+    *batch = (struct journal_batch){.records = malloc(JOURNAL_BATCH_SIZE)};
+    return batch->records != NULL;
 }
 
 void journal_batch_fini(struct journal_batch *batch)
 {
     free(batch->records);
-    free(batch->lines.at);
     *batch = (struct journal_batch){0};
 }
 
 void journal_batch_add(struct journal_batch *batch, const char *text, size_t len)
 {
     const uint32_t length = (uint32_t)len;
-    assert(sizeof(length) + len <= RECORDS_SIZE - batch->len);
+    assert(sizeof(length) + len <= JOURNAL_BATCH_SIZE - batch->len);
     memcpy(batch->records + batch->len, &length, sizeof(length));
     memcpy(batch->records + batch->len + sizeof(length), text, len);
     batch->len += sizeof(length) + len;
@@ -46,21 +40,14 @@ void journal_batch_clear(struct journal_batch *batch)
     batch->len = batch->count = 0;
 }
 
-bool journal_batch_write(struct journal_batch *batch, const struct text *front, struct journal_head *end, struct chain *chain)
+bool journal_batch_next(const struct journal_batch *batch, size_t *at, const char **text, size_t *len)
 {
-    text_init(&batch->lines, batch->lines.at, batch->lines.size);
-    if (chain)
-        chain_set(chain, end->chain[0] ? end->chain : NULL);
-    if (front->len > 0 && !journal_line_write(&batch->lines, ++end->seq, front->at, front->len, chain))
+    uint32_t length;
+    if (*at == batch->len)
         return false;
-    for (size_t at = 0; at < batch->len;) {
-        uint32_t length;
-        memcpy(&length, batch->records + at, sizeof(length));
-        at += sizeof(length);
-        if (!journal_line_write(&batch->lines, ++end->seq, batch->records + at, length, chain))
-            return false;
-        at += length;
-    }
-    text_copy(end->chain, sizeof(end->chain), chain ? chain_text(chain) : "", chain ? CHAIN_LEN : 0);
+    memcpy(&length, batch->records + *at, sizeof(length));
+    *text = batch->records + *at + sizeof(length);
+    *len = length;
+    *at += sizeof(length) + length;
     return true;
 }

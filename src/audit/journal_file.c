@@ -25,7 +25,7 @@
 #define LOCK_TRIES 40
 #define LOCK_PAUSE_MS 50
 #define LOOK_EVERY_MS 1000
-#define RESERVE_SHARE 10 /* of a file system, at most: on a small one all denials would be left out */
+#define RESERVE_SHARE 10         /* of a file system, at most: on a small one all denials would be left out */
 #define END_MAX ((off_t)2 << 20) /* how much of the file is searched for the end of its last line: blank bytes may follow a power cut */
 
 /* Keeps what went wrong, as every step of opening does. */
@@ -382,8 +382,23 @@ static void journal_file_say_kept(struct journal_file *file, const struct journa
     text_copy(file->fault, sizeof(file->fault), next->fault, strlen(next->fault));
 }
 
-static void journal_file_replace(struct journal_file *file, struct journal_file *next, bool deleted)
+bool journal_file_open_next(struct journal_file *file, struct journal_file *next)
 {
+    struct stat ours = {0}, named;
+    *next = (struct journal_file){.path = file->path, .fd = -1, .head_fd = -1};
+    if (fstat(file->fd, &ours) == 0 && stat(file->path, &named) == 0 && journal_file_is_same(&ours, &named))
+        return true;
+    if (journal_file_take(next, 1))
+        return true;
+    journal_file_say_kept(file, next, ours.st_nlink == 0);
+    journal_file_close(next);
+    return false;
+}
+
+void journal_file_replace(struct journal_file *file, struct journal_file *next)
+{
+    struct stat ours = {0};
+    const bool deleted = fstat(file->fd, &ours) == 0 && ours.st_nlink == 0;
     if (!journal_file_roll_back(file))
         log_warn("audit file %s: %zu bytes of a torn record stay behind seq %" PRIu64 " in the old file", file->path, file->torn, file->end.seq);
     if (deleted)
@@ -398,21 +413,6 @@ static void journal_file_replace(struct journal_file *file, struct journal_file 
     journal_file_open_head(file);
     if (!journal_file_sync_names(file))
         log_warn("audit file %s: its directory cannot be synced: %s", file->path, file->fault);
-}
-
-bool journal_file_reopen(struct journal_file *file)
-{
-    struct journal_file next = {.path = file->path, .fd = -1, .head_fd = -1};
-    struct stat ours = {0}, named;
-    if (fstat(file->fd, &ours) == 0 && stat(file->path, &named) == 0 && journal_file_is_same(&ours, &named))
-        return true;
-    bool taken = journal_file_take(&next, 1);
-    if (taken)
-        journal_file_replace(file, &next, ours.st_nlink == 0);
-    else
-        journal_file_say_kept(file, &next, ours.st_nlink == 0);
-    journal_file_close(&next);
-    return taken;
 }
 
 /* ---- appending ---- */

@@ -44,9 +44,12 @@ bool journal_file_has_moved(struct journal_file *file);
  * or when half of what was to spare was written: `scarce` is the answer before. */
 bool journal_file_is_scarce(struct journal_file *file, uint64_t reserve, bool scarce);
 
-/* Opens what the path names now, created when nothing is there, and locks it before the old file is let go; the end stays. It may still be the same
- * one. False, said in the log once: that cannot be had, and the old one stays open. */
-bool journal_file_reopen(struct journal_file *file);
+/* Opens in `next` what the path names now, created when nothing is there, and locks it; the old file stays open. It may still be the same one: then
+ * next->fd is -1. False, said in the log once: it cannot be had. */
+bool journal_file_open_next(struct journal_file *file, struct journal_file *next);
+
+/* Lets the old file go for what was opened; the end stays. */
+void journal_file_replace(struct journal_file *file, struct journal_file *next);
 
 /* Appends the batch whole: returns 0, or an errno and the file is as it was before. `end` says the seq and chain of its last record; on success it is
  * the file's, and FILE.head is renewed. ENOENT: it was deleted. A stream goes on where it stopped: after an errno the same batch must be given again. */

@@ -3,11 +3,12 @@
 
 #include <stdlib.h>
 
+#include "audit/journal_gist.h"
 #include "audit/journal_reverse.h"
+#include "audit/record.h"
 #include "base/hash.h"
 
-#define LINE_MIN 38 /* bytes: what is no shorter can be a line of ours */
-#define LINES_MAX (JOURNAL_TAIL_SIZE / LINE_MIN)
+#define LINES_MAX (JOURNAL_TAIL_SIZE / RECORD_TEXT_MIN + 1) /* no line of ours is shorter than the text in it */
 
 struct journal_tail_slot {
     uint64_t hash;
@@ -68,15 +69,24 @@ bool journal_tail_read(struct journal_tail *tail, const char *path, const struct
 {
     struct journal_reverse reverse;
     struct journal_line line;
+    bool found_checkpoint = false;
     if (!journal_tail_init(tail, LINES_MAX))
         return false;
-    if (!journal_reverse_open(&reverse, path, end))
+    if (end->seq == 0)
         return true;
+    if (!journal_reverse_open(&reverse, path, end)) {
+        tail->unsigned_count = UINT64_MAX;
+        return true;
+    }
     size_t lines = 0;
     for (size_t bytes = 0; bytes < JOURNAL_TAIL_SIZE && lines < LINES_MAX && journal_reverse_next(&reverse, &line); lines++) {
-        journal_tail_add(tail, line.text, line.len);
         bytes += line.len;
+        journal_tail_add(tail, line.text, line.len);
+        found_checkpoint = found_checkpoint || journal_gist_read(line.text, line.len).kind == GIST_CHECKPOINT;
+        tail->unsigned_count += !found_checkpoint;
     }
+    if (!found_checkpoint && reverse.seq > 0)
+        tail->unsigned_count = UINT64_MAX;
     journal_reverse_close(&reverse);
     return true;
 }

@@ -14,6 +14,7 @@ struct journal_tail {
     struct journal_tail_slot *slots; /* NULL: empty */
     size_t mask;
     uint64_t seed;
+    uint64_t unsigned_count; /* of what was read, the records behind the last checkpoint; UINT64_MAX: there may be more */
 };
 
 /* Adds the last records of what ends with `end`, in the file of this path and those that it continues. False: out of memory. */

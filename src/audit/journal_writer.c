@@ -11,14 +11,15 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "audit/chain.h"
 #include "audit/journal_batch.h"
 #include "audit/journal_file.h"
 #include "audit/journal_frame.h"
 #include "audit/journal_gist.h"
 #include "audit/journal_line.h"
+#include "audit/journal_lines.h"
 #include "audit/journal_own.h"
 #include "audit/journal_sessions.h"
+#include "audit/journal_signer.h"
 #include "audit/journal_tail.h"
 #include "audit/journal_watch.h"
 #include "audit/record.h"
@@ -32,7 +33,7 @@
 #define MEASURE_MS 1000 /* without denials there may be nothing to write, and nobody who looks for space */
 #define LOG_STOP_MS 1000
 
-static_assert(JOURNAL_BATCH_SIZE < JOURNAL_TAIL_SIZE, "what a dying process wrote last must be found in the tail that its successor reads");
+static_assert(JOURNAL_LINES_SIZE < JOURNAL_TAIL_SIZE, "what a dying process wrote last must be found in the tail that its successor reads");
 
 /* One worker. What it knows is told again until it is what it should know. */
 struct journal_client {
@@ -64,7 +65,8 @@ struct journal_writer {
     const char *instance;
 
     struct journal_batch batch;
-    struct chain *chain; /* NULL: records carry none */
+    struct journal_lines lines;
+    struct journal_signer signer;
     bool reopen_asked;
     bool owes_rotate; /* the first record of the file, or of what follows in it, is to say what it continues */
     uint8_t *packet;
@@ -107,27 +109,57 @@ static void journal_writer_fail(struct journal_writer *writer, int error)
     writer->retry_at_ms = clock_monotonic_ms() + RETRY_MS;
 }
 
+static int journal_writer_append(struct journal_writer *writer)
+{
+    const struct journal_lines *lines = &writer->lines;
+    const int error = journal_file_append(&writer->file, lines->text.at, lines->text.len, &lines->end);
+    if (error == 0)
+        journal_signer_commit(&writer->signer, lines->unsigned_count, lines->signed_some, lines->sign_failed);
+    return error;
+}
+
+/* The last record of a file that is rotated away is a checkpoint; where there is no room for it, or the file was deleted, it goes without. */
+static void journal_writer_sign_off(struct journal_writer *writer)
+{
+    const struct text nothing = {0};
+    if (writer->signer.key && writer->signer.count > 0 && journal_lines_make(&writer->lines, &writer->file.end, &nothing, NULL, true))
+        journal_writer_append(writer);
+}
+
+/* False: the old file goes on as if nothing had been asked. */
+static bool journal_writer_move(struct journal_writer *writer)
+{
+    struct journal_file next;
+    if (!journal_file_open_next(&writer->file, &next))
+        return false;
+    if (next.fd >= 0) {
+        journal_writer_sign_off(writer);
+        journal_file_replace(&writer->file, &next);
+    }
+    return true;
+}
+
 /* Between two batches. What could not be written yet goes into the new file. */
 static void journal_writer_reopen(struct journal_writer *writer)
 {
     if (writer->reopen_asked && writer->file.is_stream)
         log_info("SIGUSR1: standard output is not opened anew");
-    else if ((writer->reopen_asked || journal_file_has_moved(&writer->file)) && journal_file_reopen(&writer->file))
+    else if ((writer->reopen_asked || journal_file_has_moved(&writer->file)) && journal_writer_move(writer))
         writer->owes_rotate = true;
     writer->reopen_asked = false;
 }
 
-static int journal_writer_write(struct journal_writer *writer)
+static int journal_writer_write(struct journal_writer *writer, bool sign)
 {
     char buffer[RECORD_TEXT_MAX + 1];
-    struct journal_head end = writer->file.end;
     struct text rotate;
     text_init(&rotate, buffer, sizeof(buffer));
     if (writer->owes_rotate)
-        journal_own_rotate(&rotate, writer->instance, &end);
-    if (!journal_batch_write(&writer->batch, &rotate, &end, writer->chain))
+        journal_own_rotate(&rotate, writer->instance, &writer->file.end);
+    /* of which a stream has taken some already, they must stay what they are */
+    if (writer->file.streamed == 0 && !journal_lines_make(&writer->lines, &writer->file.end, &rotate, &writer->batch, sign))
         return ENOMEM;
-    return journal_file_append(&writer->file, writer->batch.lines.at, writer->batch.lines.len, &end);
+    return journal_writer_append(writer);
 }
 
 /* The batch that failed is kept and tried again as it is, so that the workers hear FRAME_UP only when a write has gone well. */
@@ -135,13 +167,14 @@ static void journal_writer_commit(struct journal_writer *writer)
 {
     if (writer->down && clock_monotonic_ms() < writer->retry_at_ms && !writer->reopen_asked)
         return;
-    if (writer->batch.count > 0 || writer->down || writer->reopen_asked)
+    if (writer->batch.count > 0 || writer->down || writer->reopen_asked || journal_signer_is_due(&writer->signer))
         journal_writer_reopen(writer);
-    if (writer->batch.count == 0 && !writer->owes_rotate && !writer->down) {
+    const bool sign = journal_signer_is_due(&writer->signer);
+    if (writer->batch.count == 0 && !writer->owes_rotate && !writer->down && !sign) {
         journal_writer_succeed(writer); /* nothing but records that were there already */
         return;
     }
-    int error = journal_writer_write(writer);
+    int error = journal_writer_write(writer, sign);
     if (error == 0)
         journal_writer_succeed(writer);
     else
@@ -203,7 +236,7 @@ static bool journal_writer_check_records(const struct journal_writer *writer, co
     const char *text;
     size_t len;
     for (uint32_t i = 0; i < frame->count; i++) {
-        if (!journal_records_next(&at, &left, &text, &len) || !journal_line_takes(text, len))
+        if (!journal_records_next(&at, &left, &text, &len) || len < RECORD_TEXT_MIN || !journal_line_takes(text, len))
             return false;
         const enum journal_gist_kind kind = journal_gist_read(text, len).kind;
         if (kind == GIST_ROTATE || kind == GIST_RECOVERED || kind == GIST_CHECKPOINT)
@@ -428,10 +461,15 @@ static void journal_writer_read_control(struct journal_writer *writer)
 
 static int journal_writer_timeout(const struct journal_writer *writer)
 {
-    uint64_t now = clock_monotonic_ms();
-    if (!writer->down)
-        return writer->scarce ? MEASURE_MS : -1;
-    return writer->retry_at_ms > now ? (int)(writer->retry_at_ms - now) : 0;
+    const uint64_t now = clock_monotonic_ms(), due = journal_signer_due_ms(&writer->signer);
+    uint64_t until = writer->scarce ? now + MEASURE_MS : UINT64_MAX;
+    if (writer->down)
+        until = writer->retry_at_ms;
+    else if (due < until)
+        until = due;
+    if (until == UINT64_MAX)
+        return -1;
+    return until > now ? (int)(until - now) : 0;
 }
 
 /* What a server sent before it died comes before what its successor sends. */
@@ -500,13 +538,19 @@ static void journal_writer_ignore_signals(void)
 static bool journal_writer_init(struct journal_writer *writer, const struct journal_writer_settings *settings)
 {
     writer->packet = malloc(JOURNAL_PACKET_MAX);
-    writer->chain = settings->unchained ? NULL : chain_new();
     writer->instance = settings->instance;
+    writer->signer = (struct journal_signer){
+        .key = settings->unchained ? NULL : settings->key, /* what is signed is the chain */
+        .instance = settings->instance,
+        .records = settings->checkpoint_records,
+        .time_ms = settings->checkpoint_ms,
+    };
     writer->reserve = settings->reserve;
     writer->control = settings->control;
     writer->receive = settings->receive;
     writer->epoch = 1;
-    bool good = journal_batch_init(&writer->batch) && writer->packet && (writer->chain || settings->unchained) && journal_writer_grow(writer);
+    bool good = journal_batch_init(&writer->batch) && journal_lines_init(&writer->lines, !settings->unchained, &writer->signer) && writer->packet &&
+                journal_writer_grow(writer);
     for (size_t i = 0; good && i < settings->socket_count; i++)
         good = journal_writer_admit(writer, settings->sockets[i], 0);
     return good;
@@ -524,17 +568,20 @@ static void journal_writer_fini(struct journal_writer *writer)
     free(writer->packet);
     free(writer->polls);
     free(writer->clients);
-    chain_free(writer->chain);
+    journal_lines_fini(&writer->lines);
     journal_batch_fini(&writer->batch);
 }
 
-/* What is still in hand when all workers have ended gets one more chance. */
+/* What is still in hand when all workers have ended gets one more chance, and whatever is unsigned is signed. */
 static bool journal_writer_finish(struct journal_writer *writer)
 {
     writer->retry_at_ms = 0;
+    writer->signer.time_ms = 0;
     if (writer->down)
         journal_writer_commit(writer);
-    if (writer->down)
+    if (!writer->down)
+        journal_writer_commit(writer);
+    if (writer->batch.count > 0)
         log_error("audit file %s: %zu records could not be written and are lost", writer->file.path, writer->batch.count);
     return !writer->down;
 }
@@ -546,6 +593,7 @@ static bool journal_writer_look_back(struct journal_writer *writer, bool served)
     struct journal_recovery *recovery = &writer->recovery;
     if (!journal_tail_read(&writer->tail, file->path, &file->end))
         return false;
+    journal_signer_begin(&writer->signer, writer->tail.unsigned_count);
     journal_sessions_begin(&writer->sessions, file->path, &file->end);
     recovery->cut = file->cut;
     recovery->missing_first = file->missing_last > 0 ? file->end.seq + 1 : 0;
@@ -560,6 +608,17 @@ static bool journal_writer_look_back(struct journal_writer *writer, bool served)
     return true;
 }
 
+static void journal_writer_say_proof(const struct journal_writer *writer, bool chained)
+{
+    const struct journal_head *end = &writer->file.end;
+    const bool was_chained = end->chain[0] != '\0';
+    if (end->seq > 0 && was_chained != chained)
+        log_info("audit file %s: its records carry %s", writer->file.path,
+                 chained ? "no chain; it begins with the next" : "a chain; it ends here (chain = no)");
+    if (writer->signer.key)
+        log_info("audit file %s: checkpoints are signed by key %s", writer->file.path, ed25519_id(writer->signer.key));
+}
+
 static bool journal_writer_work(struct journal_writer *writer, const struct journal_writer_settings *settings)
 {
     if (!journal_writer_init(writer, settings)) {
@@ -568,10 +627,7 @@ static bool journal_writer_work(struct journal_writer *writer, const struct jour
     }
     if (!journal_file_open(&writer->file, settings->file, settings->sync))
         return false;
-    const bool was_chained = writer->file.end.chain[0] != '\0';
-    if (writer->file.end.seq > 0 && was_chained != (writer->chain != NULL))
-        log_info("audit file %s: its records carry %s", writer->file.path,
-                 writer->chain ? "no chain; it begins with the next" : "a chain; it ends here (chain = no)");
+    journal_writer_say_proof(writer, !settings->unchained);
     writer->owes_rotate = writer->file.continues;
     if (!journal_writer_look_back(writer, settings->served)) {
         log_error("audit file %s: out of memory", settings->file);

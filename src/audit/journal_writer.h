@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/ed25519.h"
+
 /* What came over the control. */
 struct journal_order {
     enum journal_order_kind {
@@ -19,13 +21,15 @@ struct journal_order {
 };
 
 struct journal_writer_settings {
-    const char *instance; /* of the records that it makes itself */
-    const char *file;     /* "-" is standard output */
-    bool unchained;       /* records carry no chain */
-    bool sync;            /* a batch is on the disk before its records count as committed */
-    uint64_t reserve;     /* bytes: with less free space than this denials are only counted; 0: any is enough */
-    bool served;          /* a server runs already: the journal process before this one has died */
-    const int *sockets;   /* one a worker, owned from here on */
+    const char *instance;                       /* of the records that it makes itself */
+    const char *file;                           /* "-" is standard output */
+    bool unchained;                             /* records carry no chain */
+    bool sync;                                  /* a batch is on the disk before its records count as committed */
+    uint64_t reserve;                           /* bytes: with less free space than this denials are only counted; 0: any is enough */
+    const struct ed25519_key *key;              /* signs checkpoints; NULL: there are none, as without a chain */
+    uint64_t checkpoint_records, checkpoint_ms; /* how many records may be unsigned, and for how long */
+    bool served;                                /* a server runs already: the journal process before this one has died */
+    const int *sockets;                         /* one a worker, owned from here on */
     size_t socket_count;
     int control; /* the supervisor's end: further sockets come from here, and its own end; -1: none */
     /* Called when `control` is readable, until there is nothing; never waits. NULL with control -1. */

@@ -11,6 +11,7 @@
 
 #define RECORD_MAX 8192                    /* bytes of a line, newline included; strings are bounded so that no record can pass it */
 #define RECORD_TEXT_MAX (RECORD_MAX - 128) /* of these, what record_write() can need at most: the rest is for `v`, `seq`, `chain` */
+#define RECORD_TEXT_MIN 500                /* … and what it makes at least: every key is written, known or not */
 #define RECORD_ALPN_MAX 16
 
 /* How many characters these may take, escaped: who keeps one more byte than that of them need keep no other, and the mark of a cut is right. */

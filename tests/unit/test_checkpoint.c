@@ -131,6 +131,21 @@ Test(checkpoint, one_that_says_nothing_is_known_for_one_all_the_same)
     cr_expect_not(checkpoint_is(line, strlen(line) - strlen("\",\"detail\":null")), "cut within the word");
 }
 
+Test(checkpoint, has_room_whatever_the_instance_is_called)
+{
+    char instance[256], buffer[CHECKPOINT_TEXT_MAX + 1];
+    struct text text;
+    struct ed25519_key *key = rfc_key_private();
+    memset(instance, '\x01', sizeof(instance) - 1);
+    instance[sizeof(instance) - 1] = '\0';
+    for (size_t plain = 0; plain < sizeof(instance) - 1; plain++) {
+        text_init(&text, buffer, sizeof(buffer));
+        cr_expect(checkpoint_write(&text, UINT64_MAX, NULL, TIME_US, instance, key));
+        instance[plain] = 'a';
+    }
+    ed25519_free(key);
+}
+
 Test(checkpoint, where_there_is_no_room_nothing_is_left)
 {
     char buffer[64] = "before";

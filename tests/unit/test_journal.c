@@ -1,10 +1,12 @@
 /* Both ends of the journal: a queue in this process's loop, the writer in a child that is killed, starved of space, and lied to. */
 #include <criterion/criterion.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
+#include <openssl/evp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -19,6 +21,8 @@
 #include <unistd.h>
 
 #include "audit/chain.h"
+#include "audit/checkpoint.h"
+#include "audit/journal_batch.h"
 #include "audit/journal_frame.h"
 #include "audit/journal_head.h"
 #include "audit/journal_line.h"
@@ -27,6 +31,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/ulid.h"
+#include "rfc_key.h"
 
 #define WAIT_MS 10000
 #define WORKERS_MAX 3
@@ -63,6 +68,7 @@ static struct disk {
     unsigned syncs, heads, directories;
     useconds_t takes;
     fsblkcnt_t size, blocks; /* of 4 KiB, and of these free */
+    bool cannot_sign;
 } *disk;
 
 static void disk_new(void)
@@ -88,6 +94,15 @@ int fdatasync(int fd)
     else
         disk->synced = status.st_size;
     return 0;
+}
+
+/* OpenSSL, as the journal's own signer meets it. */
+int EVP_DigestSign(EVP_MD_CTX *context, unsigned char *signature, size_t *size, const unsigned char *bytes, size_t len)
+{
+    int (*real)(EVP_MD_CTX *, unsigned char *, size_t *, const unsigned char *, size_t) = NULL;
+    void *found = dlsym(RTLD_NEXT, "EVP_DigestSign");
+    memcpy(&real, &found, sizeof(real));
+    return disk && disk->cannot_sign ? 0 : real(context, signature, size, bytes, len);
 }
 
 int fsync(int fd)
@@ -122,6 +137,8 @@ struct child_settings {
     int control;      /* 0: none */
     bool unchained, served, sync;
     uint64_t reserve;
+    uint64_t checkpoint_records; /* 0: nothing is signed */
+    uint64_t checkpoint_ms;      /* 0: an hour */
 };
 
 static void pair_open(int *ours, int *theirs)
@@ -180,6 +197,9 @@ static void child_run(const struct child_settings *settings, const int *sockets)
         .served = settings->served,
         .sync = settings->sync,
         .reserve = settings->reserve,
+        .key = settings->checkpoint_records > 0 ? rfc_key_private() : NULL,
+        .checkpoint_records = settings->checkpoint_records,
+        .checkpoint_ms = settings->checkpoint_ms > 0 ? settings->checkpoint_ms : 3600 * 1000,
         .sockets = sockets,
         .socket_count = WORKERS_MAX,
         .control = settings->control > 0 ? settings->control : -1,
@@ -264,11 +284,24 @@ static bool log_has(const char *words)
     return log_count(words) > 0;
 }
 
+/* A checkpoint is rightly signed, wherever it stands. */
+static void signature_check(const struct chain *chain, const char *at, size_t len)
+{
+    struct checkpoint checkpoint;
+    if (!checkpoint_is(at, len))
+        return;
+    struct ed25519_key *key = rfc_key_public();
+    cr_assert(checkpoint_read(&checkpoint, at, len), "%s", at);
+    cr_assert(checkpoint_verify(&checkpoint, chain_text(chain), key), "%s", at);
+    ed25519_free(key);
+}
+
 /* The chain goes on with this line, or begins with it where it had none. */
 static void chain_check(struct chain *chain, const char *at, size_t len)
 {
     struct journal_line line;
     cr_assert(journal_line_read(&line, at, len), "%.200s", at);
+    signature_check(chain, at, (size_t)(line.text + line.len - at));
     if (!line.chain) {
         chain_set(chain, NULL);
         return;
@@ -1100,16 +1133,21 @@ struct rotation {
     uint64_t number;
 };
 
-static struct rotation rotation_start(void)
+static struct rotation rotation_signed(uint64_t records)
 {
     int theirs;
     struct rotation rotation = {0};
     pair_open(&rotation.control, &theirs);
-    rotation.child = child_start(&(struct child_settings){.control = theirs});
+    rotation.child = child_start(&(struct child_settings){.control = theirs, .checkpoint_records = records});
     close(theirs);
     snprintf(rotation.old_path, sizeof(rotation.old_path), "%s.1", path);
     frame_expect(rotation.child.workers[0], &(struct journal_frame){0}, FRAME_UP);
     return rotation;
+}
+
+static struct rotation rotation_start(void)
+{
+    return rotation_signed(0);
 }
 
 static void rotation_record(struct rotation *rotation, const char *id)
@@ -2134,6 +2172,242 @@ Test(journal, probes_are_counted_by_source)
     cr_assert_eq(child_wait(&child), 0);
 }
 
+/* Checkpoints; that each is rightly signed is seen whenever records are read. */
+
+/* Such a server's records, each committed before the next. */
+static void write_decisions(const struct child_settings *settings, unsigned count)
+{
+    struct child child = child_start(settings);
+    struct worker worker = worker_of(&child, 0);
+    while (worker.number < count)
+        worker_decide(&worker, ID_A, "deny");
+    cr_assert_eq(child_wait(&child), 0);
+}
+
+static void check_file(const char *events)
+{
+    json_t *records = records_read();
+    check_events(records, events);
+    json_decref(records);
+}
+
+static void wait_for_lines(size_t count)
+{
+    const uint64_t deadline = clock_monotonic_ms() + WAIT_MS;
+    for (size_t lines = 0, len; lines < count; usleep(1000)) {
+        char *text = file_read(path, &len);
+        lines = 0;
+        for (const char *at = text; (at = strchr(at, '\n')); at++)
+            lines++;
+        free(text);
+        cr_assert_lt(clock_monotonic_ms(), deadline, "there are %zu lines of %zu", lines, count);
+    }
+}
+
+Test(journal, so_many_records_are_signed_and_what_is_left_at_the_end)
+{
+    write_decisions(&(struct child_settings){.checkpoint_records = 3}, 7);
+    check_file("decision decision decision checkpoint decision decision decision checkpoint decision checkpoint");
+}
+
+Test(journal, within_a_batch_too)
+{
+    struct child child = child_start(&(struct child_settings){.checkpoint_records = 3});
+    struct worker worker = worker_of(&child, 0);
+    kill(child.pid, SIGSTOP);
+    for (unsigned i = 1; i <= 6; i++)
+        record_send(worker.fd, i, ID_A, 1, 0, NULL);
+    kill(child.pid, SIGCONT);
+    cr_assert_eq(child_wait(&child), 0);
+    check_file("decision decision decision checkpoint decision decision decision checkpoint");
+}
+
+Test(journal, nothing_is_signed_twice)
+{
+    struct child child = child_start(&(struct child_settings){.checkpoint_records = 5});
+    struct worker worker = worker_of(&child, 0);
+    worker_write(&worker, EVENT_START, NULL, NULL);
+    worker_write(&worker, EVENT_STOP, NULL, NULL);
+    cr_assert_eq(child_wait(&child), 0);
+    for (int i = 0; i < 2; i++)
+        write_decisions(&(struct child_settings){.checkpoint_records = 5, .checkpoint_ms = 1}, 0);
+    check_file("start stop checkpoint"); /* and that was an orderly end */
+}
+
+Test(journal, what_is_unsigned_for_long_is_signed)
+{
+    struct child child = child_start(&(struct child_settings){.checkpoint_records = 100, .checkpoint_ms = 50});
+    struct worker worker = worker_of(&child, 0);
+    worker_decide(&worker, ID_A, "deny");
+    worker_decide(&worker, ID_A, "deny");
+    wait_for_lines(3);
+    worker_decide(&worker, ID_A, "deny");
+    wait_for_lines(5);
+    child_kill(&child);
+    json_t *records = records_read();
+    cr_assert_str_eq(member(records, json_array_size(records) - 1, "event"), "checkpoint");
+    json_decref(records);
+}
+
+Test(journal, what_a_killed_journal_left_unsigned_is_counted)
+{
+    struct child child = child_start(&(struct child_settings){.checkpoint_records = 3});
+    struct worker worker = worker_of(&child, 0);
+    worker_decide(&worker, ID_A, "deny");
+    worker_decide(&worker, ID_A, "deny");
+    child_kill(&child);
+    write_decisions(&(struct child_settings){.checkpoint_records = 3}, 1);
+    check_file("decision decision recovered checkpoint decision checkpoint");
+}
+
+Test(journal, what_was_never_signed_is_signed_first)
+{
+    write_decisions(&(struct child_settings){0}, 5);
+    write_decisions(&(struct child_settings){.checkpoint_records = 2}, 2);
+    check_file("decision decision decision decision decision checkpoint recovered decision checkpoint decision checkpoint");
+}
+
+Test(journal, a_key_signs_no_records_without_a_chain)
+{
+    write_decisions(&(struct child_settings){.checkpoint_records = 1, .unchained = true}, 2);
+    check_file("decision decision");
+}
+
+static void check_rotation(struct rotation *rotation, const char *events)
+{
+    json_t *records = rotation_end(rotation);
+    check_events(records, events);
+    json_decref(records);
+}
+
+static void wait_for_file(void)
+{
+    struct stat status;
+    while (stat(path, &status) != 0 || status.st_size == 0)
+        usleep(1000);
+}
+
+Test(journal, a_file_that_is_rotated_away_ends_in_a_checkpoint)
+{
+    struct rotation rotation = rotation_signed(100);
+    rotation_record(&rotation, "a");
+    rename(path, rotation.old_path);
+    rotation_reopen(&rotation);
+    wait_for_file();
+    rotation_record(&rotation, "b");
+    check_rotation(&rotation, "decision checkpoint rotate decision checkpoint");
+}
+
+Test(journal, a_file_that_is_signed_already_does_not_end_in_another)
+{
+    struct rotation rotation = rotation_signed(1);
+    rotation_record(&rotation, "a");
+    rename(path, rotation.old_path);
+    rotation_reopen(&rotation);
+    wait_for_file();
+    check_rotation(&rotation, "decision checkpoint rotate checkpoint");
+}
+
+Test(journal, a_file_that_goes_on_is_not_rotated_away)
+{
+    struct rotation rotation = rotation_signed(100);
+    rotation_record(&rotation, "a");
+    rotation_reopen(&rotation);
+    wait_for_lines(2);
+    check_rotation(&rotation, "decision rotate checkpoint");
+}
+
+Test(journal, a_full_disk_keeps_no_file_from_being_rotated_away)
+{
+    struct stat status;
+    struct rotation rotation = rotation_signed(100);
+    rotation_record(&rotation, "a");
+    cr_assert_eq(stat(path, &status), 0);
+    limit_size(rotation.child.pid, (rlim_t)status.st_size + 100);
+    rename(path, rotation.old_path);
+    rotation_reopen(&rotation);
+    while (stat(path, &status) != 0)
+        usleep(1000);
+    limit_size(rotation.child.pid, RLIM_INFINITY);
+    wait_for_file();
+    rotation_record(&rotation, "b");
+    check_rotation(&rotation, "decision rotate decision checkpoint");
+}
+
+Test(journal, a_deleted_file_cannot_be_signed_but_what_follows_can)
+{
+    struct rotation rotation = rotation_signed(2);
+    rotation_record(&rotation, "a");
+    unlink(path);
+    rotation_reopen(&rotation);
+    wait_for_file();
+    rotation_record(&rotation, "b");
+    close(rotation.control);
+    cr_assert_eq(child_wait(&rotation.child), 0);
+    size_t len;
+    char *text = file_read(path, &len);
+    static const char *const events[] = {"rotate", "checkpoint", "decision", "checkpoint"};
+    const char *at = text;
+    for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++, at = strchr(at, '\n') + 1) {
+        char event[32];
+        cr_assert_eq(sscanf(strstr(at, "\"event\":\""), "\"event\":\"%31[a-z]", event), 1);
+        cr_assert_str_eq(event, events[i]);
+    }
+    free(text);
+}
+
+Test(journal, a_batch_that_is_written_again_is_signed_anew)
+{
+    struct journal_frame frame;
+    struct child child = child_start(&(struct child_settings){.size_max = 1500, .checkpoint_records = 2});
+    struct worker worker = worker_of(&child, 0);
+    worker_decide(&worker, ID_A, "deny");
+    record_send(worker.fd, 2, ID_B, 1, 0, NULL); /* there is room for it, but not for the checkpoint behind it */
+    frame_expect(worker.fd, &frame, FRAME_DOWN);
+    limit_size(child.pid, RLIM_INFINITY);
+    frame_expect(worker.fd, &frame, FRAME_COMMITTED);
+    cr_assert_eq(child_wait(&child), 0);
+    check_file("decision decision checkpoint");
+}
+
+/* A part of it is out already, with a time and a signature that must not change any more. */
+Test(journal, a_batch_that_a_stream_has_taken_a_part_of_is_not_signed_anew)
+{
+    struct journal_frame frame;
+    int output = open(path, O_WRONLY | O_CREAT | O_APPEND, 0600);
+    struct child child = child_start(&(struct child_settings){.file = "-", .output = output, .size_max = 2000, .checkpoint_records = 2});
+    struct worker worker = worker_of(&child, 0);
+    close(output);
+    worker_decide(&worker, ID_A, "deny");
+    record_send(worker.fd, 2, ID_B, 1, 0, NULL);
+    frame_expect(worker.fd, &frame, FRAME_DOWN);
+    limit_size(child.pid, RLIM_INFINITY);
+    frame_expect(worker.fd, &frame, FRAME_COMMITTED);
+    cr_assert_eq(child_wait(&child), 0);
+    check_file("decision decision checkpoint");
+}
+
+Test(journal, where_signing_fails_records_go_on_and_that_is_said_once)
+{
+    disk_new();
+    disk->cannot_sign = true;
+    struct child child = child_start(&(struct child_settings){.checkpoint_records = 2, .checkpoint_ms = 1});
+    struct worker worker = worker_of(&child, 0);
+    for (int i = 0; i < 5; i++)
+        worker_decide(&worker, ID_A, "deny");
+    disk->cannot_sign = false;
+    wait_for_lines(6);
+    worker_decide(&worker, ID_A, "deny");
+    cr_assert_eq(child_wait(&child), 0);
+    check_file("decision decision decision decision decision checkpoint decision checkpoint");
+    size_t len;
+    char *log = file_read(log_path, &len), *said = strstr(log, "OpenSSL cannot sign");
+    cr_assert(said && !strstr(said + 1, "OpenSSL cannot sign"), "%s", log);
+    cr_assert(strstr(said, "OpenSSL signs again"));
+    cr_assert(strstr(log, "checkpoints are signed by key " RFC_KEY_ID));
+    free(log);
+}
+
 /* The writer alone, the test being a worker that lies. */
 
 /* A packet with one record of these bytes, whose lengths may be lies. */
@@ -2185,20 +2459,48 @@ Test(journal, a_worker_cannot_write_lines_of_its_own)
     json_decref(records);
 }
 
-Test(journal, a_packet_of_tiny_records_outgrows_no_batch)
+/* As many records as a packet can hold, of the least that is taken; as often as the socket takes it. Returns how many. */
+static size_t send_shortest(int fd, uint32_t epoch)
 {
     static uint8_t packet[JOURNAL_PACKET_MAX];
-    const struct journal_frame frame = {.kind = FRAME_RECORDS, .count = (JOURNAL_PACKET_MAX - sizeof(frame)) / 14, .first = 1, .epoch = 1};
+    static char text[RECORD_TEXT_MIN];
+    const uint32_t len = sizeof(text), each = sizeof(len) + len;
+    struct journal_frame frame = {.kind = FRAME_RECORDS, .count = (JOURNAL_PACKET_MAX - sizeof(frame)) / each, .first = 1, .epoch = epoch};
+    memset(text, ' ', sizeof(text));
+    memcpy(text, "\"time\":\"x\"", strlen("\"time\":\"x\""));
+    for (uint32_t i = 0; i < frame.count; i++) {
+        memcpy(packet + sizeof(frame) + i * each, &len, sizeof(len));
+        memcpy(packet + sizeof(frame) + i * each + sizeof(len), text, sizeof(text));
+    }
+    do
+        memcpy(packet, &frame, sizeof(frame));
+    while (send(fd, packet, sizeof(frame) + frame.count * each, MSG_NOSIGNAL | MSG_DONTWAIT) > 0 && (frame.first += frame.count));
+    return frame.first - 1;
+}
+
+/* The largest batch that there can be: the process finds more packets than one takes. */
+static void check_shortest(uint64_t checkpoint_records, size_t lines)
+{
     struct journal_frame up;
-    struct child child = child_start(&(struct child_settings){0});
-    frame_expect(child.workers[0], &up, FRAME_UP);
-    memcpy(packet, &frame, sizeof(frame));
-    for (uint32_t i = 0; i < frame.count; i++)
-        memcpy(packet + sizeof(frame) + i * 14, "\x0a\0\0\0\"time\":\"x\"", 14);
-    for (int i = 0; i < 20; i++)
-        send(child.workers[0], packet, sizeof(frame) + frame.count * 14, MSG_NOSIGNAL);
+    size_t sent = 0;
+    struct child child = child_start(&(struct child_settings){.checkpoint_records = checkpoint_records});
+    for (int i = 0; i < WORKERS_MAX; i++)
+        frame_expect(child.workers[i], &up, FRAME_UP);
+    kill(child.pid, SIGSTOP);
+    for (int i = 0; i < WORKERS_MAX; i++)
+        sent += send_shortest(child.workers[i], up.epoch);
+    kill(child.pid, SIGCONT);
     cr_assert_eq(child_wait(&child), 0);
+    cr_assert_gt(sent * RECORD_TEXT_MIN, JOURNAL_BATCH_FULL);
     json_t *records = records_read();
-    cr_assert_eq(json_array_size(records) % frame.count, 0, "whole packets only");
+    cr_assert_eq(json_array_size(records), lines * sent);
     json_decref(records);
+    unlink(path);
+    unlink(head_path);
+}
+
+Test(journal, packets_of_the_shortest_records_outgrow_no_batch)
+{
+    check_shortest(0, 1);
+    check_shortest(1, 2);
 }

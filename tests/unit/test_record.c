@@ -164,6 +164,21 @@ static void check_worst(const char *pattern, size_t pattern_len)
     json_decref(json);
 }
 
+Test(record, nothing_is_shorter_than_is_taken)
+{
+    struct record record = {
+        .instance = "", .event = EVENT_GAP, .id = "", .listener = "", .mode = "", .client_port = 1, .client_group = "", .client_user = {"", 0},
+        .user_agent = {"", 0}, .host = {"", 0}, .port = 1, .sni = {"", 0}, .has_hello = true, .ja4 = "", .ech = true, .tls_version = "",
+        .verdict = "", .class = "", .reason = "", .rule = "", .rule_at = "", .policy = "", .route = "", .egress_port = 1, .upstream_port = 1,
+        .has_dns_ms = true, .has_connect_ms = true, .has_close = true, .end = "", .detail = {"", 0},
+    };
+    char buffer[RECORD_TEXT_MAX + 1];
+    struct text text;
+    text_init(&text, buffer, sizeof(buffer));
+    cr_assert(record_write(&text, &record));
+    cr_assert_geq(text.len, RECORD_TEXT_MIN);
+}
+
 Test(record, nothing_outgrows_the_line)
 {
     check_worst("\x01", 1);
