@@ -5,12 +5,14 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "cli/load.h"
 #include "cli/table.h"
 #include "config/options.h"
+#include "config/sign_key.h"
 #include "policy/policy.h"
 
 static const char CHECK_USAGE[] = "usage: exeat check [-c FILE] [--strict]\n"
@@ -89,6 +91,14 @@ static int check_refuse(const struct check *check, size_t faults, size_t warning
     return COMMAND_ERROR;
 }
 
+/* Whoever checks may be somebody else than who serves, without the right to read the key. */
+static void check_sign_key(const struct config *config, struct fault_list *faults)
+{
+    const int fd = sign_key_open(&config->audit, false, faults);
+    if (fd >= 0)
+        close(fd);
+}
+
 static int check_judge(const struct check *check, struct fault_list *faults)
 {
     struct config *config = load_read(check->path, faults);
@@ -96,6 +106,7 @@ static int check_judge(const struct check *check, struct fault_list *faults)
         uint32_t today = clock_day(clock_wall_us());
         config_lint(config, today, faults);
         config_expect(config, today, faults);
+        check_sign_key(config, faults);
     }
     load_print(faults);
     size_t wrong = fault_count(faults), warnings = fault_warnings(faults);

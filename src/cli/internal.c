@@ -3,10 +3,14 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "audit/journal_writer.h"
+#include "base/ed25519.h"
 #include "base/log.h"
+#include "base/text.h"
+#include "config/sign_key.h"
 #include "host/channel.h"
 #include "host/process.h"
 #include "proxy/server.h"
@@ -34,29 +38,73 @@ static struct journal_order internal_receive_order(int channel)
     return (struct journal_order){.kind = got > 0 ? JOURNAL_NOTHING : JOURNAL_END};
 }
 
-static bool internal_expect(struct channel_message *message, enum channel_kind kind)
+struct internal_journal {
+    char name[CHANNEL_TEXT_MAX], file[CHANNEL_TEXT_MAX];
+    struct ed25519_key *key;
+    struct journal_writer_settings settings;
+};
+
+static void internal_take_file(struct internal_journal *journal, const struct channel_message *message)
 {
-    return channel_receive(CHANNEL_CHILD_FD, message, true) > 0 && message->kind == kind;
+    text_copy(journal->file, sizeof(journal->file), message->text, strlen(message->text));
+    journal->settings.file = journal->file;
+    journal->settings.unchained = message->a & CHANNEL_FILE_UNCHAINED;
+    journal->settings.sync = message->a & CHANNEL_FILE_SYNC;
+    journal->settings.served = message->a & CHANNEL_FILE_SERVED;
+}
+
+static void internal_take_name(struct internal_journal *journal, const struct channel_message *message)
+{
+    text_copy(journal->name, sizeof(journal->name), message->text, strlen(message->text));
+    journal->settings.instance = journal->name;
+}
+
+/* While the key is in its memory nobody of the same user may look at that, and no core holds it. A key that was changed since the start and is none any
+ * more must not keep anything from being recorded. */
+static void internal_take_key(struct internal_journal *journal, const struct channel_message *message)
+{
+    prctl(PR_SET_DUMPABLE, 0);
+    ed25519_free(journal->key);
+    journal->key = sign_key_read(message->fd);
+    if (journal->key == NULL)
+        log_error("the file of sign_key holds no key any more: records go unsigned until exeat is started with one");
+    journal->settings.key = journal->key;
+    journal->settings.checkpoint_records = message->a;
+    journal->settings.checkpoint_ms = message->b;
+}
+
+/* What the supervisor says before the journal begins. False: it is somebody else. */
+static bool internal_take_settings(struct internal_journal *journal)
+{
+    struct channel_message message;
+    while (journal->settings.file == NULL) {
+        if (channel_receive(CHANNEL_CHILD_FD, &message, true) <= 0)
+            return false;
+        if (message.kind == CHANNEL_NAME)
+            internal_take_name(journal, &message);
+        else if (message.kind == CHANNEL_RESERVE)
+            journal->settings.reserve = (uint64_t)message.a << 32 | message.b;
+        else if (message.kind == CHANNEL_KEY)
+            internal_take_key(journal, &message);
+        else if (message.kind == CHANNEL_FILE)
+            internal_take_file(journal, &message);
+        if (message.fd >= 0)
+            close(message.fd);
+    }
+    return journal->settings.instance != NULL;
 }
 
 int command_internal_journal(int argc, char **argv)
 {
     (void)argc, (void)argv;
     process_settle();
-    struct channel_message name, reserve, file;
-    if (!internal_expect(&name, CHANNEL_NAME) || !internal_expect(&reserve, CHANNEL_RESERVE) || !internal_expect(&file, CHANNEL_FILE)) {
+    struct internal_journal journal = {.settings = {.control = CHANNEL_CHILD_FD, .receive = internal_receive_order}};
+    int code = COMMAND_ERROR;
+    if (internal_take_settings(&journal))
+        code = journal_writer_run(&journal.settings);
+    else
         log_error("the journal is started by the supervisor, not by hand");
-        return COMMAND_ERROR;
-    }
-    const struct journal_writer_settings settings = {
-        .file = file.text,
-        .instance = name.text,
-        .unchained = file.a & CHANNEL_FILE_UNCHAINED,
-        .sync = file.a & CHANNEL_FILE_SYNC,
-        .reserve = (uint64_t)reserve.a << 32 | reserve.b,
-        .served = file.a & CHANNEL_FILE_SERVED,
-        .control = CHANNEL_CHILD_FD,
-        .receive = internal_receive_order,
-    };
-    return journal_writer_run(&settings);
+    ed25519_free(journal.key);
+    prctl(PR_SET_DUMPABLE, 1); /* it has nothing to hide any more */
+    return code;
 }

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "cli/load.h"
 #include "config/config.h"
+#include "config/sign_key.h"
 #include "host/supervisor.h"
 #include "proxy/server.h"
 
@@ -74,8 +75,14 @@ static unsigned run_workers(const struct config *config)
     return count < WORKERS_MAX ? count : WORKERS_MAX;
 }
 
+static void run_close(int fd)
+{
+    if (fd >= 0)
+        close(fd);
+}
+
 /* Lints only warn here; an expectation that fails keeps the proxy from starting. */
-static struct config *run_load(const struct run_options *options, struct bundle *bundle, struct fault_list *faults)
+static struct config *run_load(const struct run_options *options, struct bundle *bundle, struct fault_list *faults, int *sign_key_fd)
 {
     const char *path = options->path != NULL ? options->path : CONFIG_EMBEDDED;
     struct config *config = config_load(bundle, path, faults);
@@ -83,10 +90,12 @@ static struct config *run_load(const struct run_options *options, struct bundle 
         uint32_t today = clock_day(clock_wall_us());
         config_lint(config, today, faults);
         config_expect(config, today, faults);
+        *sign_key_fd = sign_key_open(&config->audit, true, faults);
     }
     if (fault_count(faults) == 0)
         return config;
     load_print(faults);
+    run_close(*sign_key_fd);
     config_unref(config);
     return NULL;
 }
@@ -104,7 +113,8 @@ static bool run_replace_listeners(struct config *config, const char *text)
 
 static int run_serve(const struct run_options *options, struct bundle *bundle, struct fault_list *faults)
 {
-    struct config *config = run_load(options, bundle, faults);
+    int sign_key_fd = -1;
+    struct config *config = run_load(options, bundle, faults, &sign_key_fd);
     if (config == NULL)
         return COMMAND_ERROR;
     int code = COMMAND_ERROR;
@@ -117,9 +127,11 @@ static int run_serve(const struct run_options *options, struct bundle *bundle, s
             .ports_file = options->ports_file,
             .warnings = faults,
             .workers = run_workers(config),
+            .sign_key_fd = sign_key_fd,
         };
         code = supervisor_run(&settings);
     }
+    run_close(sign_key_fd);
     config_unref(config);
     return code;
 }

@@ -51,6 +51,8 @@ static void config_free(struct config *config)
     free(config->dns.hosts);
     free(config->dns.servers);
     free(config->audit.file);
+    free(config->audit.sign_key);
+    free(config->audit.sign_key_at);
     free(config->name);
     policy_free(config->policy);
     lint_notes_free(config->notes);

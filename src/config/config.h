@@ -71,6 +71,9 @@ struct audit_settings {
     bool unchained;   /* `chain = no` */
     bool sync_batch;  /* `sync = batch` */
     uint64_t reserve; /* bytes; 0: none */
+    char *sign_key;   /* NULL: nothing is signed; put beside the file that names it. Its bytes are nowhere in a snapshot: config/sign_key */
+    char *sign_key_at;
+    uint64_t checkpoint_records, checkpoint_ms; /* how much may be unsigned, and for how long */
 };
 
 struct lint_notes;

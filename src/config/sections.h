@@ -27,6 +27,8 @@ void exeat_set_peer(const struct setting *setting);
 void *limits_begin(struct loader *loader, const struct section *section);
 void *audit_begin(struct loader *loader, const struct section *section);
 void audit_finish(struct loader *loader, const struct section *section, void *target);
+void audit_set_sign_key(const struct setting *setting);
+void audit_set_checkpoint(const struct setting *setting);
 void *admin_begin(struct loader *loader, const struct section *section);
 
 /* section_listen.c */

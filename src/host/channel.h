@@ -18,6 +18,7 @@ enum channel_kind {
     CHANNEL_JOURNAL,  /* supervisor → server: fd = a socket to the journal process, b = worker's number; again after each restart of the journal */
     CHANNEL_NAME,     /* supervisor → journal: text = the `instance` of its records */
     CHANNEL_RESERVE,  /* supervisor → journal: a, b = the upper and lower half of how many bytes are kept free */
+    CHANNEL_KEY,      /* supervisor → journal: fd = the file of the key that signs; a checkpoint after at most a records or b ms */
     CHANNEL_FILE,     /* supervisor → journal: text = the audit file, a = CHANNEL_FILE_…; that was all, begin */
     CHANNEL_REOPEN,   /* supervisor → journal: go on in a new file */
     CHANNEL_WORKER,   /* supervisor → journal: fd = a socket to a worker, a = the generation of its server */

@@ -161,11 +161,13 @@ static uint32_t supervisor_journal_flags(const struct supervisor *sup)
 static bool supervisor_tell_journal(const struct supervisor *sup)
 {
     const struct config *config = sup->settings->config;
-    const uint64_t reserve = config->audit.reserve;
-    const int channel = sup->journal.channel;
+    const struct audit_settings *audit = &config->audit;
+    const int channel = sup->journal.channel, key = sup->settings->sign_key_fd;
+    if (key >= 0 && !channel_tell(channel, CHANNEL_KEY, (uint32_t)audit->checkpoint_records, (uint32_t)audit->checkpoint_ms, key))
+        return false;
     return supervisor_send(channel, CHANNEL_NAME, 0, -1, config->name) &&
-           channel_tell(channel, CHANNEL_RESERVE, (uint32_t)(reserve >> 32), (uint32_t)reserve, -1) &&
-           supervisor_send(channel, CHANNEL_FILE, supervisor_journal_flags(sup), -1, config->audit.file);
+           channel_tell(channel, CHANNEL_RESERVE, (uint32_t)(audit->reserve >> 32), (uint32_t)audit->reserve, -1) &&
+           supervisor_send(channel, CHANNEL_FILE, supervisor_journal_flags(sup), -1, audit->file);
 }
 
 static bool supervisor_start_journal(struct supervisor *sup)

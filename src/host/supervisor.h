@@ -12,6 +12,7 @@ struct supervisor_settings {
     const char *ports_file;            /* `--ports-file`, or NULL */
     const struct fault_list *warnings; /* said in the log once that cannot block; borrowed */
     unsigned workers;                  /* 1 or more */
+    int sign_key_fd;                   /* what sign_key_open() gave: each journal process gets a copy, the server never; borrowed */
 };
 
 /* Serves until SIGINT or SIGTERM; returns the exit code: 0 after an orderly stop, 1 when it could not start or could not go on. */

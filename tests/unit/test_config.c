@@ -492,6 +492,61 @@ Test(config_include, the_journal_lies_beside_the_file_that_names_it, .init = ent
     audit_file_is("", "etc/conf.d/audit.jsonl");
 }
 
+/* Of the key only its name is asked here: these files need not be there. */
+
+static void checkpoint_is(const char *audit, uint64_t records, uint64_t ms)
+{
+    char text[256];
+    snprintf(text, sizeof(text), LISTEN "[audit]\n%s", audit);
+    struct config *config = config_text_load(text, NULL);
+    cr_expect_eq(config->audit.checkpoint_records, records, "%s", audit);
+    cr_expect_eq(config->audit.checkpoint_ms, ms, "%s", audit);
+    config_unref(config);
+}
+
+Test(config, a_checkpoint_comes_after_records_and_a_time)
+{
+    checkpoint_is("", 1000, 60000);
+    checkpoint_is("sign_key = a b.pem\n", 1000, 60000);
+    checkpoint_is("sign_key = key.pem\ncheckpoint = 1 1s\n", 1, 1000);
+    checkpoint_is("checkpoint = 1000000  \t 1d\nsign_key = key.pem\n", 1000000, 86400000);
+}
+
+Test(config, a_checkpoint_of_something_else_is_a_fault)
+{
+    static const char *const wrong[] = {"1000", "60s", "0 60s", "1000001 60s", "1000 60", "1000 999ms", "1000 25h", "60s 1000", "1000 60s 1", "1e3 60s"};
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        char text[256], fault[512];
+        snprintf(text, sizeof(text), LISTEN "[audit]\nsign_key = key.pem\ncheckpoint = %s\n", wrong[i]);
+        snprintf(fault, sizeof(fault),
+                 "test.conf:5: [audit] checkpoint: \"%s\" is not allowed; "
+                 "allowed: records from 1 to 1000000 and a time from 1s to 1d, as in 1000 60s\n",
+                 wrong[i]);
+        config_text_faults(text, fault);
+    }
+}
+
+Test(config, what_signs_must_have_a_chain_to_sign)
+{
+    config_text_faults(LISTEN "[audit]\nchain = no\nsign_key = key.pem\n",
+                       "test.conf:5: [audit] sign_key: cannot stand beside chain = no: what is signed is the chain; allowed: chain = yes\n");
+    config_text_faults(LISTEN "[audit]\ncheckpoint = 1000 60s\n",
+                       "test.conf:4: [audit] checkpoint: does nothing without sign_key; allowed: to leave it out\n");
+}
+
+Test(config_include, a_key_lies_beside_the_file_that_names_it, .init = enter_directory, .fini = leave_directory)
+{
+    struct config *config;
+    write_file("etc/exeat.conf", "[exeat]\ninclude = conf.d/a.conf\n" LISTEN);
+    write_file("etc/conf.d/a.conf", "[audit]\nfile = -\nsign_key = key.pem\n");
+    char *said = load_from_disk("etc/exeat.conf", &config);
+    cr_assert_not_null(config, "%s", said);
+    cr_expect_str_eq(config->audit.sign_key, "etc/conf.d/key.pem");
+    cr_expect_str_eq(config->audit.sign_key_at, "etc/conf.d/a.conf:3");
+    config_unref(config);
+    free(said);
+}
+
 /* Names that are not known. */
 
 Test(config, an_unknown_name_is_told_the_known_ones)
@@ -751,8 +806,8 @@ Test(options, a_checkpoint_is_records_and_a_time)
 {
     const struct option_row *row = options_find("audit", "checkpoint");
     char text[OPTION_VALUE_TEXT_MAX];
-    cr_expect_not_null(strstr(row->help, "1000 60s"));
-    cr_expect_str_eq(option_value_text(row, text), "records and a time, as in 1000 60s");
+    cr_expect_str_eq(row->fallback, "1000 60s");
+    cr_expect_not_null(strstr(option_value_text(row, text), row->fallback));
 }
 
 Test(embedded, default_is_what_the_manual_says)

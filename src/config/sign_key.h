@@ -1,0 +1,16 @@
+/* The file of [audit] sign_key: who may read it, and the key in it. It is no part of the bundle, which the server gets. */
+#ifndef EXEAT_CONFIG_SIGN_KEY_H
+#define EXEAT_CONFIG_SIGN_KEY_H
+
+#include "base/ed25519.h"
+#include "config/config.h"
+#include "config/fault.h"
+
+/* Opens it, close-on-exec, and looks at all of it: a private key, which nobody but its owner and group can read and nobody but its owner change.
+ * -1: there is none, or a fault; that it may not be read by who asks is only a warning where `must` is false. */
+int sign_key_open(const struct audit_settings *audit, bool must, struct fault_list *faults);
+
+/* The key in an open file, read from its beginning wherever it stands. NULL: there is none. */
+struct ed25519_key *sign_key_read(int fd);
+
+#endif
