@@ -231,6 +231,8 @@ def check_other(record):
         demand(re.fullmatch(r"\d+ connections? without a byte", record["detail"] or ""), f"detail is {record['detail']!r}")
     if record["event"] == "gap":
         demand(re.fullmatch(r"\w+ \d+(, \w+ \d+)*", record["detail"] or ""), f"detail is {record['detail']!r}")
+    if record["event"] == "checkpoint":
+        demand(re.fullmatch(r"signed by key [0-9a-f]{16}: [A-Za-z0-9+/]{85}[AQgw]==", record["detail"] or ""), f"detail is {record['detail']!r}")
     if record["event"] == "recovered":
         demand(is_recovery(record["detail"] or ""), f"detail is {record['detail']!r}")
     if record["event"] == "rotate":
