@@ -61,6 +61,13 @@ void loop_bury(struct loop *loop, struct grave *grave)
     event_active(loop->gravedigger, EV_TIMEOUT, 0);
 }
 
+void loop_drop(struct event **event)
+{
+    if (*event)
+        event_free(*event);
+    *event = NULL;
+}
+
 uint64_t loop_now_ms(const struct loop *loop)
 {
     (void)loop; /* what libevent caches for the turn is wall time, which may jump */

@@ -33,6 +33,9 @@ void loop_free(struct loop *loop);
 /* Calls grave->bury(grave) after the running callback has returned, before the loop waits again. */
 void loop_bury(struct loop *loop, struct grave *grave);
 
+/* Frees the event, if there is one, and forgets it. */
+void loop_drop(struct event **event);
+
 /* Monotonic milliseconds. */
 uint64_t loop_now_ms(const struct loop *loop);
 

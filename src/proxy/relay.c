@@ -43,13 +43,6 @@ const char *relay_end_text(enum relay_end end)
 static void relay_on_timer(evutil_socket_t fd, short what, void *arg);
 static void relay_on_writable(evutil_socket_t fd, short what, void *arg);
 
-static void relay_drop_event(struct event **event)
-{
-    if (*event)
-        event_free(*event);
-    *event = NULL;
-}
-
 static void relay_finish(struct relay *relay, enum relay_end end)
 {
     relay_stop(relay);
@@ -77,7 +70,7 @@ static bool relay_arm(struct relay *relay)
     if (relay->next_look_ms && relay->next_look_ms < at_ms)
         at_ms = relay->next_look_ms;
     if (at_ms == UINT64_MAX) {
-        relay_drop_event(&relay->timer);
+        loop_drop(&relay->timer);
         return true;
     }
     uint64_t now_ms = loop_now_ms(relay->loop), wait_ms = at_ms > now_ms ? at_ms - now_ms : 0;
@@ -294,7 +287,7 @@ static void relay_forget_kept(struct relay *relay, struct relay_side *side)
     free(side->kept);
     side->kept = NULL;
     side->pipe = NULL;
-    relay_drop_event(&side->writable);
+    loop_drop(&side->writable);
 }
 
 static void relay_on_writable(evutil_socket_t fd, short what, void *arg)
@@ -420,10 +413,10 @@ bool relay_start(struct relay *relay, struct loop *loop, int client_fd, int orig
 void relay_stop(struct relay *relay)
 {
     for (int i = 0; i < 2; i++) {
-        relay_drop_event(&relay->side[i].readable);
+        loop_drop(&relay->side[i].readable);
         relay_forget_kept(relay, &relay->side[i]);
     }
-    relay_drop_event(&relay->timer);
+    loop_drop(&relay->timer);
 }
 
 uint64_t relay_bytes_up(const struct relay *relay)

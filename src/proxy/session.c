@@ -95,13 +95,19 @@ static bool session_listen(struct session *session)
     return session->client_event != NULL && event_add(session->client_event, NULL) == 0;
 }
 
+static void session_late(evutil_socket_t fd, short what, void *arg);
+
 static bool session_set_deadline(struct session *session, uint64_t (*deadline_ms)(const struct config *config))
 {
-    if (deadline_ms == NULL)
-        return event_del(session->deadline) == 0;
+    if (deadline_ms == NULL) {
+        loop_drop(&session->deadline);
+        return true;
+    }
+    if (session->deadline == NULL)
+        session->deadline = evtimer_new(session->worker->loop->base, session_late, session);
     uint64_t ms = deadline_ms(session->config);
     struct timeval tv = {(time_t)(ms / 1000), (suseconds_t)(ms % 1000 * 1000)};
-    return evtimer_add(session->deadline, &tv) == 0;
+    return session->deadline != NULL && evtimer_add(session->deadline, &tv) == 0;
 }
 
 static void session_over(struct session *session);
@@ -120,7 +126,6 @@ void session_enter(struct session *session, enum session_step step)
 
 /* ---- birth ---- */
 
-static void session_late(evutil_socket_t fd, short what, void *arg);
 static void session_bury(struct grave *grave);
 
 static void session_link(struct session *session, struct worker *worker)
@@ -160,12 +165,9 @@ static struct session *session_new(struct worker *worker, const struct listener 
 {
     struct session *session = calloc(1, sizeof(*session));
     struct setup *setup = calloc(1, sizeof(*setup));
-    struct event *deadline = evtimer_new(worker->loop->base, session_late, session);
-    if (session == NULL || setup == NULL || deadline == NULL) {
+    if (session == NULL || setup == NULL) {
         free(session);
         free(setup);
-        if (deadline != NULL)
-            event_free(deadline);
         return NULL;
     }
     *session = (struct session){.grave.bury = session_bury,
@@ -174,7 +176,6 @@ static struct session *session_new(struct worker *worker, const struct listener 
                                 .setup = setup,
                                 .client_fd = fd,
                                 .origin_fd = -1,
-                                .deadline = deadline,
                                 .past_http = listener_is_transparent(listener),
                                 .client = *peer};
     session_learn_original(session);
@@ -197,9 +198,7 @@ static void session_close_fd(int *fd, bool reset)
 
 void session_ignore_client(struct session *session)
 {
-    if (session->client_event != NULL)
-        event_free(session->client_event);
-    session->client_event = NULL;
+    loop_drop(&session->client_event);
 }
 
 static void session_close_client(struct session *session, bool reset)
@@ -276,7 +275,7 @@ static void session_quiet(struct session *session)
     session->dialing = NULL;
     journal_wait_cancel(&session->commit);
     relay_stop(&session->relay);
-    event_del(session->deadline);
+    loop_drop(&session->deadline);
 }
 
 void session_setup_free(struct session *session)
@@ -295,7 +294,6 @@ static void session_bury(struct grave *grave)
 {
     struct session *session = (struct session *)grave;
     session_setup_free(session);
-    event_free(session->deadline);
     free(session->host);
     free(session->sni);
     free(session->user);

@@ -63,7 +63,7 @@ struct session {
     enum session_step step;
     int client_fd, origin_fd;   /* -1: none */
     struct event *client_event; /* readable: goes to the step; NULL in the relay, which listens itself */
-    struct event *deadline;
+    struct event *deadline;     /* NULL: the step has none */
     struct resolve *resolving;
     struct dial *dialing;
     struct journal_wait commit;
