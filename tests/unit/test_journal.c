@@ -2323,13 +2323,11 @@ Test(journal, a_full_disk_keeps_no_file_from_being_rotated_away)
     struct rotation rotation = rotation_signed(100);
     rotation_record(&rotation, "a");
     cr_assert_eq(stat(path, &status), 0);
-    limit_size(rotation.child.pid, (rlim_t)status.st_size + 100);
+    limit_size(rotation.child.pid, (rlim_t)status.st_size + 400); /* room enough for a `rotate` in the new one */
     rename(path, rotation.old_path);
     rotation_reopen(&rotation);
-    while (stat(path, &status) != 0)
-        usleep(1000);
-    limit_size(rotation.child.pid, RLIM_INFINITY);
     wait_for_file();
+    limit_size(rotation.child.pid, RLIM_INFINITY);
     rotation_record(&rotation, "b");
     check_rotation(&rotation, "decision rotate decision checkpoint");
 }
