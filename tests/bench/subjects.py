@@ -1,0 +1,216 @@
+"""Who is measured: the floors and exeat (peers.py has the others), and what all subjects have in common. A subject is started anew for each measurement, in a directory of its own.
+
+Each class says which ways it knows (`connect`, `sni`). `start` takes the way and the load, and sets `address`, where the clients go."""
+
+import ctypes
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import time
+
+import enclosure
+from enclosure import NAME
+
+DENIED = "denied.bench.test"
+READY_S = 20
+CPUCLOCK_SCHED = 2  # with a pid, as clock_getcpuclockid(3) makes it
+LIBC = ctypes.CDLL(None)
+
+
+def start(command, cpus, **options):
+    """A process that dies with this one, on these processors."""
+    def prepare():
+        LIBC.prctl(1, signal.SIGKILL)
+        os.sched_setaffinity(0, cpus)
+    return subprocess.Popen([str(word) for word in command], preexec_fn=prepare, **options)
+
+
+def free_port():
+    """For those that cannot pick one themselves."""
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        return sock.getsockname()[1]
+
+
+def wait_for(what, condition):
+    end = time.monotonic() + READY_S
+    while not (value := condition()):
+        if time.monotonic() > end:
+            raise RuntimeError(f"waited in vain for {what}")
+        time.sleep(0.01)
+    return value
+
+
+def is_listening(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True
+
+
+class Subject:
+    name = ""
+    program = None
+    ways = ("connect", "sni")
+    note = ""
+
+    def __init__(self, settings, directory):
+        self.settings, self.directory = settings, pathlib.Path(directory)
+        self.process = self.bringing = None
+        self.address = None
+
+    @classmethod
+    def lacks(cls, settings):
+        """What is missing here to measure it; empty: nothing."""
+        del settings
+        return "" if shutil.which(cls.program) else "not installed"
+
+    @classmethod
+    def knows(cls, way):
+        return way in cls.ways
+
+    def run(self, *command, **options):
+        with open(self.directory / "log", "ab") as log:
+            options = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log, **options}
+            self.process = start(command, self.settings.subject_cpus, **options)
+
+    def await_port(self, port):
+        self.address = f"127.0.0.1:{port}"
+        wait_for(f"{self.name} on {self.address}: see {self.directory}/log", lambda: is_listening(port) or self.process.poll() is not None)
+        if self.process.poll() is not None:
+            raise RuntimeError(f"{self.name} ended: {(self.directory / 'log').read_text(errors='replace')[-2000:]}")
+
+    def pids(self):
+        """Its processes, children and theirs included."""
+        found, queue = [], [self.process.pid]
+        while queue:
+            pid = queue.pop()
+            found.append(pid)
+            for children in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
+                queue += map(int, children.read_text().split())
+        return found
+
+    def cpu(self):
+        """Nanoseconds of CPU so far, of all its processes and their threads, those that have ended too."""
+        return sum(time.clock_gettime(~pid << 3 | CPUCLOCK_SCHED) for pid in self.pids()) * 1e9
+
+    def memory(self):
+        """Bytes of user memory that are its own: anonymous pages of all its processes."""
+        total = 0
+        for pid in self.pids():
+            for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+                if line.startswith(("Anonymous:", "Swap:")):
+                    total += int(line.split()[1]) * 1024
+        return total
+
+    def check(self, load, tunnels):
+        """Raises where it cannot have done its work as it should."""
+
+    def stop(self):
+        if self.bringing:
+            self.bringing.close()
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+
+class Floor(Subject):
+    """A bare relay of the same system calls; bulk goes by splice."""
+
+    name = "floor"
+
+    @classmethod
+    def lacks(cls, settings):
+        return ""
+
+    def start(self, way, load):
+        words = ["--sni"] if way == "sni" else []
+        words += ["--reject"] if load == "reject" else []
+        words += ["--splice"] if load in ("down", "up") and self.name == "floor" else []
+        brought = way == "sni" and enclosure.can_bring()
+        words += ["--transparent"] if brought else []
+        self.run(self.settings.load, "floor", "--to", self.settings.origin, *words, stdout=subprocess.PIPE)
+        port = int(self.process.stdout.readline())
+        self.address = f"127.0.0.1:{port}"
+        if brought:
+            self.bringing = enclosure.Bringing(self.settings.origin_port, port)
+            self.address = f"{enclosure.FAKE}:{self.settings.origin_port}"
+
+
+class CopyFloor(Floor):
+    name = "floor (copy)"
+    note = "read and write of 64K"
+
+
+class Exeat(Subject):
+    name = "exeat"
+    CONFIG = """
+[exeat]
+name = bench
+workers = {workers}
+
+{listeners}
+
+[clients bench]
+from = 127.0.0.0/8 192.0.2.0/24
+
+[hosts bench]
+host_file = names
+
+[route loopback]
+addresses = 127.0.0.0/8
+
+[rule bench]
+to    = @bench
+port  = {port}
+route = loopback
+
+[dns]
+server     = 127.0.0.1:9
+hosts_file = hosts
+
+[audit]
+file = audit.jsonl
+sync = {sync}
+"""
+    LISTENERS = {"connect": "[listen explicit]\naddress = 127.0.0.1:0", "sni": "[listen network]\naddress = 127.0.0.1:0\nmode = tproxy"}
+
+    @classmethod
+    def lacks(cls, settings):
+        return "" if os.access(settings.exeat, os.X_OK) else f"{settings.exeat} is not built"
+
+    @classmethod
+    def knows(cls, way):
+        return way == "connect" or enclosure.can_bring()
+
+    def start(self, way, load):
+        del load
+        names = [NAME] + [f"*.n{i}.bench.test" if i % 2 else f"n{i}.bench.test" for i in range(self.settings.names - 1)]
+        (self.directory / "names").write_text("\n".join(names) + "\n")
+        (self.directory / "hosts").write_text(f"127.0.0.1 {NAME}\n")
+        (self.directory / "exeat.conf").write_text(self.CONFIG.format(
+            workers=self.settings.workers, listeners=self.LISTENERS[way], port=self.settings.origin_port, sync=self.settings.sync))
+        ports = self.directory / "ports"
+        self.run(self.settings.exeat, "run", "-c", self.directory / "exeat.conf", "--ports-file", ports)
+        wait_for("exeat", lambda: ports.exists() or self.process.poll() is not None)
+        if self.process.poll() is not None:
+            raise RuntimeError(f"exeat ended: {(self.directory / 'log').read_text()}")
+        self.address = ports.read_text().split()[1]
+        if way == "sni":
+            self.bringing = enclosure.Bringing(self.settings.origin_port, self.address.rsplit(":", 1)[1])
+            self.address = f"{enclosure.FAKE}:{self.settings.origin_port}"
+
+    def check(self, load, tunnels):
+        """A decision of the right kind for each tunnel or refusal."""
+        verdict = '"verdict":"deny"' if load == "reject" else '"verdict":"allow"'
+        with open(self.directory / "audit.jsonl", encoding="utf-8") as records:
+            found = sum('"event":"decision"' in line and verdict in line for line in records)
+        if found < tunnels:
+            raise RuntimeError(f"exeat recorded {found} decisions for {tunnels} tunnels")
