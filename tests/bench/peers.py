@@ -100,6 +100,7 @@ cache_log {dir}/cache.log
 access_log stdio:{dir}/access.log
 hosts_file {dir}/hosts
 max_filedescriptors 20000
+client_persistent_connections off
 shutdown_lifetime 1 second
 acl allowed dstdomain {name}
 acl origin_port port {origin_port}
