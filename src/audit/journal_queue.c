@@ -17,6 +17,7 @@
 #define QUEUE_MAX_DEFAULT (8u << 20)
 #define PROBE_PERIOD_S 60
 #define RETRY_MS 20
+#define LINGER_MS 2 /* what nobody waits for is sent together with what comes in this time: each packet wakes the journal */
 #define SEND_BUFFER (4 * JOURNAL_PACKET_MAX)
 #define DETAIL_SIZE 1536
 
@@ -154,6 +155,14 @@ static void journal_queue_count(struct journal_queue *queue, enum reason reason)
     queue->gap.is_open = true;
 }
 
+/* At the latest: a wait that is started sends at once. */
+static void journal_queue_send_later(struct journal_queue *queue)
+{
+    const struct timeval later = {.tv_usec = LINGER_MS * 1000};
+    if (!event_pending(queue->turn, EV_TIMEOUT, NULL) && event_add(queue->turn, &later) != 0)
+        event_active(queue->turn, EV_TIMEOUT, 0);
+}
+
 static bool journal_queue_put(struct journal_queue *queue, struct record *record)
 {
     struct text text;
@@ -170,7 +179,10 @@ static bool journal_queue_put(struct journal_queue *queue, struct record *record
     if (journal_queue_is_empty(queue))
         queue->moved_ms = clock_monotonic_ms();
     journal_packets_add(&queue->packets, text.len);
-    event_active(queue->turn, EV_TIMEOUT, 0);
+    if (queue->packets.unsent) /* a packet is full */
+        event_active(queue->turn, EV_TIMEOUT, 0);
+    else
+        journal_queue_send_later(queue);
     return true;
 }
 
@@ -342,18 +354,22 @@ static void journal_queue_take(struct journal_queue *queue, const struct journal
     }
 }
 
-/* Reads all there is. False: the journal has ended. ECONNRESET (it ended with packets of ours unread) comes before what it still had to say. */
-static bool journal_queue_receive(struct journal_queue *queue)
+enum journal_news { NEWS_END = 0, NEWS_NONE, NEWS_FRAME };
+
+/* ECONNRESET (it ended with packets of ours unread) comes before what it still had to say. */
+static enum journal_news journal_queue_receive(struct journal_queue *queue)
 {
     struct journal_frame frame;
     for (;;) {
         ssize_t got = recv(queue->fd, &frame, sizeof(frame), MSG_DONTWAIT);
-        if (got == (ssize_t)sizeof(frame))
+        if (got == (ssize_t)sizeof(frame)) {
             journal_queue_take(queue, &frame);
-        else if (got == 0)
-            return false;
-        else if (got < 0 && errno != EINTR && errno != ECONNRESET)
-            return errno == EAGAIN;
+            return NEWS_FRAME;
+        }
+        if (got == 0)
+            return NEWS_END;
+        if (got < 0 && errno != EINTR && errno != ECONNRESET)
+            return errno == EAGAIN ? NEWS_NONE : NEWS_END;
     }
 }
 
@@ -375,7 +391,7 @@ static void journal_queue_on_readable(evutil_socket_t fd, short what, void *arg)
     struct journal_queue *queue = arg;
     (void)fd;
     (void)what;
-    if (!journal_queue_receive(queue)) {
+    if (journal_queue_receive(queue) == NEWS_END) { /* one at a time: there is nearly never another */
         journal_queue_detach(queue);
         journal_queue_fail(queue);
     }
@@ -461,7 +477,8 @@ static void journal_queue_on_turn(evutil_socket_t fd, short what, void *arg)
 void journal_queue_attach(struct journal_queue *queue, int fd)
 {
     if (queue->fd >= 0) {
-        journal_queue_receive(queue); /* what the old journal has committed need not be sent again */
+        while (journal_queue_receive(queue) == NEWS_FRAME) /* what the old journal has committed need not be sent again */
+            ;
         journal_queue_detach(queue);
         journal_queue_fail(queue);
     }

@@ -29,6 +29,7 @@ struct door {
     struct listening *listening;
     const struct listener *listener;
     int fd;
+    unsigned expected; /* connections that may be waiting in the next turn: asking for one more costs a system call */
     struct event *readable;
 };
 
@@ -133,21 +134,26 @@ static bool listening_is_out(int error)
     return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
 }
 
-static void listening_ready(evutil_socket_t listening_fd, short what, void *arg)
+static bool listening_take(struct door *door)
 {
-    (void)listening_fd, (void)what;
+    struct endpoint peer;
+    int fd = listening_accept(door, &peer);
+    if (fd >= 0)
+        session_start(door->listening->worker, door->listener, fd, &peer);
+    else if (listening_is_out(errno))
+        listening_refuse(door, errno);
+    return fd >= 0; /* else EAGAIN; or a connection that is gone again, which is nobody's fault */
+}
+
+static void listening_ready(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd, (void)what;
     struct door *door = arg;
-    struct listening *listening = door->listening;
-    for (unsigned i = 0; i < ACCEPT_BATCH; i++) {
-        struct endpoint peer;
-        int fd = listening_accept(door, &peer);
-        if (fd < 0) {
-            if (listening_is_out(errno))
-                listening_refuse(door, errno);
-            return; /* EAGAIN; a connection that is gone again is nobody's fault */
-        }
-        session_start(listening->worker, door->listener, fd, &peer);
-    }
+    unsigned taken = 0;
+    while (taken < door->expected && listening_take(door))
+        taken++;
+    const bool all = taken == door->expected;
+    door->expected = !all ? (taken > 0 ? taken : 1) : taken < ACCEPT_BATCH / 2 ? 2 * taken : ACCEPT_BATCH;
 }
 
 bool listening_add(struct listening *listening, const struct listener *listener, int fd)
@@ -158,7 +164,7 @@ bool listening_add(struct listening *listening, const struct listener *listener,
         close(fd);
         return false;
     }
-    *door = (struct door){.next = listening->doors, .listening = listening, .listener = listener, .fd = fd};
+    *door = (struct door){.next = listening->doors, .listening = listening, .listener = listener, .fd = fd, .expected = 1};
     door->readable = event_new(listening->worker->loop->base, fd, EV_READ | EV_PERSIST, listening_ready, door);
     if (door->readable == NULL) {
         close(fd);

@@ -1956,21 +1956,57 @@ static unsigned packets_take(int peer, uint64_t *last, unsigned flags)
     return packets;
 }
 
+/* … what nobody waits for comes a little later. */
+static unsigned packets_await(int peer, uint64_t *last, uint64_t until)
+{
+    unsigned packets = 0;
+    for (int i = 0; i < 1000 && *last < until; i++) {
+        const struct timeval tick = {.tv_usec = 1000};
+        event_base_loopexit(base, &tick);
+        event_base_dispatch(base);
+        packets += packets_take(peer, last, 0);
+    }
+    cr_assert_eq(*last, until);
+    return packets;
+}
+
 Test(journal, one_turn_is_one_packet)
 {
     int peer;
     uint64_t last = 0;
+    struct waiter waiter = {0};
     struct journal_queue *queue = queue_with_peer(&peer, 0);
     for (int i = 0; i < 30; i++)
         cr_assert(add_decision(queue, "a"));
+    waiter_start(&waiter, queue);
     cr_assert_eq(packets_take(peer, &last, 0), 0, "sent before the turn's end");
     loop_turn();
     cr_assert_eq(packets_take(peer, &last, 0), 1);
     cr_assert_eq(last, 30);
-    cr_assert(add_decision(queue, "b"));
+    journal_wait_cancel(&waiter.wait);
+    journal_queue_free(queue);
+    close(peer);
+}
+
+Test(journal, what_nobody_waits_for_shares_a_packet_with_what_comes_next)
+{
+    int peer;
+    uint64_t last = 0;
+    struct waiter waiter = {0};
+    struct journal_queue *queue = queue_with_peer(&peer, 0);
+    cr_assert(add_named(queue, "c", NEED_KEEP, REASON_UNKNOWN));
+    loop_turn();
+    cr_assert_eq(packets_take(peer, &last, 0), 0, "it was sent alone");
+    cr_assert(add_decision(queue, "a"));
+    waiter_start(&waiter, queue);
     loop_turn();
     cr_assert_eq(packets_take(peer, &last, 0), 1);
-    cr_assert_eq(last, 31);
+    cr_assert_eq(last, 2);
+    cr_assert(add_named(queue, "d", NEED_REFUSAL, REASON_QUOTA));
+    loop_turn();
+    cr_assert(add_named(queue, "c", NEED_KEEP, REASON_UNKNOWN));
+    cr_assert_eq(packets_await(peer, &last, 4), 1, "also when nothing is waited for");
+    journal_wait_cancel(&waiter.wait);
     journal_queue_free(queue);
     close(peer);
 }
@@ -2042,14 +2078,10 @@ Test(journal, a_queue_that_is_full_refuses_decisions_and_keeps_closes)
     cr_assert_not(add_named(queue, "d", NEED_REFUSAL, REASON_QUOTA));
     for (unsigned i = 0; i < kept; i++)
         cr_assert(add_named(queue, "c", NEED_KEEP, REASON_UNKNOWN));
-    loop_turn();
-    packets_take(peer, &last, 0);
-    cr_assert_eq(last, taken + kept);
+    packets_await(peer, &last, taken + kept);
     frame_send(peer, &(struct journal_frame){.kind = FRAME_COMMITTED, .first = last});
     cr_assert(loop_until(is_ready, queue));
-    loop_turn();
-    packets_take(peer, &last, 0);
-    cr_assert_eq(last, taken + kept + 1, "the gap is written once there is room");
+    packets_await(peer, &last, taken + kept + 1); /* the gap is written once there is room */
     journal_queue_free(queue);
     close(peer);
 }
@@ -2066,18 +2098,13 @@ Test(journal, where_space_is_scarce_denials_are_counted)
     cr_assert(journal_queue_is_ready(queue));
     cr_assert(add_decision(queue, "a"));
     cr_assert(add_named(queue, "c", NEED_KEEP, REASON_UNKNOWN));
-    loop_turn();
-    packets_take(peer, &last, 0);
+    packets_await(peer, &last, 2);
     frame_send(peer, &(struct journal_frame){.kind = FRAME_COMMITTED, .first = last});
     loop_turn();
-    loop_turn();
-    packets_take(peer, &last, 0);
-    cr_assert_eq(last, 2, "no gap while space is scarce");
+    cr_assert(add_named(queue, "c", NEED_KEEP, REASON_UNKNOWN));
+    packets_await(peer, &last, 3); /* no gap while space is scarce */
     frame_send(peer, &(struct journal_frame){.kind = FRAME_SPACE, .count = 0});
-    loop_turn();
-    loop_turn();
-    packets_take(peer, &last, 0);
-    cr_assert_eq(last, 3, "then one");
+    packets_await(peer, &last, 4); /* then one */
     cr_assert(add_named(queue, "d", NEED_REFUSAL, REASON_DEFAULT_DENY));
     journal_queue_free(queue);
     close(peer);
