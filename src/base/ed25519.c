@@ -8,9 +8,9 @@
 #include <string.h>
 
 #include "base/sha256.h"
+#include "base/text.h"
 
 #define PUBLIC_SIZE 32
-#define ID_BYTES (ED25519_ID_LEN / 2)
 
 struct ed25519_key {
     EVP_PKEY *pair;
@@ -21,15 +21,13 @@ struct ed25519_key {
 
 static bool ed25519_name(struct ed25519_key *key)
 {
-    static const char digits[] = "0123456789abcdef";
+    struct text id;
     uint8_t raw[PUBLIC_SIZE], hash[SHA256_SIZE];
     size_t len = sizeof(raw);
     if (EVP_PKEY_get_raw_public_key(key->pair, raw, &len) != 1 || len != sizeof(raw) || !sha256_of(hash, raw, sizeof(raw)))
         return false;
-    for (size_t i = 0; i < ID_BYTES; i++) {
-        key->id[2 * i] = digits[hash[i] >> 4];
-        key->id[2 * i + 1] = digits[hash[i] & 15];
-    }
+    text_init(&id, key->id, sizeof(key->id));
+    text_add_hex(&id, hash, ED25519_ID_LEN / 2);
     return true;
 }
 

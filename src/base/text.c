@@ -58,6 +58,16 @@ void text_add_number(struct text *text, uint64_t number)
     text_add_padded(text, number, 1);
 }
 
+void text_add_hex(struct text *text, const void *bytes, size_t len)
+{
+    static const char digits[] = "0123456789abcdef";
+    const uint8_t *at = bytes;
+    for (size_t i = 0; i < len; i++) {
+        text_add_char(text, digits[at[i] >> 4]);
+        text_add_char(text, digits[at[i] & 15]);
+    }
+}
+
 void text_format(struct text *text, const char *format, ...)
 {
     va_list args;

@@ -23,6 +23,8 @@ void text_add_char(struct text *text, char c);
 void text_add_number(struct text *text, uint64_t number);
 /* At least `width` digits (20 at most), by zeros in front. */
 void text_add_padded(struct text *text, uint64_t number, unsigned width);
+/* Two lower-case hexadecimal digits a byte. */
+void text_add_hex(struct text *text, const void *bytes, size_t len);
 void text_format(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #define TEXT_ESCAPE_MAX 6 /* characters that one byte can take in a JSON string: \uXXXX */

@@ -90,11 +90,11 @@ static size_t ja4_filter(uint16_t *out, struct ja4_list list, unsigned skip_a, u
 
 static void ja4_add_list(struct text *text, const uint16_t *numbers, size_t count)
 {
-    static const char digits[] = "0123456789abcdef";
     for (size_t i = 0; i < count; i++) {
-        unsigned number = numbers[i];
-        const char item[ITEM_SIZE] = {digits[number >> 12], digits[number >> 8 & 15], digits[number >> 4 & 15], digits[number & 15], ','};
-        text_add_bytes(text, item, i + 1 < count ? ITEM_SIZE : ITEM_SIZE - 1);
+        const uint8_t bytes[2] = {(uint8_t)(numbers[i] >> 8), (uint8_t)numbers[i]};
+        if (i > 0)
+            text_add_char(text, ',');
+        text_add_hex(text, bytes, sizeof(bytes));
     }
 }
 
@@ -103,8 +103,7 @@ static bool ja4_add_hash(struct text *out, const struct text *list)
     uint8_t digest[SHA256_SIZE];
     if (!sha256_of(digest, list->at, list->len))
         return false;
-    for (size_t i = 0; i < HASH_DIGITS / 2; i++)
-        text_format(out, "%02x", digest[i]);
+    text_add_hex(out, digest, HASH_DIGITS / 2);
     return true;
 }
 
@@ -140,8 +139,11 @@ bool ja4_make(char out[JA4_SIZE], const struct ja4_facts *facts)
     static const struct ja4_list none;
     struct text text;
     text_init(&text, out, JA4_SIZE);
-    text_format(&text, "t%s%c%02u%02u", ja4_version(facts->version), facts->has_sni ? 'd' : 'i', ja4_count(facts->ciphers),
-                ja4_count(facts->extensions));
+    text_add_char(&text, 't');
+    text_add(&text, ja4_version(facts->version));
+    text_add_char(&text, facts->has_sni ? 'd' : 'i');
+    text_add_padded(&text, ja4_count(facts->ciphers), 2);
+    text_add_padded(&text, ja4_count(facts->extensions), 2);
     ja4_add_alpn(&text, facts);
     return ja4_add_part(&text, facts->ciphers, none, NOTHING, NOTHING) &&
            ja4_add_part(&text, facts->extensions, facts->signatures, EXTENSION_SERVER_NAME, EXTENSION_ALPN);
