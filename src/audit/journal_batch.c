@@ -2,11 +2,10 @@
 #include "audit/journal_batch.h"
 
 #include <assert.h>
-#include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "audit/journal_line.h"
+#include "audit/journal_records.h"
 
 bool journal_batch_init(struct journal_batch *batch)
 {
@@ -22,11 +21,9 @@ void journal_batch_fini(struct journal_batch *batch)
 
 void journal_batch_add(struct journal_batch *batch, const char *text, size_t len)
 {
-    const uint32_t length = (uint32_t)len;
-    assert(sizeof(length) + len <= JOURNAL_BATCH_SIZE - batch->len);
-    memcpy(batch->records + batch->len, &length, sizeof(length));
-    memcpy(batch->records + batch->len + sizeof(length), text, len);
-    batch->len += sizeof(length) + len;
+    assert(JOURNAL_RECORDS_SIZE(len) <= JOURNAL_BATCH_SIZE - batch->len);
+    journal_records_put(batch->records + batch->len, text, len);
+    batch->len += JOURNAL_RECORDS_SIZE(len);
     batch->count++;
 }
 
@@ -42,12 +39,9 @@ void journal_batch_clear(struct journal_batch *batch)
 
 bool journal_batch_next(const struct journal_batch *batch, size_t *at, const char **text, size_t *len)
 {
-    uint32_t length;
-    if (*at == batch->len)
-        return false;
-    memcpy(&length, batch->records + *at, sizeof(length));
-    *text = batch->records + *at + sizeof(length);
-    *len = length;
-    *at += sizeof(length) + length;
-    return true;
+    const uint8_t *from = batch->records + *at;
+    size_t left = batch->len - *at;
+    const bool found = journal_records_next(&from, &left, text, len);
+    *at = batch->len - left;
+    return found;
 }

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "audit/journal_frame.h"
 #include "audit/record.h"
@@ -12,7 +13,7 @@
 #define JOURNAL_BATCH_SIZE (JOURNAL_BATCH_FULL + RECORD_MAX + JOURNAL_PACKET_MAX)
 
 struct journal_batch {
-    char *records; /* each its length (32 bits) and its text */
+    uint8_t *records; /* as journal_records has them */
     size_t len, count;
 };
 

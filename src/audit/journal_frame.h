@@ -11,7 +11,7 @@
 #define JOURNAL_STALL_MS 4000
 
 enum journal_frame_kind {
-    FRAME_RECORDS = 1, /* worker → journal: `count` records from number `first` on, each a u32 length and its text (record_write's) */
+    FRAME_RECORDS = 1, /* worker → journal: `count` records from number `first` on, as journal_records has them */
     FRAME_LOG,         /* worker → journal: one operator line */
     FRAME_COMMITTED,   /* journal → worker: every record up to number `first` is on file */
     FRAME_DOWN,        /* journal → worker: the file cannot be written; what is not committed must be sent again after FRAME_UP */
@@ -25,7 +25,7 @@ enum journal_frame_kind {
 
 struct journal_frame {
     uint32_t kind;
-    uint32_t count; /* FRAME_RECORDS: how many. FRAME_DOWN: errno */
+    uint32_t count; /* FRAME_RECORDS: how many. FRAME_DOWN: errno. FRAME_SPACE: 1 or 0 */
     uint64_t first;
     uint32_t epoch; /* FRAME_UP: its number. FRAME_RECORDS: that of the FRAME_UP they answer; older ones are dropped, since they come again */
     uint32_t flags;

@@ -11,11 +11,12 @@
 #include "audit/journal_batch.h"
 #include "audit/journal_head.h"
 #include "audit/journal_line.h"
+#include "audit/journal_records.h"
 #include "audit/journal_signer.h"
 #include "base/text.h"
 
 /* What the lines of a batch may take: a record at the front, and a checkpoint before each of the others and behind them all. */
-#define JOURNAL_LINES_RECORDS_MAX (JOURNAL_BATCH_SIZE / (sizeof(uint32_t) + RECORD_TEXT_MIN))
+#define JOURNAL_LINES_RECORDS_MAX (JOURNAL_BATCH_SIZE / JOURNAL_RECORDS_SIZE(RECORD_TEXT_MIN))
 #define JOURNAL_LINES_CHECKPOINT_MAX (CHECKPOINT_TEXT_MAX + JOURNAL_LINE_AROUND)
 #define JOURNAL_LINES_SIZE                                                                                                                           \
     (RECORD_MAX + JOURNAL_BATCH_SIZE + JOURNAL_LINES_RECORDS_MAX * (JOURNAL_LINE_AROUND + JOURNAL_LINES_CHECKPOINT_MAX) +                            \
@@ -37,8 +38,8 @@ bool journal_lines_init(struct journal_lines *lines, bool chained, const struct 
 void journal_lines_fini(struct journal_lines *lines);
 
 /* Makes lines of `front` (a record's text, may be empty), which nothing comes before, and of a batch (may be NULL), behind the record with which
- * `end` ends; `sign`: if any record is unsigned, a checkpoint is among them, and be it the last. That signing fails takes nothing away but the checkpoint. False when
- * hashing fails. */
+ * `end` ends; `sign`: if any record is unsigned, a checkpoint is among them, and be it the last. That signing fails takes nothing away but the
+ * checkpoint. False when hashing fails. */
 bool journal_lines_make(struct journal_lines *lines, const struct journal_head *end, const struct text *front, const struct journal_batch *batch,
                         bool sign);
 

@@ -4,11 +4,8 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "audit/journal_batch.h"
@@ -18,36 +15,23 @@
 #include "audit/journal_line.h"
 #include "audit/journal_lines.h"
 #include "audit/journal_own.h"
+#include "audit/journal_records.h"
 #include "audit/journal_sessions.h"
 #include "audit/journal_signer.h"
 #include "audit/journal_tail.h"
 #include "audit/journal_watch.h"
+#include "audit/journal_workers.h"
 #include "audit/record.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/log_writer.h"
 #include "base/text.h"
 
-#define ROUNDS_MAX 64 /* packets from one worker in a turn: a flood of log lines must not keep records from being written */
 #define RETRY_MS 500
 #define MEASURE_MS 1000 /* without denials there may be nothing to write, and nobody who looks for space */
 #define LOG_STOP_MS 1000
 
 static_assert(JOURNAL_LINES_SIZE < JOURNAL_TAIL_SIZE, "what a dying process wrote last must be found in the tail that its successor reads");
-
-/* One worker. What it knows is told again until it is what it should know. */
-struct journal_client {
-    int fd;              /* -1: it has ended */
-    uint32_t generation; /* of its server */
-    uint64_t taken;      /* the last record of it that is in the batch or on file */
-    uint64_t committed;  /* … that is on file */
-    uint64_t told;       /* … that it knows to be */
-    uint32_t told_epoch; /* of the last FRAME_UP it was sent */
-    bool told_scarce;
-    bool told_down; /* a FRAME_DOWN was sent after that */
-    bool blocked;   /* its socket is full: nothing more is taken from it until it was told */
-    bool drained;   /* nothing more to read in this turn */
-};
 
 struct journal_writer {
     struct journal_file file;
@@ -57,9 +41,7 @@ struct journal_writer {
     struct log_writer *log;
     struct journal_watch *watch;
 
-    struct journal_client *clients;
-    struct pollfd *polls; /* one a client, then the control */
-    size_t client_count, client_room;
+    struct journal_workers workers;
     int control; /* -1: none, or ended */
     struct journal_order (*receive)(int control);
     const char *instance;
@@ -69,8 +51,6 @@ struct journal_writer {
     struct journal_signer signer;
     bool reopen_asked;
     bool owes_rotate; /* the first record of the file, or of what follows in it, is to say what it continues */
-    uint8_t *packet;
-    uint32_t generation; /* the oldest of which a worker is there: others are not heard yet */
 
     uint32_t epoch;
     uint64_t reserve;
@@ -88,8 +68,7 @@ static void journal_writer_say_up(const struct journal_writer *writer)
 
 static void journal_writer_succeed(struct journal_writer *writer)
 {
-    for (size_t i = 0; i < writer->client_count; i++)
-        writer->clients[i].committed = writer->clients[i].taken;
+    journal_workers_commit(&writer->workers);
     journal_batch_clear(&writer->batch);
     writer->owes_rotate = false;
     if (writer->down) {
@@ -212,22 +191,6 @@ static bool journal_writer_recover(struct journal_writer *writer)
 
 /* ---- taking packets in ---- */
 
-/* The next record of a packet; false: what is left is none. */
-static bool journal_records_next(const uint8_t **at, size_t *left, const char **text, size_t *len)
-{
-    uint32_t length;
-    if (*left < sizeof(length))
-        return false;
-    memcpy(&length, *at, sizeof(length));
-    if (length > *left - sizeof(length))
-        return false;
-    *text = (const char *)*at + sizeof(length);
-    *len = length;
-    *at += sizeof(length) + length;
-    *left -= sizeof(length) + length;
-    return true;
-}
-
 /* Whether a packet holds what it says, and nothing that only the journal writes; and whether a server starts with it. */
 static bool journal_writer_check_records(const struct journal_writer *writer, const struct journal_frame *frame, const uint8_t *at, size_t left,
                                          bool *starts)
@@ -257,10 +220,10 @@ static void journal_writer_add(struct journal_writer *writer, const char *text, 
 }
 
 /* Takes all records of a packet or none. While the file fails they are left out: nobody is told that they are there, so they come again. */
-static bool journal_writer_take_records(struct journal_writer *writer, struct journal_client *client, const struct journal_frame *frame, size_t size)
+static bool journal_writer_take_records(struct journal_writer *writer, struct journal_worker *worker, const struct journal_frame *frame,
+                                        const uint8_t *at, size_t left)
 {
-    const uint8_t *at = writer->packet + sizeof(*frame);
-    size_t left = size - sizeof(*frame), len;
+    size_t len;
     const char *text;
     bool starts = false;
     if (!journal_writer_check_records(writer, frame, at, left, &starts))
@@ -271,7 +234,7 @@ static bool journal_writer_take_records(struct journal_writer *writer, struct jo
         return true;
     while (journal_records_next(&at, &left, &text, &len))
         journal_writer_add(writer, text, len, frame->flags & FRAME_FLAG_AGAIN);
-    client->taken = frame->first + frame->count - 1;
+    worker->taken = frame->first + frame->count - 1;
     return true;
 }
 
@@ -288,98 +251,36 @@ static void journal_writer_take_line(struct journal_writer *writer, const char *
     log_writer_put(writer->log, text.at, text.len);
 }
 
-static bool journal_writer_take(struct journal_writer *writer, struct journal_client *client, size_t len)
+static bool journal_writer_take(struct journal_writer *writer, struct journal_worker *worker, const uint8_t *packet, size_t len)
 {
     struct journal_frame frame;
     if (len < sizeof(frame) || len > JOURNAL_PACKET_MAX)
         return false;
-    memcpy(&frame, writer->packet, sizeof(frame));
+    memcpy(&frame, packet, sizeof(frame));
+    packet += sizeof(frame);
+    len -= sizeof(frame);
     if (frame.kind == FRAME_RECORDS)
-        return journal_writer_take_records(writer, client, &frame, len);
-    if (frame.kind != FRAME_LOG)
-        return false;
-    journal_writer_take_line(writer, (const char *)writer->packet + sizeof(frame), len - sizeof(frame));
-    return true;
+        return journal_writer_take_records(writer, worker, &frame, packet, len);
+    if (frame.kind == FRAME_LOG)
+        journal_writer_take_line(writer, (const char *)packet, len);
+    return frame.kind == FRAME_LOG;
 }
 
-static void journal_client_close(struct journal_client *client)
-{
-    close(client->fd);
-    client->fd = -1;
-}
-
-/* Reads one packet. ECONNRESET only says that the worker ended without reading all we told it: its last packets come behind. */
-static void journal_writer_receive(struct journal_writer *writer, struct journal_client *client)
-{
-    ssize_t got = recv(client->fd, writer->packet, JOURNAL_PACKET_MAX, MSG_DONTWAIT | MSG_TRUNC);
-    if (got > 0) {
-        if (journal_writer_take(writer, client, (size_t)got))
-            return;
-        log_error("a worker sent the journal a packet that is none; it is not listened to any more");
-        journal_client_close(client);
-    } else if (got == 0) {
-        journal_client_close(client);
-    } else if (errno == EAGAIN) {
-        client->drained = true;
-    } else if (errno != EINTR && errno != ECONNRESET) {
-        journal_client_close(client);
-    }
-}
-
-static bool journal_writer_may_receive(const struct journal_writer *writer, const struct journal_client *client)
-{
-    bool full = journal_batch_is_full(&writer->batch) && !writer->down;
-    return client->fd >= 0 && client->generation == writer->generation && !client->drained && !client->blocked && !full;
-}
-
-/* A packet from each in turn, until all are empty or the batch is full: one busy worker does not keep the others waiting. */
+/* Until all has been heard, or the batch is full. */
 static void journal_writer_collect(struct journal_writer *writer)
 {
-    for (size_t i = 0; i < writer->client_count; i++)
-        writer->clients[i].drained = writer->polls[i].revents == 0;
-    bool more = true;
-    for (int round = 0; more && round < ROUNDS_MAX; round++) {
-        more = false;
-        for (size_t i = 0; i < writer->client_count; i++) {
-            if (!journal_writer_may_receive(writer, &writer->clients[i]))
-                continue;
-            journal_writer_receive(writer, &writer->clients[i]);
-            more = true;
-        }
+    struct journal_worker *worker;
+    const uint8_t *packet;
+    size_t len;
+    while ((writer->down || !journal_batch_is_full(&writer->batch)) && (worker = journal_workers_next(&writer->workers, &packet, &len))) {
+        if (journal_writer_take(writer, worker, packet, len))
+            continue;
+        log_error("a worker sent the journal a packet that is none; it is not listened to any more");
+        journal_worker_close(worker);
     }
 }
 
 /* ---- telling ---- */
-
-static bool journal_client_send(struct journal_client *client, const struct journal_frame *frame)
-{
-    if (send(client->fd, frame, sizeof(*frame), MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
-        return true;
-    client->blocked = errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM;
-    return !client->blocked; /* any other fault is its end: reading will show it, and there is nobody left to tell */
-}
-
-static void journal_client_tell(struct journal_client *client, const struct journal_writer *writer)
-{
-    const struct journal_frame committed = {.kind = FRAME_COMMITTED, .first = client->committed};
-    const struct journal_frame down = {.kind = FRAME_DOWN, .count = (uint32_t)writer->down};
-    const struct journal_frame up = {.kind = FRAME_UP, .epoch = writer->epoch};
-    const struct journal_frame space = {.kind = FRAME_SPACE, .count = writer->scarce};
-    client->blocked = false;
-    if (client->told_scarce != writer->scarce && journal_client_send(client, &space))
-        client->told_scarce = writer->scarce;
-    if (client->told != client->committed) {
-        if (!journal_client_send(client, &committed))
-            return;
-        client->told = client->committed;
-    }
-    if (writer->down && !client->told_down)
-        client->told_down = journal_client_send(client, &down);
-    if (!writer->down && client->told_epoch != writer->epoch && journal_client_send(client, &up)) {
-        client->told_epoch = writer->epoch;
-        client->told_down = false;
-    }
-}
 
 /* Denials may flood a disk; what is left of it is for those who are let out. */
 static void journal_writer_measure(struct journal_writer *writer)
@@ -396,61 +297,18 @@ static void journal_writer_measure(struct journal_writer *writer)
 static void journal_writer_tell(struct journal_writer *writer)
 {
     journal_writer_measure(writer);
-    for (size_t i = 0; i < writer->client_count; i++) {
-        if (writer->clients[i].fd >= 0)
-            journal_client_tell(&writer->clients[i], writer);
-    }
+    const struct journal_news news = {.epoch = writer->epoch, .down = writer->down, .scarce = writer->scarce};
+    journal_workers_tell(&writer->workers, &news);
 }
 
 /* ---- the loop ---- */
-
-static bool journal_writer_has_clients(const struct journal_writer *writer)
-{
-    for (size_t i = 0; i < writer->client_count; i++) {
-        if (writer->clients[i].fd >= 0)
-            return true;
-    }
-    return false;
-}
-
-static bool journal_writer_grow(struct journal_writer *writer)
-{
-    size_t room = writer->client_room * 2 + 16;
-    struct journal_client *clients = realloc(writer->clients, room * sizeof(*clients));
-    if (clients)
-        writer->clients = clients;
-    struct pollfd *polls = realloc(writer->polls, (room + 1) * sizeof(*polls));
-    if (polls)
-        writer->polls = polls;
-    if (!clients || !polls)
-        return false;
-    writer->client_room = room;
-    return true;
-}
-
-/* A further worker, in the place of one that has ended where there is one. */
-static bool journal_writer_admit(struct journal_writer *writer, int fd, uint32_t generation)
-{
-    size_t at = 0;
-    while (at < writer->client_count && writer->clients[at].fd >= 0)
-        at++;
-    if (at == writer->client_room && !journal_writer_grow(writer)) {
-        log_error("no memory for a further worker's socket: it cannot record");
-        close(fd);
-        return false;
-    }
-    if (at == writer->client_count)
-        writer->client_count++;
-    writer->clients[at] = (struct journal_client){.fd = fd, .generation = generation};
-    return true;
-}
 
 static void journal_writer_read_control(struct journal_writer *writer)
 {
     struct journal_order order;
     while ((order = writer->receive(writer->control)).kind != JOURNAL_NOTHING && order.kind != JOURNAL_END) {
         if (order.kind == JOURNAL_WORKER && order.fd >= 0)
-            journal_writer_admit(writer, order.fd, order.generation);
+            journal_workers_admit(&writer->workers, order.fd, order.generation);
         writer->reopen_asked = writer->reopen_asked || order.kind == JOURNAL_REOPEN;
     }
     if (order.kind == JOURNAL_NOTHING)
@@ -472,28 +330,6 @@ static int journal_writer_timeout(const struct journal_writer *writer)
     return until > now ? (int)(until - now) : 0;
 }
 
-/* What a server sent before it died comes before what its successor sends. */
-static void journal_writer_find_generation(struct journal_writer *writer)
-{
-    writer->generation = UINT32_MAX;
-    for (size_t i = 0; i < writer->client_count; i++) {
-        if (writer->clients[i].fd >= 0 && writer->clients[i].generation < writer->generation)
-            writer->generation = writer->clients[i].generation;
-    }
-}
-
-static bool journal_writer_wait(struct journal_writer *writer)
-{
-    journal_writer_find_generation(writer);
-    for (size_t i = 0; i < writer->client_count; i++) {
-        const struct journal_client *client = &writer->clients[i];
-        const bool heard = client->generation == writer->generation;
-        writer->polls[i] = (struct pollfd){.fd = heard ? client->fd : -1, .events = client->blocked ? POLLOUT : POLLIN};
-    }
-    writer->polls[writer->client_count] = (struct pollfd){.fd = writer->control, .events = POLLIN};
-    return poll(writer->polls, writer->client_count + 1, journal_writer_timeout(writer)) >= 0;
-}
-
 /* Whoever asks for anything between two waits may have to wait for the disk, and then the watch says so. */
 static void journal_writer_begin_turn(struct journal_writer *writer)
 {
@@ -513,14 +349,14 @@ static void journal_writer_serve(struct journal_writer *writer)
 {
     journal_writer_begin_turn(writer);
     journal_writer_end_turn(writer); /* a new file begins with its `rotate` */
-    while (journal_writer_has_clients(writer) || writer->control >= 0) {
-        if (!journal_writer_wait(writer))
+    while (journal_workers_has_any(&writer->workers) || writer->control >= 0) {
+        bool on_control;
+        if (!journal_workers_wait(&writer->workers, writer->control, journal_writer_timeout(writer), &on_control))
             continue;
-        bool control = writer->polls[writer->client_count].revents != 0;
         journal_writer_begin_turn(writer);
         journal_writer_collect(writer);
-        if (control)
-            journal_writer_read_control(writer); /* behind collecting, which goes by the polls as they were */
+        if (on_control)
+            journal_writer_read_control(writer);
         journal_writer_end_turn(writer);
     }
 }
@@ -537,7 +373,6 @@ static void journal_writer_ignore_signals(void)
 
 static bool journal_writer_init(struct journal_writer *writer, const struct journal_writer_settings *settings)
 {
-    writer->packet = malloc(JOURNAL_PACKET_MAX);
     writer->instance = settings->instance;
     writer->signer = (struct journal_signer){
         .key = settings->unchained ? NULL : settings->key, /* what is signed is the chain */
@@ -549,10 +384,10 @@ static bool journal_writer_init(struct journal_writer *writer, const struct jour
     writer->control = settings->control;
     writer->receive = settings->receive;
     writer->epoch = 1;
-    bool good = journal_batch_init(&writer->batch) && journal_lines_init(&writer->lines, !settings->unchained, &writer->signer) && writer->packet &&
-                journal_writer_grow(writer);
+    bool good = journal_batch_init(&writer->batch) && journal_lines_init(&writer->lines, !settings->unchained, &writer->signer) &&
+                journal_workers_init(&writer->workers);
     for (size_t i = 0; good && i < settings->socket_count; i++)
-        good = journal_writer_admit(writer, settings->sockets[i], 0);
+        good = journal_workers_admit(&writer->workers, settings->sockets[i], 0);
     return good;
 }
 
@@ -561,13 +396,7 @@ static void journal_writer_fini(struct journal_writer *writer)
     journal_file_close(&writer->file);
     journal_tail_fini(&writer->tail);
     journal_sessions_fini(&writer->sessions);
-    for (size_t i = 0; i < writer->client_count; i++) {
-        if (writer->clients[i].fd >= 0)
-            close(writer->clients[i].fd);
-    }
-    free(writer->packet);
-    free(writer->polls);
-    free(writer->clients);
+    journal_workers_fini(&writer->workers);
     journal_lines_fini(&writer->lines);
     journal_batch_fini(&writer->batch);
 }

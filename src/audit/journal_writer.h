@@ -38,7 +38,8 @@ struct journal_writer_settings {
 
 /* Runs until `control` and every socket have ended (then 0), or until it cannot go on (1). Writes operator lines to standard error through a
  * log_writer. Opens the file append-only, mode 0640, takes an exclusive lock on it (a second exeat on the same file is refused: 1), cuts a torn last
- * line off, goes on from the last `seq` and `chain`, and keeps FILE.head. What did not end in order is told in a `recovered` record. Ignores SIGTERM, SIGINT and the like: to be ended at once it must be killed. */
+ * line off, goes on from the last `seq` and `chain`, and keeps FILE.head. What did not end in order is told in a `recovered` record. Ignores SIGTERM,
+ * SIGINT and the like: to be ended at once it must be killed. */
 int journal_writer_run(const struct journal_writer_settings *settings);
 
 #endif
