@@ -1,12 +1,15 @@
 /* The chain over the lines of an audit file: each carries the hash of all before it. */
 #include "audit/chain.h"
 
+#include <assert.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/base64.h"
 #include "base/sha256.h"
+
+static_assert(sizeof(CHAIN_BEGINNING) == CHAIN_LEN + 1, "it stands for a chain");
 
 struct chain {
     struct sha256 *hash;
@@ -37,10 +40,7 @@ void chain_free(struct chain *chain)
 
 void chain_set(struct chain *chain, const char *text)
 {
-    if (text != NULL)
-        memcpy(chain->text, text, CHAIN_LEN);
-    else
-        memset(chain->text, 'A', CHAIN_LEN);
+    memcpy(chain->text, text != NULL ? text : CHAIN_BEGINNING, CHAIN_LEN);
 }
 
 const char *chain_text(const struct chain *chain)

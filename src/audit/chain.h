@@ -7,10 +7,13 @@
 
 #define CHAIN_LEN 44 /* characters: a SHA-256 in base64 (RFC 4648 4) */
 
+/* What stands for the `chain` of the line before the first. */
+#define CHAIN_BEGINNING "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+
 /* Where a chain stands: the `chain` of the last line as text, and what hashing needs. */
 struct chain;
 
-/* At the beginning: as if the line before had 44 times the letter A. NULL: out of memory. */
+/* At the beginning. NULL: out of memory. */
 struct chain *chain_new(void);
 void chain_free(struct chain *chain);
 

@@ -18,9 +18,7 @@
 
 static void checkpoint_begin_signed(struct text *out, const char *chain)
 {
-    static const char beginning[] = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
-    _Static_assert(sizeof(beginning) == CHAIN_LEN + 1, "as chain_set() begins");
-    text_add_bytes(out, chain ? chain : beginning, CHAIN_LEN);
+    text_add_bytes(out, chain ? chain : CHAIN_BEGINNING, CHAIN_LEN);
 }
 
 /* ---- making it ---- */

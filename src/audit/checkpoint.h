@@ -9,8 +9,8 @@
 #include "base/ed25519.h"
 #include "base/text.h"
 
-/* Its detail is `signed by key KEYID: SIGNATURE`, the signature in base64. What is signed is the `chain` of the line before (CHAIN_LEN characters; as
- * everywhere, CHAIN_LEN times the letter A where there is none, which NULL stands for), and the bytes of its own line up to `,"detail":`. */
+/* Its detail is `signed by key KEYID: SIGNATURE`, the signature in base64. What is signed is the `chain` of the line before (CHAIN_LEN characters;
+ * CHAIN_BEGINNING where there is none, for which NULL stands here), and the bytes of its own line up to `,"detail":`. */
 
 #define CHECKPOINT_TEXT_MAX 1280 /* of its text: nothing in it is long but the `instance` */
 
