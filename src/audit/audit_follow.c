@@ -9,11 +9,12 @@
 #include <unistd.h>
 
 #include "audit/audit_peek.h"
+#include "audit/journal_head.h"
+#include "audit/journal_sibling.h"
 #include "base/text.h"
 
 #define BEGINNING_MAX 64 /* bytes, no more than the shortest record has: in it are its number and time */
 #define PATH_TEXT_MAX 4096
-#define HEAD_ENDING ".head"
 
 struct audit_follow {
     const char *path;
@@ -49,8 +50,8 @@ void audit_follow_free(struct audit_follow *follow)
 /* A rotated file beside `path`, by its name. */
 static bool audit_follow_is_sibling(const char *name, const char *base)
 {
-    const size_t len = strlen(name), base_len = strlen(base), ending = strlen(HEAD_ENDING);
-    return len > base_len && strncmp(name, base, base_len) == 0 && (len < ending || strcmp(name + len - ending, HEAD_ENDING) != 0);
+    const size_t base_len = strlen(base);
+    return strncmp(name, base, base_len) == 0 && name[base_len] != '\0' && !journal_head_is_path(name);
 }
 
 /* Becomes the file between when its first record is behind `seq` and before `least`, which becomes the number of that. */
@@ -85,10 +86,7 @@ static bool audit_follow_find_between(struct audit_follow *follow, uint64_t firs
     follow->between[0] = '\0';
     if (follow->seq == 0 || first == AUDIT_PEEK_NONE || first <= follow->seq + 1)
         return false;
-    const char *slash = strrchr(follow->path, '/');
-    char *name = slash != NULL ? strndup(follow->path, (size_t)(slash - follow->path) + 1) : strdup(".");
-    DIR *directory = name != NULL ? opendir(name) : NULL;
-    free(name);
+    DIR *directory = journal_sibling_list(follow->path);
     if (directory == NULL)
         return false;
     audit_follow_search(follow, directory, &least);

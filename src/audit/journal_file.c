@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -139,18 +138,11 @@ static bool journal_file_holds(const struct journal_file *file, const struct jou
     return found;
 }
 
-/* The caller's to free; NULL: out of memory. */
-static char *journal_file_head_path(const struct journal_file *file)
-{
-    char *path;
-    return asprintf(&path, "%s.head", file->path) < 0 ? NULL : path;
-}
-
 /* How much of the open file its head vouches for. */
 static uint64_t journal_file_vouched(const struct journal_file *file, uint64_t inode)
 {
     struct journal_head head;
-    char *path = journal_file_head_path(file);
+    char *path = journal_head_path(file->path);
     int fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK) : -1;
     bool vouched = fd >= 0 && journal_head_read(&head, fd) && head.inode == inode && journal_file_holds(file, &head);
     if (fd >= 0)
@@ -200,7 +192,7 @@ static int journal_file_create_head(const char *path)
 /* Anew when it is open: its name may be another file's by now. */
 static void journal_file_open_head(struct journal_file *file)
 {
-    char *path = journal_file_head_path(file);
+    char *path = journal_head_path(file->path);
     if (file->head_fd >= 0)
         close(file->head_fd);
     file->head_fd = path ? journal_file_create_head(path) : -1;

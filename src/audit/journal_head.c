@@ -4,11 +4,28 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/number.h"
 #include "base/text.h"
+
+#define ENDING ".head"
+
+/* ---- its name ---- */
+
+char *journal_head_path(const char *file)
+{
+    char *path;
+    return asprintf(&path, "%s" ENDING, file) < 0 ? NULL : path;
+}
+
+bool journal_head_is_path(const char *path)
+{
+    const size_t len = strlen(path), ending = strlen(ENDING);
+    return len > ending && strcmp(path + len - ending, ENDING) == 0;
+}
 
 /* ---- reading ---- */
 

@@ -15,6 +15,12 @@ struct journal_head {
     uint64_t inode, size;      /* of the file it stands in, up to its end */
 };
 
+/* FILE.head, the caller's to free. NULL: out of memory. */
+char *journal_head_path(const char *file);
+
+/* Whether a path names a head, by its ending. */
+bool journal_head_is_path(const char *path);
+
 /* What the file says; false: nothing that we wrote. */
 bool journal_head_read(struct journal_head *head, int fd);
 

@@ -1,7 +1,7 @@
 /* A file of the journal that was renamed, found again beside the one that is written now. */
 #include "audit/journal_sibling.h"
 
-#include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -36,6 +36,18 @@ int journal_sibling_directory(const char *path)
     return directory;
 }
 
+DIR *journal_sibling_list(const char *path)
+{
+    const int directory = journal_sibling_directory(path);
+    DIR *entries = directory >= 0 ? fdopendir(directory) : NULL;
+    if (entries || directory < 0)
+        return entries;
+    const int error = errno;
+    close(directory);
+    errno = error;
+    return NULL;
+}
+
 static int journal_sibling_search(DIR *directory, uint64_t inode, int flags)
 {
     int fd = -1;
@@ -47,13 +59,10 @@ static int journal_sibling_search(DIR *directory, uint64_t inode, int flags)
 int journal_sibling_open(const char *path, uint64_t inode, int flags)
 {
     int fd = journal_sibling_try(AT_FDCWD, path, inode, flags); /* it may be a symbolic link to elsewhere */
-    int directory = fd < 0 ? journal_sibling_directory(path) : -1;
-    DIR *entries = directory >= 0 ? fdopendir(directory) : NULL;
-    if (entries) {
-        fd = journal_sibling_search(entries, inode, flags);
-        closedir(entries);
-    } else if (directory >= 0) {
-        close(directory);
-    }
+    DIR *entries = fd < 0 ? journal_sibling_list(path) : NULL;
+    if (!entries)
+        return fd;
+    fd = journal_sibling_search(entries, inode, flags);
+    closedir(entries);
     return fd;
 }

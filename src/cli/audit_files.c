@@ -8,18 +8,12 @@
 #include <sys/stat.h>
 
 #include "audit/audit_peek.h"
+#include "audit/journal_head.h"
 #include "base/log.h"
 #include "cli/command.h"
 #include "cli/progress.h"
 
-#define HEAD_ENDING ".head"
 #define LINES_A_LOOK 1024 /* between two looks at the clock */
-
-static bool audit_files_is_head(const char *path)
-{
-    const size_t len = strlen(path), ending = strlen(HEAD_ENDING);
-    return len > ending && strcmp(path + len - ending, HEAD_ENDING) == 0;
-}
 
 static bool audit_files_fail(const char *path, const char *why)
 {
@@ -36,7 +30,7 @@ bool audit_files_init(struct audit_files *files, char **arguments)
     if (files->paths == NULL)
         return command_no_memory() == COMMAND_OK;
     for (; *arguments != NULL; arguments++) {
-        if (!audit_files_is_head(*arguments))
+        if (!journal_head_is_path(*arguments))
             files->paths[files->count++] = *arguments;
         else if (files->head == NULL)
             files->head = *arguments;

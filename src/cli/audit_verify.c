@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "audit/audit_verify.h"
+#include "audit/journal_head.h"
 #include "base/log.h"
 #include "cli/audit_files.h"
 #include "cli/audit_keyring.h"
@@ -51,12 +52,8 @@ static bool verify_find_head(struct verification *verification)
 {
     const struct audit_files *files = &verification->files;
     const char *given = verification->head_asked != NULL ? verification->head_asked : files->head;
-    int made = given != NULL ? asprintf(&verification->head_path, "%s", given)
-                             : asprintf(&verification->head_path, "%s.head", files->paths[files->count - 1]);
-    if (made >= 0)
-        return true;
-    verification->head_path = NULL;
-    return command_no_memory() == COMMAND_OK;
+    verification->head_path = given != NULL ? strdup(given) : journal_head_path(files->paths[files->count - 1]);
+    return verification->head_path != NULL || command_no_memory() == COMMAND_OK;
 }
 
 /* COMMAND_OK: it was read, or is not there and need not be. */
