@@ -23,12 +23,14 @@ void exeat_finish(struct loader *loader, const struct section *section, void *ta
 void exeat_set_include(const struct setting *setting);
 void exeat_set_peer(const struct setting *setting);
 
-/* section_plain.c: whose options need hardly more than the table */
-void *limits_begin(struct loader *loader, const struct section *section);
+/* section_audit.c */
 void *audit_begin(struct loader *loader, const struct section *section);
 void audit_finish(struct loader *loader, const struct section *section, void *target);
 void audit_set_sign_key(const struct setting *setting);
 void audit_set_checkpoint(const struct setting *setting);
+
+/* section_plain.c: whose options need no more than the table */
+void *limits_begin(struct loader *loader, const struct section *section);
 void *admin_begin(struct loader *loader, const struct section *section);
 
 /* section_listen.c */
