@@ -1,4 +1,4 @@
-/* One audit record as one line of JSON by a public schema: Elastic Common Schema or OCSF. What becomes of each key stands in exeat-audit(5). */
+/* One audit record as one line of JSON by a public schema: the Elastic Common Schema or OCSF. */
 #ifndef EXEAT_AUDIT_AUDIT_EXPORT_H
 #define EXEAT_AUDIT_AUDIT_EXPORT_H
 
@@ -12,7 +12,7 @@ enum audit_export_format { AUDIT_EXPORT_NONE = 0, AUDIT_EXPORT_ECS, AUDIT_EXPORT
 /* "ecs", "ocsf"; AUDIT_EXPORT_NONE for another word. */
 enum audit_export_format audit_export_format_read(const char *word);
 
-/* Appends one JSON object, without a newline. False: the record's time is none, or there was no room (there is, where AUDIT_EXPORT_MAX bytes are
+/* Appends one JSON object, without a newline: what becomes of each key stands in exeat-audit(5). False: the record's time is none, or there was no room (there is, where AUDIT_EXPORT_MAX bytes are
  * free); what was appended then is no JSON. */
 bool audit_export_write(struct text *out, const struct audit_record *record, enum audit_export_format format);
 

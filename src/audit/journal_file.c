@@ -112,8 +112,8 @@ static bool journal_file_cut(struct journal_file *file, const char *torn, size_t
     return true;
 }
 
-/* `bytes` are the last `len` of the file, which begin at `from`. Behind the first blank byte nothing counts: what stands there was never said to be on
- * file, unless the head vouches for it. */
+/* `bytes` are the last `len` of the file, which begin at `from`. Behind the first blank byte nothing counts: what stands there was never said to be
+ * on file, unless the head vouches for it. */
 static bool journal_file_resume(struct journal_file *file, const char *bytes, size_t len, off_t from)
 {
     const size_t vouched = file->vouched > (uint64_t)from ? (size_t)(file->vouched - (uint64_t)from) : 0;

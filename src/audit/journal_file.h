@@ -40,8 +40,8 @@ void journal_file_close(struct journal_file *file);
 /* Whether its path names another file, or none, or it was deleted or cut. Looks at the path once a second at most. */
 bool journal_file_has_moved(struct journal_file *file);
 
-/* Whether less than `reserve` bytes are free for it, or than a tenth of a smaller file system; once scarce, a little more must be. Looks once a second
- * or when half of what was to spare was written: `scarce` is the answer before. */
+/* Whether less than `reserve` bytes are free for it, or than a tenth of a smaller file system; once scarce, a little more must be. Looks once a
+ * second or when half of what was to spare was written: `scarce` is the answer before. */
 bool journal_file_is_scarce(struct journal_file *file, uint64_t reserve, bool scarce);
 
 /* Opens in `next` what the path names now, created when nothing is there, and locks it; the old file stays open. It may still be the same one: then
@@ -52,7 +52,8 @@ bool journal_file_open_next(struct journal_file *file, struct journal_file *next
 void journal_file_replace(struct journal_file *file, struct journal_file *next);
 
 /* Appends the batch whole: returns 0, or an errno and the file is as it was before. `end` says the seq and chain of its last record; on success it is
- * the file's, and FILE.head is renewed. ENOENT: it was deleted. A stream goes on where it stopped: after an errno the same batch must be given again. */
+ * the file's, and FILE.head is renewed. ENOENT: it was deleted. A stream goes on where it stopped: after an errno the same batch must be given
+ * again. */
 int journal_file_append(struct journal_file *file, const char *bytes, size_t len, const struct journal_head *end);
 
 #endif

@@ -13,8 +13,8 @@
 /* A private key with its public half, or that half alone. */
 struct ed25519_key;
 
-/* Out of the first PEM block of that kind: PKCS#8 "PRIVATE KEY" (RFC 8410 7), or "PUBLIC KEY". NULL: there is none, it is of another kind or encrypted,
- * or there is no memory. */
+/* Out of the first PEM block of that kind: PKCS#8 "PRIVATE KEY" (RFC 8410 7), or "PUBLIC KEY". NULL: there is none, it is of another kind or
+ * encrypted, or there is no memory. */
 struct ed25519_key *ed25519_read_private(const char *pem, size_t len);
 struct ed25519_key *ed25519_read_public(const char *pem, size_t len);
 

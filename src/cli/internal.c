@@ -59,8 +59,8 @@ static void internal_take_name(struct internal_journal *journal, const struct ch
     journal->settings.instance = journal->name;
 }
 
-/* While the key is in its memory nobody of the same user may look at that, and no core holds it. A key that was changed since the start and is none any
- * more must not keep anything from being recorded. */
+/* While the key is in its memory nobody of the same user may look at that, and no core holds it. A key that was changed since the start and is none
+ * any more must not keep anything from being recorded. */
 static void internal_take_key(struct internal_journal *journal, const struct channel_message *message)
 {
     prctl(PR_SET_DUMPABLE, 0);

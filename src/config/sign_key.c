@@ -1,4 +1,4 @@
-/* The file of [audit] sign_key: who may read it, and the key in it. It is no part of the bundle, which the server gets. */
+/* The file of [audit] sign_key: who may read it, and the key in it. */
 #include "config/sign_key.h"
 
 #include <errno.h>

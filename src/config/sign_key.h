@@ -1,10 +1,12 @@
-/* The file of [audit] sign_key: who may read it, and the key in it. It is no part of the bundle, which the server gets. */
+/* The file of [audit] sign_key: who may read it, and the key in it. */
 #ifndef EXEAT_CONFIG_SIGN_KEY_H
 #define EXEAT_CONFIG_SIGN_KEY_H
 
 #include "base/ed25519.h"
 #include "config/config.h"
 #include "config/fault.h"
+
+/* It is no part of the bundle, which the server gets too. */
 
 /* Opens it, close-on-exec, and looks at all of it: a private key, which nobody but its owner and group can read and nobody but its owner change.
  * -1: there is none, or a fault; that it may not be read by who asks is only a warning where `must` is false. */

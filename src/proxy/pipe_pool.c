@@ -1,4 +1,4 @@
-/* A worker's pipes for splice(2): borrowed while bytes are in them, grown while there is much to move, given back to the system when nobody needs them. */
+/* A worker's pipes for splice(2): lent while bytes are in them, grown while there is much to move, closed when nobody needs them. */
 #include "proxy/pipe_pool.h"
 
 #include <event2/event.h>

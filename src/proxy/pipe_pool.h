@@ -1,4 +1,4 @@
-/* A worker's pipes for splice(2): borrowed while bytes are in them, grown while there is much to move, given back to the system when nobody needs them. */
+/* A worker's pipes for splice(2): lent while bytes are in them, grown while there is much to move, closed when nobody needs them. */
 #ifndef EXEAT_PROXY_PIPE_POOL_H
 #define EXEAT_PROXY_PIPE_POOL_H
 
@@ -36,8 +36,8 @@ void pipe_pool_free(struct pipe_pool *pool);
 /* How long a pipe lies about unused before it is closed, at least (5 s; a test shortens it). */
 void pipe_pool_trim_every(struct pipe_pool *pool, unsigned ms);
 
-/* An empty pipe of at least `size` bytes where that can be had, else a smaller one. NULL: there is none, for want of descriptors or because others hold
- * all that may be held. */
+/* An empty pipe of at least `size` bytes where that can be had, else a smaller one. NULL: there is none, for want of descriptors or because others
+ * hold all that may be held. */
 struct pipe *pipe_pool_take(struct pipe_pool *pool, size_t size);
 
 /* Gives it back, empty. */
