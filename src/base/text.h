@@ -35,6 +35,9 @@ void text_format(struct text *text, const char *format, ...) __attribute__((form
  * become text of ours. */
 void text_add_json(struct text *text, const void *bytes, size_t len, size_t max);
 
+/* Nothing but 0x20 to 0x7e. */
+bool text_is_printable(const char *bytes, size_t len);
+
 /* Printable ASCII for a line of the log or of HTTP: every other byte becomes '?'. Longer than `max`: shortened in its middle with "...". */
 void text_add_clean(struct text *text, const void *bytes, size_t len, size_t max);
 

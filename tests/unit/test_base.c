@@ -179,6 +179,23 @@ Test(text, json_is_cut_at_a_character)
     cr_expect_str_eq(buffer, "null");
 }
 
+Test(text, printable_is_from_blank_to_tilde_wherever_it_stands)
+{
+    static const char ODD[] = {'\0', '\n', 0x1f, 0x7f, (char)0x80, (char)0xff};
+    for (size_t len = 1; len <= 19; len++) {
+        for (size_t at = 0; at < len; at++) {
+            char bytes[20];
+            memset(bytes, at % 2 ? ' ' : '~', sizeof(bytes));
+            cr_assert(text_is_printable(bytes, len));
+            for (size_t i = 0; i < sizeof(ODD); i++) {
+                bytes[at] = ODD[i];
+                cr_assert_not(text_is_printable(bytes, len), "%#x at %zu of %zu", (unsigned char)ODD[i], at, len);
+            }
+        }
+    }
+    cr_assert(text_is_printable("", 0));
+}
+
 Test(text, clean_shortens_in_the_middle)
 {
     static const struct {
