@@ -49,7 +49,7 @@ static void pipe_budget_close(struct pipe_budget *budget, size_t size)
 
 /* ---- pipes that nobody uses ---- */
 
-static void pipe_pool_close(struct pipe_pool *pool, struct pipe *pipe)
+void pipe_pool_drop(struct pipe_pool *pool, struct pipe *pipe)
 {
     pipe_budget_close(pool->budget, pipe->size);
     close(pipe->in);
@@ -79,9 +79,10 @@ static void pipe_pool_want_trim(struct pipe_pool *pool)
 static void pipe_pool_on_trim(evutil_socket_t fd, short what, void *arg)
 {
     struct pipe_pool *pool = arg;
-    (void)fd, (void)what;
+    (void)fd;
+    (void)what;
     for (size_t surplus = pool->unused; surplus > 0; surplus--)
-        pipe_pool_close(pool, pipe_pool_pop(pool));
+        pipe_pool_drop(pool, pipe_pool_pop(pool));
     pool->unused = pool->count;
     pipe_pool_want_trim(pool);
 }
@@ -111,7 +112,7 @@ void pipe_pool_free(struct pipe_pool *pool)
     if (!pool)
         return;
     for (struct pipe *pipe = pipe_pool_pop(pool); pipe; pipe = pipe_pool_pop(pool))
-        pipe_pool_close(pool, pipe);
+        pipe_pool_drop(pool, pipe);
     event_free(pool->trim);
     free(pool);
 }
@@ -163,9 +164,4 @@ void pipe_pool_give(struct pipe_pool *pool, struct pipe *pipe)
     pool->free = pipe;
     pool->count++;
     pipe_pool_want_trim(pool);
-}
-
-void pipe_pool_drop(struct pipe_pool *pool, struct pipe *pipe)
-{
-    pipe_pool_close(pool, pipe);
 }

@@ -47,10 +47,10 @@ struct worker *worker_new(unsigned number, struct config *config, struct shared 
         worker->listening = listening_new(worker);
         worker->mailbox = mailbox_new(base, worker_take_order, worker);
         worker->look = event_new(base, -1, EV_PERSIST, worker_look, worker);
-        worker->loop->pipes = worker->pipes = pipe_pool_new(worker->loop, &shared->pipes);
+        worker->loop->pipes = pipe_pool_new(worker->loop, &shared->pipes);
     }
     if (worker->loop == NULL || worker->journal == NULL || worker->resolver == NULL || worker->own_address == NULL || worker->listening == NULL ||
-        worker->mailbox == NULL || worker->look == NULL || worker->pipes == NULL) {
+        worker->mailbox == NULL || worker->look == NULL || worker->loop->pipes == NULL) {
         worker_free(worker);
         return NULL;
     }
@@ -241,9 +241,9 @@ void worker_free(struct worker *worker)
     if (worker->journal != NULL)
         journal_queue_free(worker->journal);
     mailbox_free(worker->mailbox);
-    pipe_pool_free(worker->pipes);
     if (worker->loop != NULL)
-        loop_free(worker->loop);
+        pipe_pool_free(worker->loop->pipes);
+    loop_free(worker->loop);
     config_unref(worker->config);
     free(worker);
 }

@@ -58,7 +58,6 @@ struct worker {
     struct journal_queue *journal;
     struct resolver *resolver;
     struct own_address *own_address;
-    struct pipe_pool *pipes;
     struct listening *listening; /* its listening sockets */
     struct session *sessions;    /* all of them, newest first */
     size_t session_count, linger_count;
