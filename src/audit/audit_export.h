@@ -12,8 +12,8 @@ enum audit_export_format { AUDIT_EXPORT_NONE = 0, AUDIT_EXPORT_ECS, AUDIT_EXPORT
 /* "ecs", "ocsf"; AUDIT_EXPORT_NONE for another word. */
 enum audit_export_format audit_export_format_read(const char *word);
 
-/* Appends one JSON object, without a newline: what becomes of each key stands in exeat-audit(5). False: the record's time is none, or there was no room (there is, where AUDIT_EXPORT_MAX bytes are
- * free); what was appended then is no JSON. */
+/* Appends one JSON object, without a newline: what becomes of each key stands in exeat-audit(5). False: the record's time is none, or there was no
+ * room (there is, where AUDIT_EXPORT_MAX bytes are free); what was appended then is no JSON. */
 bool audit_export_write(struct text *out, const struct audit_record *record, enum audit_export_format format);
 
 #endif

@@ -21,9 +21,9 @@ enum {
     /* Copying is cheaper for small portions, splicing through a pipe for large ones, the more so the larger the pipe. */
     RELAY_LARGE = 32 << 10,
     RELAY_SMALL = 4 << 10,
-    RELAY_BULK_SPLICED = 2, /* portions in a row, from which on … */
-    RELAY_BULK_GROWN = 6,
-    RELAY_BULK_MAX = 12,
+    RELAY_BULK_SPLICED = 2, /* from so much `bulk` on a pipe is taken … */
+    RELAY_BULK_GROWN = 6,   /* … a larger one … */
+    RELAY_BULK_MAX = 12,    /* … the largest */
 };
 
 static const char *const RELAY_END_TEXTS[] = {
@@ -47,6 +47,12 @@ static void relay_finish(struct relay *relay, enum relay_end end)
 {
     relay_stop(relay);
     relay->settings.done(relay->settings.arg, end);
+}
+
+/* Out of memory: bytes would be lost, so the tunnel must not look whole. */
+static void relay_give_up(struct relay *relay)
+{
+    relay_finish(relay, RELAY_UNREACHABLE);
 }
 
 static enum relay_end relay_end_of(int side, int error)
@@ -89,13 +95,15 @@ static void relay_want_look(struct relay *relay)
     (void)relay_arm(relay);
 }
 
-/* ---- one portion ---- */
+/* ---- writing ---- */
 
-/* Until what is kept is out, the other side is not read. */
-static bool relay_hold_back(struct relay *relay, int to)
+/* Until the `len` bytes that are kept are out, the other side is not read. */
+static bool relay_hold_back(struct relay *relay, int to, size_t len)
 {
     struct relay_side *side = &relay->side[to];
     assert(!side->writable);
+    side->kept_len = (uint32_t)len;
+    side->kept_at = 0;
     side->writable = event_new(relay->loop->base, side->fd, EV_WRITE | EV_PERSIST, relay_on_writable, relay);
     (void)event_del(relay->side[!to].readable);
     return side->writable && event_add(side->writable, NULL) == 0;
@@ -109,19 +117,7 @@ static bool relay_keep(struct relay *relay, int to, const uint8_t *bytes, size_t
     if (!side->kept)
         return false;
     memcpy(side->kept, bytes, len);
-    side->kept_len = (uint32_t)len;
-    side->kept_at = 0;
-    return relay_hold_back(relay, to);
-}
-
-/* … in the pipe it is in. */
-static bool relay_keep_pipe(struct relay *relay, int to, struct pipe *pipe, size_t len)
-{
-    struct relay_side *side = &relay->side[to];
-    side->pipe = pipe;
-    side->kept_len = (uint32_t)len;
-    side->kept_at = 0;
-    return relay_hold_back(relay, to);
+    return relay_hold_back(relay, to, len);
 }
 
 /* What a write says: 0, or an errno when the socket takes nothing any more. */
@@ -150,22 +146,7 @@ static int relay_drain(struct relay *relay, int to, const struct pipe *pipe, siz
     return relay_written(relay, to, n, sent);
 }
 
-/* Out of memory: bytes would be lost, so the tunnel must not look whole. */
-static void relay_give_up(struct relay *relay)
-{
-    relay_finish(relay, RELAY_UNREACHABLE);
-}
-
-/* A way is judged by its last portions. */
-static void relay_weigh(struct relay_side *way, size_t len)
-{
-    if (len >= RELAY_LARGE && way->bulk < RELAY_BULK_MAX)
-        way->bulk++;
-    else if (len < RELAY_SMALL && way->bulk > 0)
-        way->bulk--;
-}
-
-/* True: go on reading. False: wait, or it is all over. */
+/* A portion goes out to `to`. True: go on reading. False: wait, or it is all over. */
 static bool relay_pass(struct relay *relay, int to, const uint8_t *bytes, size_t len)
 {
     size_t sent;
@@ -182,6 +163,7 @@ static bool relay_pass(struct relay *relay, int to, const uint8_t *bytes, size_t
     return false;
 }
 
+/* … which are in a pipe. */
 static void relay_pass_pipe(struct relay *relay, int to, struct pipe *pipe, size_t len)
 {
     size_t sent;
@@ -192,11 +174,16 @@ static void relay_pass_pipe(struct relay *relay, int to, struct pipe *pipe, size
         return;
     }
     relay_want_look(relay);
-    if (sent == len)
+    if (sent == len) {
         pipe_pool_give(relay->loop->pipes, pipe);
-    else if (!relay_keep_pipe(relay, to, pipe, len - sent))
+        return;
+    }
+    relay->side[to].pipe = pipe;
+    if (!relay_hold_back(relay, to, len - sent))
         relay_give_up(relay);
 }
+
+/* ---- reading ---- */
 
 /* Passes on a FIN. The side that sent it is not read any more, nor watched: looks find out when it resets. */
 static void relay_half_close(struct relay *relay, int from)
@@ -227,6 +214,15 @@ static void relay_read_nothing(struct relay *relay, int from, ssize_t n)
         relay_finish(relay, relay_end_of(from, errno));
 }
 
+/* A way is judged by its last portions: one that is neither large nor small changes nothing. */
+static void relay_weigh(struct relay_side *way, size_t len)
+{
+    if (len >= RELAY_LARGE && way->bulk < RELAY_BULK_MAX)
+        way->bulk++;
+    else if (len < RELAY_SMALL && way->bulk > 0)
+        way->bulk--;
+}
+
 /* True: more may be waiting. */
 static bool relay_copy(struct relay *relay, int from)
 {
@@ -253,13 +249,20 @@ static void relay_splice(struct relay *relay, int from, struct pipe *pipe)
     relay_read_nothing(relay, from, n);
 }
 
+static void relay_copy_some(struct relay *relay, int from)
+{
+    for (int i = 0; i < RELAY_READS; i++) {
+        if (!relay_copy(relay, from))
+            return;
+    }
+}
+
 /* A pipe for a way that carries much; NULL: copy. */
-static struct pipe *relay_pipe(const struct relay *relay, int to)
+static struct pipe *relay_take_pipe(const struct relay *relay, int to)
 {
     const unsigned bulk = relay->side[to].bulk;
-    if (bulk < RELAY_BULK_SPLICED || !relay->loop->pipes)
-        return NULL;
-    return pipe_pool_take(relay->loop->pipes, bulk < RELAY_BULK_GROWN ? PIPE_SIZE_FIRST : bulk < RELAY_BULK_MAX ? PIPE_SIZE_GROWN : PIPE_SIZE_MAX);
+    const size_t size = bulk < RELAY_BULK_GROWN ? PIPE_SIZE_FIRST : bulk < RELAY_BULK_MAX ? PIPE_SIZE_GROWN : PIPE_SIZE_MAX;
+    return bulk >= RELAY_BULK_SPLICED && relay->loop->pipes ? pipe_pool_take(relay->loop->pipes, size) : NULL;
 }
 
 static void relay_on_readable(evutil_socket_t fd, short what, void *arg)
@@ -268,12 +271,11 @@ static void relay_on_readable(evutil_socket_t fd, short what, void *arg)
     const int from = relay_side_of(relay, fd);
     (void)what;
     relay->last_ms = loop_now_ms(relay->loop);
-    struct pipe *pipe = relay_pipe(relay, !from);
+    struct pipe *pipe = relay_take_pipe(relay, !from);
     if (pipe)
         relay_splice(relay, from, pipe);
     else
-        for (int i = 0; i < RELAY_READS && relay_copy(relay, from); i++)
-            ;
+        relay_copy_some(relay, from);
 }
 
 /* ---- what was kept ---- */

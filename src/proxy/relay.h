@@ -45,7 +45,7 @@ struct relay {
         uint8_t *kept;              /* … these, or */
         struct pipe *pipe;          /* … what is left of kept_len in it; both NULL: none */
         uint64_t passed;            /* bytes written to this side */
-        unsigned bulk;              /* how many portions in a row were large, on their way to this side */
+        unsigned bulk;              /* one more for each large portion on its way to this side, one less for each small one */
         bool read_ended;            /* it sent FIN, which has been passed on: nothing was kept when it was read */
         struct peer_doubt doubt;
     } side[2];           /* 0 the client, 1 the origin */
