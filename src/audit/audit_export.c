@@ -36,19 +36,20 @@ static void audit_export_key(struct text *out, const struct audit_export_row *ro
 /* As it stands in the record: what is escaped there stays so. */
 static void audit_export_copy(struct text *out, const struct audit_value *value)
 {
-    const bool is_text = value->kind == AUDIT_TEXT;
     switch (value->kind) {
     case AUDIT_NUMBER:
-        text_add_number(out, value->number < INT64_MAX ? value->number : INT64_MAX); /* no schema has larger ones */
+        audit_export_number(out, value->number);
         break;
     case AUDIT_FLAG:
         text_add(out, value->number ? "true" : "false");
         break;
     case AUDIT_TEXT:
+        (void)audit_export_text(out, value);
+        break;
     case AUDIT_LIST:
-        text_add_char(out, is_text ? '"' : '[');
+        text_add_char(out, '[');
         text_add_bytes(out, value->at, value->len);
-        text_add_char(out, is_text ? '"' : ']');
+        text_add_char(out, ']');
         break;
     case AUDIT_NULL:
         break;

@@ -41,7 +41,7 @@ static bool ecs_duration(struct text *out, const struct audit_export *export)
     const struct audit_value *duration = &export->values[AUDIT_KEY_DURATION_MS];
     if (duration->kind == AUDIT_NULL)
         return false;
-    text_add_number(out, duration->number < INT64_MAX / MS_NS ? duration->number * MS_NS : INT64_MAX);
+    audit_export_number(out, duration->number < INT64_MAX / MS_NS ? duration->number * MS_NS : INT64_MAX);
     return true;
 }
 

@@ -36,6 +36,11 @@ bool audit_export_text(struct text *out, const struct audit_value *value)
     return true;
 }
 
+void audit_export_number(struct text *out, uint64_t number)
+{
+    text_add_number(out, number < INT64_MAX ? number : INT64_MAX);
+}
+
 bool audit_export_uid(struct text *out, const struct audit_export *export)
 {
     const struct audit_value *instance = &export->values[AUDIT_KEY_INSTANCE];
@@ -72,8 +77,8 @@ bool audit_export_bytes(struct text *out, const struct audit_export *export)
     uint64_t sum;
     if (up->kind == AUDIT_NULL || down->kind == AUDIT_NULL)
         return false;
-    if (__builtin_add_overflow(up->number, down->number, &sum) || sum > INT64_MAX)
-        sum = INT64_MAX;
-    text_add_number(out, sum);
+    if (__builtin_add_overflow(up->number, down->number, &sum))
+        sum = UINT64_MAX;
+    audit_export_number(out, sum);
     return true;
 }

@@ -7,6 +7,12 @@
 /* The record's time as milliseconds since 1970. False: no such day. */
 bool audit_export_time_ms(uint64_t *out, const struct audit_record *record);
 
+/* A text of the record, as JSON. False: it is none. */
+bool audit_export_text(struct text *out, const struct audit_value *value);
+
+/* A number; one above INT64_MAX, which no schema has, becomes that. */
+void audit_export_number(struct text *out, uint64_t number);
+
 /* All below are as audit_export_row.call is. */
 
 /* Which event of all: "INSTANCE/SEQ". */
@@ -20,8 +26,5 @@ bool audit_export_address(struct text *out, const struct audit_export *export);
 
 /* Both ways together. */
 bool audit_export_bytes(struct text *out, const struct audit_export *export);
-
-/* False: no value. A text of the record, as JSON. */
-bool audit_export_text(struct text *out, const struct audit_value *value);
 
 #endif

@@ -1,5 +1,5 @@
 /* `exeat audit export`: the records by another schema, of whole files or while they are written. */
-#include "audit/audit_export.h"
+#include "cli/audit.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -13,10 +13,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "audit/audit_export.h"
 #include "audit/audit_follow.h"
 #include "base/log.h"
 #include "base/number.h"
-#include "cli/audit.h"
 #include "cli/audit_files.h"
 #include "cli/command.h"
 #include "cli/output.h"
