@@ -275,7 +275,7 @@ static void journal_writer_collect(struct journal_writer *writer)
     while ((writer->down || !journal_batch_is_full(&writer->batch)) && (worker = journal_workers_next(&writer->workers, &packet, &len))) {
         if (journal_writer_take(writer, worker, packet, len))
             continue;
-        log_error("a worker sent the journal a packet that is none; it is not listened to any more");
+        log_error("a worker sent the journal a malformed packet: it is not listened to any more");
         journal_worker_close(worker);
     }
 }
@@ -287,8 +287,8 @@ static void journal_writer_measure(struct journal_writer *writer)
 {
     bool scarce = journal_file_is_scarce(&writer->file, writer->reserve, writer->scarce);
     if (scarce && !writer->scarce)
-        log_warn("audit file %s: less than the reserve of %" PRIu64 " MB is free: denials are only counted", writer->file.path,
-                 writer->reserve >> 20);
+        log_warn("audit file %s: less is free than is kept in reserve (%" PRIu64 " MB, or a tenth of the disk): denials are only counted",
+                 writer->file.path, writer->reserve >> 20);
     else if (writer->scarce && !scarce)
         log_info("audit file %s: there is space again: denials are recorded", writer->file.path);
     writer->scarce = scarce;

@@ -48,7 +48,7 @@ static bool sign_key_check(int fd, const struct audit_settings *audit, struct fa
 static void sign_key_cannot(const struct audit_settings *audit, bool must, struct fault_list *faults, int error)
 {
     if (error == EACCES && !must)
-        fault_warn(faults, audit->sign_key_at, "audit", "sign_key", "%.300s may not be read by who asks: what it holds was not checked",
+        fault_warn(faults, audit->sign_key_at, "audit", "sign_key", "%.300s may not be read by this user: what it holds was not checked",
                    audit->sign_key);
     else
         fault_add(faults, audit->sign_key_at, "audit", "sign_key", "%.300s cannot be read: %s", audit->sign_key, strerror(error));
