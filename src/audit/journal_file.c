@@ -169,38 +169,6 @@ static bool journal_file_read_end(struct journal_file *file)
     return good;
 }
 
-/* Without its head a file is still written: only a cut end will not show. */
-static void journal_file_say_head(const struct journal_file *file, int error)
-{
-    if (error)
-        log_warn("audit file %s: its .head cannot be written, so that a cut end will not show: %s", file->path, strerror(error));
-    else
-        log_info("audit file %s: its .head is written again", file->path);
-}
-
-static int journal_file_create_head(const char *path)
-{
-    const int flags = O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
-    int fd = open(path, flags | O_CREAT | O_EXCL, FILE_MODE);
-    if (fd < 0 && errno == EEXIST)
-        return open(path, flags);
-    if (fd >= 0)
-        fchmod(fd, FILE_MODE);
-    return fd;
-}
-
-/* Anew when it is open: its name may be another file's by now. */
-static void journal_file_open_head(struct journal_file *file)
-{
-    char *path = journal_head_path(file->path);
-    if (file->head_fd >= 0)
-        close(file->head_fd);
-    file->head_fd = path ? journal_file_create_head(path) : -1;
-    if (file->head_fd < 0)
-        journal_file_say_head(file, errno);
-    free(path);
-}
-
 /* That file and head have their names, whatever happens. */
 static bool journal_file_sync_names(struct journal_file *file)
 {
@@ -232,7 +200,7 @@ static bool journal_file_adopt_end(struct journal_file *file, struct journal_fil
 /* The file that the head names may have been renamed before its last batch was over: then it knows better than the head where it ends. */
 static bool journal_file_resume_from_sibling(struct journal_file *file)
 {
-    struct journal_file sibling = {.path = file->path, .head_fd = -1, .vouched = file->end.size};
+    struct journal_file sibling = {.path = file->path, .head = {.fd = -1}, .vouched = file->end.size};
     sibling.fd = journal_file_holds(file, &file->end) ? journal_sibling_open(file->path, file->end.inode, O_RDWR) : -1;
     if (sibling.fd < 0)
         return true;
@@ -246,7 +214,7 @@ static bool journal_file_heed_head(struct journal_file *file)
 {
     struct journal_head head;
     const uint64_t inode = file->end.inode;
-    if (file->head_fd < 0 || !journal_head_read(&head, file->head_fd) || head.seq <= file->end.seq)
+    if (file->head.fd < 0 || !journal_head_read(&head, file->head.fd) || head.seq <= file->end.seq)
         return true;
     if (file->end.seq > 0) {
         log_warn("audit file %s: it ends with seq %" PRIu64 ", but its .head names %" PRIu64, file->path, file->end.seq, head.seq);
@@ -279,7 +247,7 @@ static bool journal_file_take(struct journal_file *file, int lock_tries)
 
 bool journal_file_open(struct journal_file *file, const char *path, bool sync)
 {
-    *file = (struct journal_file){.path = path, .sync = sync, .fd = -1, .head_fd = -1};
+    *file = (struct journal_file){.path = path, .sync = sync, .fd = -1, .head = {.fd = -1}};
     if (strcmp(path, "-") == 0) {
         file->fd = STDOUT_FILENO;
         file->is_stream = true;
@@ -287,7 +255,7 @@ bool journal_file_open(struct journal_file *file, const char *path, bool sync)
     }
     bool taken = journal_file_take(file, LOCK_TRIES);
     if (taken) {
-        journal_file_open_head(file);
+        journal_head_file_open(&file->head, file->path);
         taken = journal_file_sync_names(file) && journal_file_heed_head(file);
     }
     if (!taken) {
@@ -301,9 +269,8 @@ void journal_file_close(struct journal_file *file)
 {
     if (file->fd >= 0 && !file->is_stream)
         close(file->fd);
-    if (file->head_fd >= 0)
-        close(file->head_fd);
-    file->fd = file->head_fd = -1;
+    file->fd = -1;
+    journal_head_file_close(&file->head);
 }
 
 /* Takes away what a failed write left. Counted from the end, because somebody else may have shortened the file since we opened it. */
@@ -377,7 +344,7 @@ static void journal_file_say_kept(struct journal_file *file, const struct journa
 bool journal_file_open_next(struct journal_file *file, struct journal_file *next)
 {
     struct stat ours = {0}, named;
-    *next = (struct journal_file){.path = file->path, .fd = -1, .head_fd = -1};
+    *next = (struct journal_file){.path = file->path, .fd = -1, .head = {.fd = -1}};
     if (fstat(file->fd, &ours) == 0 && stat(file->path, &named) == 0 && journal_file_is_same(&ours, &named))
         return true;
     if (journal_file_take(next, 1))
@@ -402,7 +369,7 @@ void journal_file_replace(struct journal_file *file, struct journal_file *next)
     next->fd = -1;
     file->torn = 0;
     file->fault[0] = '\0';
-    journal_file_open_head(file);
+    journal_head_file_open(&file->head, file->path);
     if (!journal_file_sync_names(file))
         log_warn("audit file %s: its directory cannot be synced: %s", file->path, file->fault);
 }
@@ -435,24 +402,6 @@ static int journal_file_stream(struct journal_file *file, const char *bytes, siz
     return error;
 }
 
-/* A disk that fails is said by the file itself, with the next batch: only a head that fails again behind a batch that went well is said here. */
-static void journal_file_renew_head(struct journal_file *file)
-{
-    struct stat status;
-    if (file->head_fd >= 0 && fstat(file->head_fd, &status) == 0 && status.st_nlink == 0)
-        journal_file_open_head(file);
-    if (file->head_fd < 0)
-        return;
-    bool renewed = journal_head_write(&file->end, file->head_fd) && (!file->sync || fdatasync(file->head_fd) == 0);
-    const int error = renewed ? 0 : errno;
-    const bool lasts = error != 0 && file->head_error != 0;
-    if (lasts ? !file->head_said : error == 0 && file->head_said) {
-        journal_file_say_head(file, error);
-        file->head_said = lasts;
-    }
-    file->head_error = error;
-}
-
 /* On success `end` is told where that is. */
 static int journal_file_append_whole(struct journal_file *file, const char *bytes, size_t len, struct journal_head *end)
 {
@@ -483,6 +432,6 @@ int journal_file_append(struct journal_file *file, const char *bytes, size_t len
         return error;
     file->end = now;
     file->measure_after -= len < file->measure_after ? len : file->measure_after;
-    journal_file_renew_head(file);
+    journal_head_file_renew(&file->head, file->path, &file->end, file->sync);
     return 0;
 }

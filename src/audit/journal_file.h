@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "audit/journal_head.h"
+#include "audit/journal_head_file.h"
 
 struct journal_file {
     const char *path; /* the caller's */
@@ -20,10 +21,8 @@ struct journal_file {
     uint64_t measure_at_ms;  /* when to look again how much space there is, or sooner, */
     uint64_t measure_after;  /* when so many bytes more were appended */
     uint64_t look_at_ms;     /* when to look again what its path names */
-    int head_fd;             /* -1: it cannot be had */
-    int head_error;          /* errno of the last time it was renewed */
-    bool head_said;          /* … and that it could not be */
-    uint64_t vouched;        /* bytes of it that FILE.head named when it was opened */
+    struct journal_head_file head;
+    uint64_t vouched; /* bytes of it that FILE.head named when it was opened */
 
     /* what was found when it was opened */
     bool continues;        /* nothing is in it yet, and it goes on behind what ended elsewhere */

@@ -468,7 +468,7 @@ static bool journal_writer_work(struct journal_writer *writer, const struct jour
 
 int journal_writer_run(const struct journal_writer_settings *settings)
 {
-    struct journal_writer writer = {.file = {.fd = -1, .head_fd = -1}};
+    struct journal_writer writer = {.file = {.fd = -1, .head = {.fd = -1}}};
     journal_writer_ignore_signals();
     writer.log = log_writer_start(STDERR_FILENO);
     if (!writer.log)
