@@ -172,15 +172,7 @@ static bool journal_file_read_end(struct journal_file *file)
 /* That file and head have their names, whatever happens. */
 static bool journal_file_sync_names(struct journal_file *file)
 {
-    if (!file->sync)
-        return true;
-    int directory = journal_sibling_directory(file->path);
-    bool synced = directory >= 0 && fsync(directory) == 0;
-    if (!synced)
-        journal_file_fail(file, strerror(errno));
-    if (directory >= 0)
-        close(directory);
-    return synced;
+    return !file->sync || journal_sibling_sync(file->path) || journal_file_fail(file, strerror(errno));
 }
 
 /* What counts as on file from now on must be on the disk: whoever wrote it may not have come to that. */

@@ -1,9 +1,8 @@
-/* A file of the journal that was renamed, found again beside the one that is written now. */
+/* The directory of an audit file: where files that were renamed are found again, and what makes names last. */
 #include "audit/journal_sibling.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -27,7 +26,8 @@ static int journal_sibling_try(int directory, const char *name, uint64_t inode, 
     return -1;
 }
 
-int journal_sibling_directory(const char *path)
+/* -1 with errno. */
+static int journal_sibling_directory(const char *path)
 {
     const char *slash = strrchr(path, '/');
     char *name = slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : strdup(".");
@@ -46,6 +46,17 @@ DIR *journal_sibling_list(const char *path)
     close(directory);
     errno = error;
     return NULL;
+}
+
+bool journal_sibling_sync(const char *path)
+{
+    const int directory = journal_sibling_directory(path);
+    const bool synced = directory >= 0 && fsync(directory) == 0;
+    const int error = errno;
+    if (directory >= 0)
+        close(directory);
+    errno = error;
+    return synced;
 }
 
 static int journal_sibling_search(DIR *directory, uint64_t inode, int flags)

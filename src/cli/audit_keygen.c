@@ -57,15 +57,9 @@ static bool keygen_write(const struct keygen_file *file)
     return ((size_t)wrote == len && fsync(file->fd) == 0) || keygen_fail(file->path, strerror(errno));
 }
 
-/* That the files have their names. */
 static bool keygen_sync_names(const struct keygen_file *file)
 {
-    const int directory = journal_sibling_directory(file->path);
-    const bool synced = directory >= 0 && fsync(directory) == 0;
-    const int error = errno;
-    if (directory >= 0)
-        close(directory);
-    return synced || keygen_fail(file->path, strerror(error));
+    return journal_sibling_sync(file->path) || keygen_fail(file->path, strerror(errno));
 }
 
 static void keygen_close(const struct keygen_file *file, bool keep)
