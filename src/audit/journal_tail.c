@@ -16,7 +16,8 @@ struct journal_tail_slot {
     bool used;
 };
 
-bool journal_tail_init(struct journal_tail *tail, size_t count)
+/* Room for `count` records. False: out of memory; it is left empty. */
+static bool journal_tail_init(struct journal_tail *tail, size_t count)
 {
     size_t size = 16;
     while (size < count * 2)
@@ -40,29 +41,14 @@ static struct journal_tail_slot *journal_tail_find(const struct journal_tail *ta
     return &tail->slots[at];
 }
 
-void journal_tail_add(struct journal_tail *tail, const char *text, size_t len)
+/* Not more often than init() made room for. */
+static void journal_tail_add(struct journal_tail *tail, const char *text, size_t len)
 {
     uint64_t hash = hash_bytes(text, len, tail->seed);
     struct journal_tail_slot *slot = journal_tail_find(tail, hash);
     slot->used = true;
     slot->hash = hash;
     slot->count++;
-}
-
-bool journal_tail_has(const struct journal_tail *tail, const char *text, size_t len)
-{
-    return tail->slots && journal_tail_find(tail, hash_bytes(text, len, tail->seed))->count > 0;
-}
-
-bool journal_tail_take(struct journal_tail *tail, const char *text, size_t len)
-{
-    if (!tail->slots)
-        return false;
-    struct journal_tail_slot *slot = journal_tail_find(tail, hash_bytes(text, len, tail->seed));
-    if (slot->count == 0)
-        return false;
-    slot->count--;
-    return true;
 }
 
 bool journal_tail_read(struct journal_tail *tail, const char *path, const struct journal_head *end)
@@ -88,5 +74,21 @@ bool journal_tail_read(struct journal_tail *tail, const char *path, const struct
     if (!found_checkpoint && reverse.seq > 0)
         tail->unsigned_count = UINT64_MAX;
     journal_reverse_close(&reverse);
+    return true;
+}
+
+bool journal_tail_has(const struct journal_tail *tail, const char *text, size_t len)
+{
+    return tail->slots && journal_tail_find(tail, hash_bytes(text, len, tail->seed))->count > 0;
+}
+
+bool journal_tail_take(struct journal_tail *tail, const char *text, size_t len)
+{
+    if (!tail->slots)
+        return false;
+    struct journal_tail_slot *slot = journal_tail_find(tail, hash_bytes(text, len, tail->seed));
+    if (slot->count == 0)
+        return false;
+    slot->count--;
     return true;
 }

@@ -20,13 +20,9 @@ struct journal_tail {
 /* Adds the last records of what ends with `end`, in the file of this path and those that it continues. False: out of memory. */
 bool journal_tail_read(struct journal_tail *tail, const char *path, const struct journal_head *end);
 
-/* Room for `count` records. False: out of memory; it is left empty. */
-bool journal_tail_init(struct journal_tail *tail, size_t count);
 void journal_tail_fini(struct journal_tail *tail);
 
-/* A record's text, of which only a hash is kept. Not more often than init() made room for. */
-void journal_tail_add(struct journal_tail *tail, const char *text, size_t len);
-
+/* Of a record's text only a hash is kept. */
 bool journal_tail_has(const struct journal_tail *tail, const char *text, size_t len);
 
 /* True when it was there: once for each time it was added. */
