@@ -137,23 +137,41 @@ static bool audit_record_read_event(struct audit_record *record)
 /* What every record has, whatever it is about. */
 static bool audit_record_is_sound(struct audit_record *record)
 {
-    const struct audit_value *values = record->values;
-    return values[AUDIT_KEY_V].number == 1 && values[AUDIT_KEY_SEQ].number > 0 && audit_record_is_time(&values[AUDIT_KEY_TIME]) &&
-           (values[AUDIT_KEY_CHAIN].kind == AUDIT_NULL || values[AUDIT_KEY_CHAIN].len == CHAIN_LEN) && audit_record_read_event(record);
+    return audit_record_is_time(&record->values[AUDIT_KEY_TIME]) && audit_record_read_event(record);
+}
+
+/* What the journal puts around it. */
+static bool audit_record_is_framed(const struct audit_record *record)
+{
+    const struct audit_value *values = record->values, *chain = &values[AUDIT_KEY_CHAIN];
+    return values[AUDIT_KEY_V].number == 1 && values[AUDIT_KEY_SEQ].number > 0 && (chain->kind == AUDIT_NULL || chain->len == CHAIN_LEN);
+}
+
+/* These keys, of which the first has no comma before it. */
+static bool audit_cursor_read_keys(struct audit_cursor *cursor, struct audit_record *out, enum audit_key first, enum audit_key last)
+{
+    for (size_t i = first; i <= last; i++) {
+        const size_t comma = i == first;
+        if (!audit_cursor_expect(cursor, KEYS[i].name + comma, KEYS[i].len - comma) ||
+            !audit_cursor_read_value(cursor, KEYS[i].kind, &out->values[i]))
+            return false;
+    }
+    return true;
 }
 
 bool audit_record_read(struct audit_record *out, const char *line, size_t len)
 {
     struct audit_cursor cursor = {line, line + len};
-    if (len >= RECORD_MAX || !audit_cursor_expect(&cursor, "{", 1))
-        return false;
-    for (size_t i = 0; i < AUDIT_KEY_COUNT; i++) {
-        const size_t comma = i == 0; /* which is not there before the first key */
-        if (!audit_cursor_expect(&cursor, KEYS[i].name + comma, KEYS[i].len - comma) ||
-            !audit_cursor_read_value(&cursor, KEYS[i].kind, &out->values[i]))
-            return false;
-    }
-    return audit_cursor_expect(&cursor, "}", 1) && cursor.at == cursor.end && audit_record_is_sound(out);
+    return len < RECORD_MAX && audit_cursor_expect(&cursor, "{", 1) && audit_cursor_read_keys(&cursor, out, AUDIT_KEY_V, AUDIT_KEY_CHAIN) &&
+           audit_cursor_expect(&cursor, "}", 1) && cursor.at == cursor.end && audit_record_is_framed(out) && audit_record_is_sound(out);
+}
+
+bool audit_record_read_text(struct audit_record *out, const char *text, size_t len)
+{
+    struct audit_cursor cursor = {text, text + len};
+    *out = (struct audit_record){0};
+    return len <= RECORD_TEXT_MAX && audit_cursor_read_keys(&cursor, out, AUDIT_KEY_TIME, AUDIT_KEY_DETAIL) && cursor.at == cursor.end &&
+           audit_record_is_sound(out);
 }
 
 bool audit_value_is(const struct audit_value *value, const char *word)

@@ -47,6 +47,9 @@ struct audit_record {
 /* `line` is without its newline and must outlive the record. False when it is not one that record_write() and the journal can have made. */
 bool audit_record_read(struct audit_record *out, const char *line, size_t len);
 
+/* The same of a text that the journal has not made a line yet: v, seq and chain are null. */
+bool audit_record_read_text(struct audit_record *out, const char *text, size_t len);
+
 /* True for a text that is this word. */
 bool audit_value_is(const struct audit_value *value, const char *word);
 

@@ -8,11 +8,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "audit/audit_record.h"
 #include "audit/journal_batch.h"
 #include "audit/journal_file.h"
 #include "audit/journal_frame.h"
 #include "audit/journal_gist.h"
-#include "audit/journal_line.h"
 #include "audit/journal_lines.h"
 #include "audit/journal_own.h"
 #include "audit/journal_records.h"
@@ -191,20 +191,25 @@ static bool journal_writer_recover(struct journal_writer *writer)
 
 /* ---- taking packets in ---- */
 
-/* Whether a packet holds what it says, and nothing that only the journal writes; and whether a server starts with it. */
+/* The text of a record that a worker may make. It is read key by key: whoever reads the line otherwise must not find another event or time in it. */
+static bool journal_writer_check_record(struct audit_record *record, const char *text, size_t len)
+{
+    return len >= RECORD_TEXT_MIN && audit_record_read_text(record, text, len) && record->event != EVENT_ROTATE && record->event != EVENT_RECOVERED &&
+           record->event != EVENT_CHECKPOINT;
+}
+
+/* Whether a packet holds what it says; and whether a server starts with it. */
 static bool journal_writer_check_records(const struct journal_writer *writer, const struct journal_frame *frame, const uint8_t *at, size_t left,
                                          bool *starts)
 {
     const bool again = frame->flags & FRAME_FLAG_AGAIN;
+    struct audit_record record;
     const char *text;
     size_t len;
     for (uint32_t i = 0; i < frame->count; i++) {
-        if (!journal_records_next(&at, &left, &text, &len) || len < RECORD_TEXT_MIN || !journal_line_takes(text, len))
+        if (!journal_records_next(&at, &left, &text, &len) || !journal_writer_check_record(&record, text, len))
             return false;
-        const enum journal_gist_kind kind = journal_gist_read(text, len).kind;
-        if (kind == GIST_ROTATE || kind == GIST_RECOVERED || kind == GIST_CHECKPOINT)
-            return false;
-        *starts = *starts || (kind == GIST_START && !(again && journal_tail_has(&writer->tail, text, len)));
+        *starts = *starts || (record.event == EVENT_START && !(again && journal_tail_has(&writer->tail, text, len)));
     }
     return frame->count > 0 && left == 0;
 }

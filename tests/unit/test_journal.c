@@ -167,7 +167,10 @@ static struct journal_order order_receive(int control)
     char byte;
     int fd = -1;
     struct iovec part = {&byte, 1};
-    union { struct cmsghdr head; char room[CMSG_SPACE(sizeof(int))]; } rights;
+    union {
+        struct cmsghdr head;
+        char room[CMSG_SPACE(sizeof(int))];
+    } rights;
     struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &rights, .msg_controllen = sizeof(rights)};
     ssize_t got = recvmsg(control, &message, MSG_DONTWAIT);
     if (got < 0)
@@ -817,8 +820,12 @@ Test(journal, a_file_that_is_gone_or_empty_goes_on_from_its_head)
 Test(journal, a_head_that_is_none_of_ours_is_not_believed)
 {
     static const char *const heads[] = {
-        "", "{}", "{\"seq\":7,\"chain\":\"AAAA\",\"inode\":1,\"size\":1}", "{\"seq\":07,\"chain\":null,\"inode\":1,\"size\":1}",
-        "{\"seq\":99999999999999999999,\"chain\":null,\"inode\":1,\"size\":1}", "{\"seq\":7,\"chain\":null,\"inode\":1,\"size\":1",
+        "",
+        "{}",
+        "{\"seq\":7,\"chain\":\"AAAA\",\"inode\":1,\"size\":1}",
+        "{\"seq\":07,\"chain\":null,\"inode\":1,\"size\":1}",
+        "{\"seq\":99999999999999999999,\"chain\":null,\"inode\":1,\"size\":1}",
+        "{\"seq\":7,\"chain\":null,\"inode\":1,\"size\":1",
     };
     for (size_t i = 0; i < sizeof(heads) / sizeof(heads[0]); i++) {
         char line[JOURNAL_HEAD_LEN + 1];
@@ -2484,18 +2491,55 @@ Test(journal, a_worker_cannot_write_lines_of_its_own)
     json_decref(records);
 }
 
+/* Whoever reads a line by its last key of a name, or takes its time on trust, must read the same as we do. */
+Test(journal, a_worker_cannot_write_what_is_no_record)
+{
+    static const char event[] = ",\"event\":\"decision\"", detail[] = ",\"detail\":null", time[] = "\"1970-01-01T00:00:00.000001Z\"";
+    static const struct {
+        const char *old, *new;
+    } lies[] = {
+        {event, ",\"event\":\"decision\",\"event\":\"checkpoint\""},
+        {event, ",\"event\":\"close\\u0000\""},
+        {event, ""},
+        {time, "\"1970-01-01T00:00:00Z host sshd 1 - - Accepted\""},
+        {detail, ",\"detail\":\"\",\"event\":\"rotate\""},
+        {detail, ",\"detail\":null}"},
+        {detail, ",\"detail\":null,\"chain\":null"},
+        {detail, ",\"detail\":{}"},
+    };
+    const struct record record = {.time_us = 1, .event = EVENT_DECISION};
+    static uint8_t packet[JOURNAL_PACKET_MAX];
+    char honest[RECORD_TEXT_MAX + 1], lie[RECORD_TEXT_MAX + 1];
+    struct text text;
+    text_init(&text, honest, sizeof(honest));
+    cr_assert(record_write(&text, &record));
+    for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
+        const char *at = strstr(honest, lies[i].old);
+        cr_assert(at);
+        snprintf(lie, sizeof(lie), "%.*s%s%s", (int)(at - honest), honest, lies[i].new, at + strlen(lies[i].old));
+        struct child child = child_start(&(struct child_settings){0});
+        worker_of(&child, 0);
+        check_refused(&child, 0, packet, packet_make(packet, 1, (uint32_t)strlen(lie), lie));
+        cr_assert_eq(child_wait(&child), 0);
+    }
+    size_t len;
+    free(file_read(path, &len));
+    cr_assert_eq(len, 0);
+}
+
 /* As many records as a packet can hold, of the least that is taken; as often as the socket takes it. Returns how many. */
 static size_t send_shortest(int fd, uint32_t epoch)
 {
     static uint8_t packet[JOURNAL_PACKET_MAX];
-    static char text[RECORD_TEXT_MIN];
-    const uint32_t len = sizeof(text), each = sizeof(len) + len;
+    static char shortest[RECORD_TEXT_MAX + 1];
+    struct text text;
+    text_init(&text, shortest, sizeof(shortest));
+    cr_assert(record_write(&text, &(struct record){.event = EVENT_GAP}));
+    const uint32_t len = (uint32_t)text.len, each = sizeof(len) + len;
     struct journal_frame frame = {.kind = FRAME_RECORDS, .count = (JOURNAL_PACKET_MAX - sizeof(frame)) / each, .first = 1, .epoch = epoch};
-    memset(text, ' ', sizeof(text));
-    memcpy(text, "\"time\":\"x\"", strlen("\"time\":\"x\""));
     for (uint32_t i = 0; i < frame.count; i++) {
         memcpy(packet + sizeof(frame) + i * each, &len, sizeof(len));
-        memcpy(packet + sizeof(frame) + i * each + sizeof(len), text, sizeof(text));
+        memcpy(packet + sizeof(frame) + i * each + sizeof(len), shortest, len);
     }
     do
         memcpy(packet, &frame, sizeof(frame));
