@@ -143,7 +143,7 @@ static uint64_t journal_file_vouched(const struct journal_file *file, uint64_t i
 {
     struct journal_head head;
     char *path = journal_head_path(file->path);
-    int fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK) : -1;
+    int fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW) : -1;
     bool vouched = fd >= 0 && journal_head_read(&head, fd) && head.inode == inode && journal_file_holds(file, &head);
     if (fd >= 0)
         close(fd);

@@ -20,9 +20,10 @@ static void journal_head_file_say(const char *path, int error)
         log_info("audit file %s: its .head is written again", path);
 }
 
+/* A head is written over wherever it is: never through a link, to what is somebody else's. */
 static int journal_head_file_create(const char *name)
 {
-    const int flags = O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+    const int flags = O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW;
     int fd = open(name, flags | O_CREAT | O_EXCL, HEAD_MODE);
     if (fd < 0 && errno == EEXIST)
         return open(name, flags);

@@ -939,6 +939,26 @@ Test(journal, without_its_head_a_file_is_still_written)
     rmdir(head_path);
 }
 
+/* Who may put names beside the file must not have others' files written. */
+Test(journal, a_head_that_is_a_link_is_not_followed)
+{
+    static const char bytes[] = "not ours\n";
+    char other[112];
+    size_t len;
+    snprintf(other, sizeof(other), "%s/other", dir);
+    int fd = open(other, O_WRONLY | O_CREAT, 0600);
+    cr_assert_eq(write(fd, bytes, strlen(bytes)), (ssize_t)strlen(bytes));
+    close(fd);
+    cr_assert_eq(symlink(other, head_path), 0);
+    write_one("a", false);
+    json_decref(records_read());
+    cr_assert(log_has(".head cannot be written"));
+    char *now = file_read(other, &len);
+    cr_assert(len == strlen(bytes) && memcmp(now, bytes, len) == 0);
+    free(now);
+    unlink(other);
+}
+
 Test(journal, a_chain_can_be_left_and_begun)
 {
     write_one("a", true);
