@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,9 +14,12 @@
 #include "audit/audit_verify.h"
 #include "audit/journal_head.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "cli/audit_files.h"
 #include "cli/audit_keyring.h"
 #include "cli/command.h"
+
+#define LINE_MAX_CHARS 10240 /* two paths, and what is said of them */
 
 static const char VERIFY_USAGE[] = "usage: exeat audit verify [--key PUB]... [--head FILE] FILE...\n"
                                    "\n"
@@ -47,6 +51,23 @@ static bool verify_on_line(void *arg, const char *path, const struct audit_input
     return true;
 }
 
+/* A line in which files are named: whoever named them must not be able to end it, or to speak to the terminal. */
+static void __attribute__((format(printf, 1, 2))) verify_say(const char *format, ...)
+{
+    char *line, clean[LINE_MAX_CHARS + 1];
+    struct text text;
+    va_list args;
+    va_start(args, format);
+    const int len = vasprintf(&line, format, args);
+    va_end(args);
+    if (len < 0)
+        return;
+    text_init(&text, clean, sizeof(clean));
+    text_add_clean(&text, line, (size_t)len, LINE_MAX_CHARS);
+    puts(clean);
+    free(line);
+}
+
 /* FILE.head of the newest file, unless another one was given. */
 static bool verify_find_head(struct verification *verification)
 {
@@ -59,7 +80,7 @@ static bool verify_find_head(struct verification *verification)
 /* COMMAND_OK: it was read, or is not there and need not be. */
 static int verify_read_head(struct verification *verification)
 {
-    int fd = open(verification->head_path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    int fd = open(verification->head_path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK); /* a pipe is none, and not waited for */
     if (fd < 0 && errno == ENOENT && verification->head_asked == NULL)
         return COMMAND_OK;
     if (fd < 0) {
@@ -70,7 +91,7 @@ static int verify_read_head(struct verification *verification)
     close(fd);
     if (verification->has_head)
         return COMMAND_OK;
-    printf("%s:1 seq 0: %s: it is no head of an audit file\n", verification->head_path, audit_damage_text(AUDIT_FOREIGN));
+    verify_say("%s:1 seq 0: %s: it is no head of an audit file", verification->head_path, audit_damage_text(AUDIT_FOREIGN));
     return COMMAND_NO;
 }
 
@@ -78,7 +99,7 @@ static int verify_say_bad(const struct verification *verification, const struct 
 {
     const struct audit_files *files = &verification->files;
     const char *path = finding->at.file != NULL ? finding->at.file : files->paths[files->count - 1];
-    printf("%s:%" PRIu64 " seq %" PRIu64 ": %s: %s\n", path, finding->at.line, finding->seq, audit_damage_text(finding->damage), finding->why);
+    verify_say("%s:%" PRIu64 " seq %" PRIu64 ": %s: %s", path, finding->at.line, finding->seq, audit_damage_text(finding->damage), finding->why);
     return COMMAND_NO;
 }
 
@@ -129,14 +150,13 @@ static unsigned verify_find_proof(const struct verification *verification, const
 
 static void verify_say_unproven(const struct verification *verification, const struct audit_facts *facts)
 {
-    const bool is_asked = verification->keyring.count > 0 && facts->signature.seq > 0;
-    fputs("end unproven", stdout);
-    if (is_asked)
-        printf(" from seq %" PRIu64 " on", facts->signature.seq + 1);
+    char from[40] = "";
+    if (verification->keyring.count > 0 && facts->signature.seq > 0)
+        snprintf(from, sizeof(from), " from seq %" PRIu64 " on", facts->signature.seq + 1);
     if (!verification->has_head)
-        printf(": there is no %s\n", verification->head_path);
+        verify_say("end unproven%s: there is no %s", from, verification->head_path);
     else
-        printf(": %s says that seq %" PRIu64 " was the last\n", verification->head_path, verification->head.seq);
+        verify_say("end unproven%s: %s says that seq %" PRIu64 " was the last", from, verification->head_path, verification->head.seq);
 }
 
 static void verify_say_end(const struct verification *verification, const struct audit_facts *facts, unsigned proof)
@@ -146,13 +166,13 @@ static void verify_say_end(const struct verification *verification, const struct
     if (proof == PROOF_NONE)
         verify_say_unproven(verification, facts);
     else if (proof == (PROOF_SIGNATURE | PROOF_HEAD) && told == facts->last)
-        printf("end proven by the signature and by %s\n", head);
+        verify_say("end proven by the signature and by %s", head);
     else if (proof & PROOF_SIGNATURE)
         printf("end proven by the signature: had more come after %s, only a head would tell\n", facts->signature.time);
     else if (told < facts->last)
-        printf("end proven up to seq %" PRIu64 " by %s: %" PRIu64 " more came since\n", told, head, facts->last - told);
+        verify_say("end proven up to seq %" PRIu64 " by %s: %" PRIu64 " more came since", told, head, facts->last - told);
     else
-        printf("end proven by %s%s\n", head, verification->keyring.count > 0 ? " alone" : "");
+        verify_say("end proven by %s%s", head, verification->keyring.count > 0 ? " alone" : "");
 }
 
 static int verify_say_whole(const struct verification *verification, const struct audit_facts *facts)

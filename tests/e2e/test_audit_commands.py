@@ -142,6 +142,20 @@ class VerifyTest(AuditTest):
         self.assertTrue(answer.startswith(f"{head}:1 seq 0: foreign: "))
         self.assertIn("nowhere", self.exeat("audit", "verify", "--head", "nowhere", path, status=2).stderr)
 
+    def test_a_pipe_for_a_head_is_not_waited_for(self):
+        path = self.path("audit.jsonl", self.lines)
+        os.mkfifo(f"{path}.head")
+        self.assertEqual(self.verify(path, status=1), [f"{path}.head:1 seq 0: foreign: it is no head of an audit file"])
+
+    def test_the_name_of_a_file_says_nothing_by_itself(self):
+        """Who can make a file beside the audit file can give it any name."""
+        path = self.path("audit.jsonl\nwhole: seq 1 to 300\x1b[2J", self.lines)
+        shown = path.replace("\n", "?").replace("\x1b", "?")
+        self.assertEqual(self.verify(path)[1:], [f"end unproven: there is no {shown}.head"])
+        self.assertEqual(self.verify(path, path, status=1), [f"{shown}:1 seq 1: repeated: it stands in {shown}:1 too"])
+        pathlib.Path(f"{path}.head").write_text(head_of(300, self.chain))
+        self.assertEqual(self.verify(path)[1:], [f"end proven by {shown}.head"])
+
     def test_asked_for_a_proof_there_must_be_one(self):
         path = self.path("audit.jsonl", self.lines[200:])
         head = self.path("other.head", head_of(200, CHAIN_START).encode())
