@@ -15,6 +15,7 @@
 
 #define BEGINNING_MAX 64 /* bytes, no more than the shortest record has: in it are its number and time */
 #define PATH_TEXT_MAX 4096
+#define PACKED_ENDING ".gz"
 
 struct audit_follow {
     const char *path;
@@ -27,6 +28,7 @@ struct audit_follow {
     bool is_at_end;              /* and was left to others since */
     bool is_complete;            /* another one is written now */
     char between[PATH_TEXT_MAX]; /* the open file, when it is not that at `path`; else "" */
+    unsigned looks;              /* how often none was found that goes on from `seq` */
     const char *fault;
 };
 
@@ -47,6 +49,12 @@ void audit_follow_free(struct audit_follow *follow)
     free(follow);
 }
 
+static bool audit_follow_ends_with(const char *name, const char *ending)
+{
+    const size_t len = strlen(name), ending_len = strlen(ending);
+    return len >= ending_len && strcmp(name + len - ending_len, ending) == 0;
+}
+
 /* A rotated file beside `path`, by its name. */
 static bool audit_follow_is_sibling(const char *name, const char *base)
 {
@@ -54,12 +62,20 @@ static bool audit_follow_is_sibling(const char *name, const char *base)
     return strncmp(name, base, base_len) == 0 && name[base_len] != '\0' && !journal_head_is_path(name);
 }
 
+/* While a file is packed it is there twice, and only as it was it is whole. */
+static bool audit_follow_is_original(const struct audit_follow *follow, const char *path)
+{
+    return audit_follow_ends_with(follow->between, PACKED_ENDING) && !audit_follow_ends_with(path, PACKED_ENDING);
+}
+
 /* Becomes the file between when its first record is behind `seq` and before `least`, which becomes the number of that. */
 static void audit_follow_try(struct audit_follow *follow, const char *path, uint64_t *least)
 {
     const char *why;
     uint64_t first;
-    if (!audit_peek(&first, path, &why) || first <= follow->seq || first >= *least)
+    if (!audit_peek(&first, path, &why) || first <= follow->seq)
+        return;
+    if (first > *least || (first == *least && !audit_follow_is_original(follow, path)))
         return;
     *least = first;
     text_copy(follow->between, sizeof(follow->between), path, strlen(path));
@@ -79,21 +95,30 @@ static void audit_follow_search(struct audit_follow *follow, DIR *directory, uin
     }
 }
 
-/* True: a file comes between the last record and the one at `path`, which begins with `first`. */
-static bool audit_follow_find_between(struct audit_follow *follow, uint64_t first)
+/* Where the next file begins: the one between the last record and the file at `path`, which begins with `first`, if there is any; else that. */
+static uint64_t audit_follow_find_next(struct audit_follow *follow, uint64_t first)
 {
     uint64_t least = first;
     follow->between[0] = '\0';
     if (follow->seq == 0 || first == AUDIT_PEEK_NONE || first <= follow->seq + 1)
-        return false;
+        return first;
     DIR *directory = journal_sibling_list(follow->path);
     if (directory == NULL)
-        return false;
+        return first;
     audit_follow_search(follow, directory, &least);
     closedir(directory);
-    if (follow->between[0] != '\0')
-        follow->seq = least - 1; /* so that no file is found twice, whatever is in it */
-    return follow->between[0] != '\0';
+    return least;
+}
+
+/* True: what is missing may turn up, and be it under another name. */
+static bool audit_follow_looks_again(struct audit_follow *follow)
+{
+    return follow->looks++ < AUDIT_FOLLOW_LOOKS;
+}
+
+static bool audit_follow_is_missing(const struct audit_follow *follow, uint64_t next)
+{
+    return follow->seq != 0 && next != AUDIT_PEEK_NONE && next > follow->seq + 1;
 }
 
 /* A path may name nothing for a moment, between the rename and the new file, and then an empty one. */
@@ -132,6 +157,25 @@ static void audit_follow_close(struct audit_follow *follow)
     follow->input = NULL;
 }
 
+/* The file between. Once it is open it is not found again, whatever is in it. */
+static enum audit_input_result audit_follow_open_between(struct audit_follow *follow, uint64_t first)
+{
+    if (!audit_follow_open_one(follow, follow->between))
+        return audit_follow_looks_again(follow) ? AUDIT_INPUT_END : AUDIT_INPUT_FAILED;
+    follow->seq = first - 1;
+    return AUDIT_INPUT_LINE;
+}
+
+static enum audit_input_result audit_follow_open_path(struct audit_follow *follow, struct stat *status)
+{
+    if (!audit_follow_open_one(follow, follow->path))
+        return audit_follow_exists(follow, status) ? AUDIT_INPUT_FAILED : AUDIT_INPUT_END;
+    if (audit_follow_is_open(follow, status))
+        return AUDIT_INPUT_LINE;
+    audit_follow_close(follow);
+    return AUDIT_INPUT_END;
+}
+
 /* LINE: a file is open now. END: there is none yet, or it was renamed while it was looked at. */
 static enum audit_input_result audit_follow_open(struct audit_follow *follow)
 {
@@ -142,13 +186,14 @@ static enum audit_input_result audit_follow_open(struct audit_follow *follow)
         return AUDIT_INPUT_END;
     if (!audit_peek(&first, follow->path, &why))
         return audit_follow_exists(follow, &status) ? audit_follow_fail(follow, why) : AUDIT_INPUT_END;
-    follow->is_complete = audit_follow_find_between(follow, first);
-    if (!audit_follow_open_one(follow, audit_follow_path(follow)))
-        return audit_follow_exists(follow, &status) ? AUDIT_INPUT_FAILED : AUDIT_INPUT_END;
-    if (follow->is_complete || audit_follow_is_open(follow, &status))
-        return AUDIT_INPUT_LINE;
-    audit_follow_close(follow);
-    return AUDIT_INPUT_END;
+    const uint64_t next = audit_follow_find_next(follow, first);
+    if (audit_follow_is_missing(follow, next) && audit_follow_looks_again(follow))
+        return AUDIT_INPUT_END;
+    follow->is_complete = follow->between[0] != '\0';
+    const enum audit_input_result result = follow->is_complete ? audit_follow_open_between(follow, next) : audit_follow_open_path(follow, &status);
+    if (result == AUDIT_INPUT_LINE)
+        follow->looks = 0;
+    return result;
 }
 
 static bool audit_follow_begins_otherwise(const struct audit_follow *follow)

@@ -4,6 +4,9 @@
 
 #include "audit/audit_input.h"
 
+/* So often it is asked again where records are missing between two files: the one that holds them may be in the middle of being packed. */
+#define AUDIT_FOLLOW_LOOKS 5
+
 struct audit_follow;
 
 /* `path` is kept, not copied; the file need not be there yet. `after` is the last record that was read already, 0: none. NULL: out of memory. */

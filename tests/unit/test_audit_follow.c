@@ -77,6 +77,14 @@ static void expect_none(void)
         cr_assert_eq(audit_follow_next(follow, &line), AUDIT_INPUT_END, "%.*s", (int)line.len, line.at);
 }
 
+/* Records that are missing may turn up: that is asked for a while. */
+static void expect_looks(void)
+{
+    struct audit_input_line line;
+    for (int i = 0; i < AUDIT_FOLLOW_LOOKS; i++)
+        cr_assert_eq(audit_follow_next(follow, &line), AUDIT_INPUT_END, "%.*s", (int)line.len, line.at);
+}
+
 TestSuite(audit_follow, .init = enter, .fini = leave);
 
 Test(audit_follow, a_file_that_grows)
@@ -155,6 +163,51 @@ Test(audit_follow, only_the_one_between_was_packed)
     cr_assert_str_eq(audit_follow_path(follow), path);
 }
 
+/* Half of the packed one is there, and its first record already; the whole one is there until that is complete. In which order they are found is
+ * chance: hence many. */
+Test(audit_follow, some_between_that_are_being_packed)
+{
+    char command[240], name[] = "-b";
+    uint64_t last = 3;
+    append_lines(path, 1, last);
+    expect_lines(1, last);
+    rename(path, beside("-a"));
+    for (; name[1] <= 'p'; name[1]++, last += 200) {
+        append_lines(beside(name), last + 1, last + 200);
+        snprintf(command, sizeof(command), "gzip -c %s | head -c 800 >%s.gz", other, other);
+        cr_assert_eq(system(command), 0);
+    }
+    append_lines(path, last + 1, last + 1);
+    expect_lines(4, last + 1);
+}
+
+/* The moment in which the one that was listed is gone already, and the other was not listed yet. */
+Test(audit_follow, one_between_that_turns_up_later)
+{
+    struct audit_input_line line;
+    append_lines(path, 1, 3);
+    expect_lines(1, 3);
+    rename(path, beside("-a"));
+    append_lines(beside("-c"), 7, 9);
+    append_lines(path, 10, 11);
+    cr_assert_eq(audit_follow_next(follow, &line), AUDIT_INPUT_END);
+    append_lines(beside("-b"), 4, 6);
+    expect_lines(4, 11);
+    cr_assert_str_eq(audit_follow_path(follow), path);
+}
+
+/* … and not for ever. */
+Test(audit_follow, one_between_that_stays_away)
+{
+    append_lines(path, 1, 3);
+    expect_lines(1, 3);
+    rename(path, beside("-a"));
+    append_lines(path, 7, 8);
+    expect_looks();
+    expect_lines(7, 8);
+    expect_none();
+}
+
 /* Nothing is looked for twice, whatever is in it. */
 Test(audit_follow, missing)
 {
@@ -165,10 +218,12 @@ Test(audit_follow, missing)
     append_lines(beside("-b"), 4, 4);
     append(other, "torn");
     append_lines(path, 9, 9);
+    expect_looks();
     expect_lines(4, 4);
     cr_assert_str_eq(audit_follow_path(follow), beside("-b"));
     cr_assert_eq(audit_follow_next(follow, &line), AUDIT_INPUT_LINE);
     cr_assert(line.is_torn);
+    expect_looks();
     expect_lines(9, 9);
     expect_none();
 }
