@@ -7,10 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/base64.h"
 #include "base/sha256.h"
 #include "base/text.h"
 
 #define PUBLIC_SIZE 32
+#define PRIVATE_SIZE 32
 
 struct ed25519_key {
     EVP_PKEY *pair;
@@ -61,12 +63,43 @@ static int ed25519_no_password(char *buffer, int size, int writes, void *arg)
     return -1;
 }
 
-struct ed25519_key *ed25519_read_private(const char *pem, size_t len)
+/* Where a PEM block of this kind begins, behind its first line; NULL: there is none. */
+static const char *ed25519_find_block(const char *pem, size_t len, const char *first)
+{
+    const char *at = memmem(pem, len, first, strlen(first));
+    return at && (at == pem || at[-1] == '\n') ? at + strlen(first) : NULL;
+}
+
+/* As keys are written (RFC 8410 7, no attributes), by hand: OpenSSL's reader frees buffers that hold the key without wiping them. NULL: it may be of
+ * another form. */
+static EVP_PKEY *ed25519_read_usual(const char *pem, size_t len)
+{
+    static const char last[] = "\n-----END PRIVATE KEY-----";
+    static const uint8_t front[] = {0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20};
+    uint8_t der[sizeof(front) + PRIVATE_SIZE];
+    const size_t text_len = BASE64_LEN(sizeof(der));
+    const char *text = ed25519_find_block(pem, len, "-----BEGIN PRIVATE KEY-----\n");
+    if (!text || (size_t)(pem + len - text) < text_len + strlen(last) || memcmp(text + text_len, last, strlen(last)) != 0)
+        return NULL;
+    EVP_PKEY *pair = NULL;
+    if (base64_read(der, sizeof(der), text, text_len) && memcmp(der, front, sizeof(front)) == 0)
+        pair = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, der + sizeof(front), PRIVATE_SIZE);
+    explicit_bzero(der, sizeof(der));
+    return pair;
+}
+
+static EVP_PKEY *ed25519_read_any(const char *pem, size_t len)
 {
     BIO *bio = len <= INT_MAX ? BIO_new_mem_buf(pem, (int)len) : NULL;
     EVP_PKEY *pair = bio ? PEM_read_bio_PrivateKey(bio, NULL, ed25519_no_password, NULL) : NULL;
     BIO_free(bio);
-    return ed25519_new(pair);
+    return pair;
+}
+
+struct ed25519_key *ed25519_read_private(const char *pem, size_t len)
+{
+    EVP_PKEY *pair = ed25519_read_usual(pem, len);
+    return ed25519_new(pair ? pair : ed25519_read_any(pem, len));
 }
 
 struct ed25519_key *ed25519_read_public(const char *pem, size_t len)

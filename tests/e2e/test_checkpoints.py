@@ -153,6 +153,8 @@ class Checkpoints(TunnelStory):
         text, key = self.key.secret()
         children = proxy.children()
         self.assertEqual([], self.holds(children["server"], (text, key)))
+        supervisor = [place for place in self.holds(proxy.process.pid, (text, key)) if isinstance(place, str)]
+        self.assertEqual([], supervisor, "what read the key to check it has left it in its memory")
         if os.geteuid() == 0:
             self.assertNotEqual([], self.holds(children["journal"], (key,)), "nothing would ever be found")
             self.assertEqual([], self.holds(children["journal"], (text,)), "the text of the key is not wiped")

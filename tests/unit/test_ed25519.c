@@ -2,6 +2,7 @@
 #include "base/ed25519.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "rfc_key.h"
@@ -67,6 +68,27 @@ Test(ed25519, a_new_key_comes_back_out_of_its_pem)
     ed25519_free(key);
     ed25519_free(private);
     ed25519_free(public);
+}
+
+/* As other programs write it: lines that end in CR LF or are short, text around it. */
+Test(ed25519, the_form_of_a_private_pem_may_differ)
+{
+    char pem[ED25519_PEM_MAX], other[2 * ED25519_PEM_MAX];
+    struct ed25519_key *key;
+    rfc_key_private_pem(pem);
+    char *second = strchr(pem, '\n') + 1, *third = strchr(second, '\n') + 1;
+    const int begin = (int)(second - pem) - 1, middle = (int)(third - second) - 1;
+    snprintf(other, sizeof(other), "%.*s\r\n%.*s\r\n%s", begin, pem, middle, second, third);
+    cr_expect(key = ed25519_read_private(other, strlen(other)));
+    ed25519_free(key);
+    snprintf(other, sizeof(other), "%.*s\n%.*s\n%s", begin, pem, 20, second, second + 20);
+    cr_expect(key = ed25519_read_private(other, strlen(other)));
+    ed25519_free(key);
+    snprintf(other, sizeof(other), "text\n%smore\n", pem);
+    cr_expect(key = ed25519_read_private(other, strlen(other)));
+    ed25519_free(key);
+    for (size_t len = 0; len < strlen(pem) - 1; len++)
+        cr_expect_null(ed25519_read_private(pem, len), "%zu characters of it", len);
 }
 
 Test(ed25519, nothing_else_is_a_key)
