@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -386,9 +387,25 @@ static int journal_file_write(int fd, const char *bytes, size_t len, size_t *don
     return 0;
 }
 
+/* As many whole lines as a pipe takes in one piece or not at all: who is killed while it waits for a reader leaves no half one, in which the first of
+ * its successor would get lost. Only a line that is longer than that may be torn. */
+static size_t journal_file_piece(const char *bytes, size_t len)
+{
+    if (len <= PIPE_BUF)
+        return len;
+    const char *newline = memrchr(bytes, '\n', PIPE_BUF);
+    if (!newline)
+        newline = memchr(bytes, '\n', len);
+    return newline ? (size_t)(newline - bytes) + 1 : len;
+}
+
 static int journal_file_stream(struct journal_file *file, const char *bytes, size_t len)
 {
-    int error = journal_file_write(file->fd, bytes, len, &file->streamed);
+    int error = 0;
+    while (error == 0 && file->streamed < len) {
+        const size_t piece = journal_file_piece(bytes + file->streamed, len - file->streamed);
+        error = journal_file_write(file->fd, bytes, file->streamed + piece, &file->streamed);
+    }
     if (error == 0)
         file->streamed = 0;
     return error;

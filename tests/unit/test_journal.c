@@ -6,12 +6,14 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
+#include <limits.h>
 #include <openssl/evp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -1953,6 +1955,31 @@ Test(journal, a_stuck_standard_output_stalls_nobody_else)
     journal_queue_free(queue);
     cr_assert_eq(child_wait(&child), 1);
     cr_assert(log_has("cannot be written: Broken pipe"));
+}
+
+/* What its successor writes would go on in it. */
+Test(journal, one_that_is_killed_while_it_waits_for_a_reader_leaves_no_half_line)
+{
+    static char out[1 << 20];
+    int ends[2];
+    struct journal_frame up;
+    cr_assert_eq(pipe(ends), 0);
+    struct child child = child_start(&(struct child_settings){.file = "-", .output = ends[1]});
+    frame_expect(child.workers[0], &up, FRAME_UP);
+    kill(child.pid, SIGSTOP);
+    for (uint64_t number = 1; number <= 150; number++)
+        record_send(child.workers[0], number, "a", up.epoch, 0, NULL);
+    kill(child.pid, SIGCONT);
+    for (int held = 0, before = -1; held != before || held == 0; usleep(100000)) {
+        before = held;
+        cr_assert_eq(ioctl(ends[0], FIONREAD, &held), 0);
+    }
+    child_kill(&child);
+    close(ends[1]);
+    const size_t len = pipe_drain(ends[0], out, sizeof(out));
+    cr_assert(len > PIPE_BUF && out[len - 1] == '\n');
+    json_decref(records_of(out, len, 1));
+    close(ends[0]);
 }
 
 /* The queue alone, the test being the journal. */
