@@ -1,6 +1,7 @@
 /* `exeat audit report`: who went where, how much, and what was denied. */
 #include "cli/audit_report.h"
 
+#include <ctype.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -22,29 +23,72 @@ static const char REPORT_USAGE[] = "usage: exeat audit report [--since T] [--unt
                                    "what policy denied, and what failed for other reasons.\n"
                                    "\n"
                                    "      --since T  only records of this time and later\n"
-                                   "      --until T  only records before this time; a T is 2026-11-21, 2026-11-21T23:49:17Z (UTC),\n"
-                                   "                 or how long ago, as in 90m, 24h or 7d\n"
+                                   "      --until T  only records before this time; a T is 2026-11-21 (UTC), a time as in\n"
+                                   "                 records, 2026-11-21T23:49:17.123456Z, or how long ago: 90m, 24h, 7d\n"
                                    "      --by WHAT  of the four tables only that by client, host, rule or route\n"
                                    "      --top N    at most N rows of each table, 0 for all; 10, and with --json all, unless given\n"
                                    "      --json     one JSON object\n"
                                    "  -h, --help     this text\n";
 
-/* `at` behind a day: `THH:MM:SSZ`. */
-static bool report_read_clock(uint64_t *out, const char *at)
+/* The character `before` and two digits, less than `below`. */
+static bool report_take_part(const char **at, char before, unsigned below, uint64_t *part)
 {
-    unsigned hour, minute, second;
-    int len = 0;
-    if (strspn(at + 1, "0123456789:") != 8 || sscanf(at, "T%2u:%2u:%2uZ%n", &hour, &minute, &second, &len) != 3 || len != 10 || at[len] != '\0')
+    const char *digits = *at + 1;
+    if (**at != before || !isdigit((unsigned char)digits[0]) || !isdigit((unsigned char)digits[1]))
         return false;
-    *out = ((uint64_t)hour * 3600 + minute * 60 + second) * 1000000;
-    return hour < 24 && minute < 60 && second < 60;
+    *part = (uint64_t)(digits[0] - '0') * 10 + (uint64_t)(digits[1] - '0');
+    *at += 3;
+    return *part < below;
+}
+
+/* A fraction of a second, where there is one; what is finer than a record's time is left out. */
+static bool report_take_fraction(const char **at, uint64_t *us)
+{
+    *us = 0;
+    if (**at != '.')
+        return true;
+    const char *digit = ++*at;
+    for (uint64_t unit = 100000; isdigit((unsigned char)*digit); unit /= 10)
+        *us += (uint64_t)(*digit++ - '0') * unit;
+    bool some = digit > *at;
+    *at = digit;
+    return some;
+}
+
+/* `Z`, or how far the clock is ahead of UTC. */
+static bool report_take_zone(const char **at, int64_t *ahead_us)
+{
+    uint64_t hour, minute;
+    const char sign = **at;
+    *ahead_us = 0;
+    if (sign == 'Z') {
+        ++*at;
+        return true;
+    }
+    if ((sign != '+' && sign != '-') || !report_take_part(at, sign, 24, &hour) || !report_take_part(at, ':', 60, &minute))
+        return false;
+    *ahead_us = (int64_t)(hour * 60 + minute) * 60 * 1000000 * (sign == '+' ? 1 : -1);
+    return true;
+}
+
+/* `at` behind a day, the rest of a time by RFC 3339: `T23:49:17Z`, `T23:49:17.123456+01:00`. */
+static bool report_read_clock(int64_t *us, const char *at)
+{
+    uint64_t hour, minute, second, fraction;
+    int64_t ahead_us;
+    if (!report_take_part(&at, 'T', 24, &hour) || !report_take_part(&at, ':', 60, &minute) || !report_take_part(&at, ':', 60, &second) ||
+        !report_take_fraction(&at, &fraction) || !report_take_zone(&at, &ahead_us) || *at != '\0')
+        return false;
+    *us = (int64_t)(((hour * 60 + minute) * 60 + second) * 1000000 + fraction) - ahead_us;
+    return true;
 }
 
 /* A day, a time, or how long ago. */
 static bool report_read_time(uint64_t *us, const char *text)
 {
     uint32_t day;
-    uint64_t ago_ms, clock_us = 0;
+    uint64_t ago_ms;
+    int64_t clock_us = 0;
     const size_t len = strlen(text);
     if (number_read_duration_ms(&ago_ms, text, len)) {
         const uint64_t now = clock_wall_us();
@@ -53,7 +97,8 @@ static bool report_read_time(uint64_t *us, const char *text)
     }
     if (len < 10 || !number_read_day(&day, text, 10) || (len > 10 && !report_read_clock(&clock_us, text + 10)))
         return false;
-    *us = day * DAY_US + clock_us;
+    const int64_t wall_us = (int64_t)(day * DAY_US) + clock_us;
+    *us = wall_us > 0 ? (uint64_t)wall_us : 0;
     return true;
 }
 

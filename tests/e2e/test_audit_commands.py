@@ -485,13 +485,18 @@ class ReportTest(AuditTest):
     def test_since_and_until(self):
         days = self.path("days.jsonl", [record_line("", day, time=f"2026-11-{day:02}T12:00:00.000000Z", event="reload")[0] for day in range(1, 11)])
         for since, until, count in (("2026-11-03", "2026-11-05", 2), ("2026-11-03T12:00:00Z", "2026-11-05T12:00:01Z", 3),
+                                    ("2026-11-03T12:00:00.000000Z", "2026-11-05T12:00:00.000001Z", 3),
+                                    ("2026-11-03T12:00:00.000001Z", "2026-11-05T12:00:00.0000009Z", 1),
+                                    ("2026-11-03T12:00:00+00:00", "2026-11-05T14:00:00.5+02:00", 3), ("2026-11-03T10:59:59-01:00", "2026-11-04", 1),
+                                    ("1970-01-01T00:00:00+12:00", "9999-12-31T23:59:59.999999Z", 10),
                                     ("1970-01-01", "9999-12-31", 10), ("2026-11-05", "2026-11-03", 0)):
             with self.subTest(since=since, until=until):
                 self.assertEqual(self.report("--since", since, "--until", until, days)["records"], count)
         self.assertEqual(self.report("--until", "0", days)["records"] + self.report("--since", "0", days)["records"], 10)
         self.assertEqual(self.report("--since", "100000d", days)["records"], 10)
         for time in ("", "yesterday", "2026-11-31", "2026-11-03T", "2026-11-03T24:00:00Z", "2026-11-03T12:00:00", "2026-11-03T1:00:00Z",
-                     "2026-11-03T12:00:00Zx", "2026-11-03T+1:00:00Z", "2026-11-03 12:00:00Z", "24"):
+                     "2026-11-03T12:00:00Zx", "2026-11-03T+1:00:00Z", "2026-11-03T12:00:60Z", "2026-11-03T12:00:00.Z", "2026-11-03T12:00:00.5",
+                     "2026-11-03T12:00:00+1:00", "2026-11-03T12:00:00+24:00", "2026-11-03T12:00:00+0100", "2026-11-03 12:00:00Z", "24"):
             with self.subTest(time):
                 self.assertIn("is no time", self.exeat("audit", "report", "--since", time, days, status=2).stderr)
 
