@@ -2,8 +2,10 @@
 #include "cli/command.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "config/suggestion.h"
@@ -97,8 +99,20 @@ static int main_dispatch(const struct command *command, int argc, char **argv)
     return command->run(argc - 1, argv + 1);
 }
 
+/* A standard stream that is closed would be whatever is opened next, and records on their way to standard output would go into a socket. What stands
+ * in for it can be neither read nor written. */
+static bool main_fill_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
+            return false;
+    return true;
+}
+
 int main(int argc, char **argv)
 {
+    if (!main_fill_streams())
+        return COMMAND_ERROR;
     if (argc < 2) {
         main_usage(stderr);
         return COMMAND_ERROR;

@@ -245,6 +245,20 @@ class Processes(TunnelStory):
         with self.assertRaisesRegex(AssertionError, "ended with 1"):
             Exeat(self.directory, policy(NAME, hosts=self.hosts) + "\n[audit]\nfile = /nonexistent/audit.jsonl\n", audit=False)
 
+    def test_a_standard_output_that_is_closed_lets_nobody_out(self):
+        """What is opened next has its number then, and is not where records go."""
+        text = policy(NAME, port=self.origin.port, hosts=self.hosts) + "\n[audit]\nfile = -\n"
+        proxy = self.exeat(text, through=("sh", "-c", 'exec "$0" "$@" >&-'))
+        sock, status, head = proxy.connect(NAME, self.origin.port)
+        sock.close()
+        self.assertEqual(503, status, head)
+        self.assertIn("audit_unavailable", head)
+        self.assertIn("audit file - cannot be written", proxy.log_text())
+        children = proxy.children().values()
+        proxy.kill()
+        for pid in children:  # by themselves they would go on trying for 10 s
+            os.kill(pid, signal.SIGKILL)
+
     def limit_file_size(self, proxy, size):
         resource.prlimit(proxy.children()["journal"], resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
