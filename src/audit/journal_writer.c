@@ -3,7 +3,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
@@ -292,8 +291,7 @@ static void journal_writer_measure(struct journal_writer *writer)
 {
     bool scarce = journal_file_is_scarce(&writer->file, writer->reserve, writer->scarce);
     if (scarce && !writer->scarce)
-        log_warn("audit file %s: less is free than is kept in reserve (%" PRIu64 " MB, or a tenth of the disk): denials are only counted",
-                 writer->file.path, writer->reserve >> 20);
+        log_warn("audit file %s: less than the reserve is free: denials are only counted", writer->file.path);
     else if (writer->scarce && !scarce)
         log_info("audit file %s: there is space again: denials are recorded", writer->file.path);
     writer->scarce = scarce;
