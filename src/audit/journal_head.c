@@ -12,6 +12,7 @@
 #include "base/text.h"
 
 #define ENDING ".head"
+#define READ_MAX (2 * JOURNAL_HEAD_LEN) /* a copy that was laid out anew may be longer */
 
 /* ---- its name ---- */
 
@@ -29,18 +30,30 @@ bool journal_head_is_path(const char *path)
 
 /* ---- reading ---- */
 
+/* Blanks are of no matter: a copy may have been through a tool. */
+static const char *journal_head_skip(const char **at)
+{
+    *at += strspn(*at, " \t\r\n");
+    return *at;
+}
+
 static bool journal_head_take(const char **at, const char *word)
 {
     const size_t len = strlen(word);
-    if (strncmp(*at, word, len) != 0)
+    if (strncmp(journal_head_skip(at), word, len) != 0)
         return false;
     *at += len;
     return true;
 }
 
+static bool journal_head_take_key(const char **at, const char *before, const char *key)
+{
+    return journal_head_take(at, before) && journal_head_take(at, key) && journal_head_take(at, ":");
+}
+
 static bool journal_head_take_number(const char **at, uint64_t *number)
 {
-    const size_t len = strspn(*at, "0123456789");
+    const size_t len = strspn(journal_head_skip(at), "0123456789");
     if (!number_read(number, *at, len, UINT64_MAX))
         return false;
     *at += len;
@@ -62,13 +75,13 @@ static bool journal_head_take_chain(const char **at, char chain[CHAIN_LEN + 1])
 
 bool journal_head_read(struct journal_head *head, int fd)
 {
-    char line[JOURNAL_HEAD_LEN + 1] = {0};
+    char line[READ_MAX + 1] = {0};
     const char *at = line;
     *head = (struct journal_head){0};
-    bool good = pread(fd, line, JOURNAL_HEAD_LEN, 0) == JOURNAL_HEAD_LEN && journal_head_take(&at, "{\"seq\":") &&
-                journal_head_take_number(&at, &head->seq) && journal_head_take(&at, ",\"chain\":") && journal_head_take_chain(&at, head->chain) &&
-                journal_head_take(&at, ",\"inode\":") && journal_head_take_number(&at, &head->inode) && journal_head_take(&at, ",\"size\":") &&
-                journal_head_take_number(&at, &head->size) && journal_head_take(&at, "}");
+    bool good = pread(fd, line, READ_MAX, 0) > 0 && journal_head_take_key(&at, "{", "\"seq\"") && journal_head_take_number(&at, &head->seq) &&
+                journal_head_take_key(&at, ",", "\"chain\"") && journal_head_take_chain(&at, head->chain) &&
+                journal_head_take_key(&at, ",", "\"inode\"") && journal_head_take_number(&at, &head->inode) &&
+                journal_head_take_key(&at, ",", "\"size\"") && journal_head_take_number(&at, &head->size) && journal_head_take(&at, "}");
     if (!good)
         *head = (struct journal_head){0};
     return good;

@@ -137,6 +137,9 @@ class VerifyTest(AuditTest):
         self.expect_bad("changed", 300, path, seq=300)
         head.write_text(head_of(290, json.loads(self.lines[289])["chain"]))
         self.assertEqual(self.verify(path)[1], f"end proven up to seq 290 by {head}: 10 more came since")
+        for form in ({}, {"separators": (",", ":")}, {"indent": 4}):
+            head.write_text(json.dumps(json.loads(head_of(300, self.chain)), **form))
+            self.assertEqual(self.verify("--head", str(head), path)[1], f"end proven by {head}")
         head.write_text("no head")
         (answer,) = self.verify(path, status=1)
         self.assertTrue(answer.startswith(f"{head}:1 seq 0: foreign: "))
