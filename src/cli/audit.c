@@ -33,7 +33,10 @@ static int audit_unknown(const char *name)
     struct suggestion suggestion = {.asked = name};
     for (const struct command *command = AUDIT_COMMANDS; command->name != NULL; command++)
         suggestion_offer(&suggestion, command->name);
-    log_error("there is no command \"audit %s\"%s", name, suggestion_text(&suggestion, hint));
+    if (name[0] == '\0')
+        log_error("which COMMAND?");
+    else
+        log_error("there is no command \"audit %s\"%s", name, suggestion_text(&suggestion, hint));
     return command_misuse("audit");
 }
 

@@ -77,9 +77,18 @@ static bool verify_find_head(struct verification *verification)
     return verification->head_path != NULL || command_no_memory() == COMMAND_OK;
 }
 
+/* Nothing stands beside standard input. */
+static bool verify_has_no_place(const struct verification *verification)
+{
+    const struct audit_files *files = &verification->files;
+    return verification->head_asked == NULL && files->head == NULL && strcmp(files->paths[files->count - 1], "-") == 0;
+}
+
 /* COMMAND_OK: it was read, or is not there and need not be. */
 static int verify_read_head(struct verification *verification)
 {
+    if (verify_has_no_place(verification))
+        return COMMAND_OK;
     int fd = open(verification->head_path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK); /* a pipe is none, and not waited for */
     if (fd < 0 && errno == ENOENT && verification->head_asked == NULL)
         return COMMAND_OK;
@@ -153,7 +162,9 @@ static void verify_say_unproven(const struct verification *verification, const s
     char from[40] = "";
     if (verification->keyring.count > 0 && facts->signature.seq > 0)
         snprintf(from, sizeof(from), " from seq %" PRIu64 " on", facts->signature.seq + 1);
-    if (!verification->has_head)
+    if (verify_has_no_place(verification))
+        verify_say("end unproven%s: standard input has no head beside it, and no other was given", from);
+    else if (!verification->has_head)
         verify_say("end unproven%s: there is no %s", from, verification->head_path);
     else
         verify_say("end unproven%s: %s says that seq %" PRIu64 " was the last", from, verification->head_path, verification->head.seq);

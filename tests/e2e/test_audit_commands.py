@@ -76,7 +76,7 @@ class AuditTopTest(AuditTest):
 
     def test_misuse(self):
         self.assertIn('did you mean "verify"', self.exeat("audit", "verifi", status=2).stderr)
-        self.assertIn("exeat audit --help", self.exeat("audit", status=2).stderr)
+        self.assertEqual("exeat: error: which COMMAND?\nexeat: error: try 'exeat audit --help'\n", self.exeat("audit", status=2).stderr)
         for command in ("verify", "report", "keygen"):
             self.assertIn(f"exeat audit {command} --help", self.exeat("audit", command, status=2).stderr)
             self.assertIn(f"exeat audit {command} --help", self.exeat("audit", command, "--no-such-option", "x", status=2).stderr)
@@ -100,9 +100,12 @@ class VerifyTest(AuditTest):
         self.assertEqual(self.verify(path), ["whole: seq 1 to 300, 300 records", f"end unproven: there is no {path}.head"])
 
     def test_standard_input(self):
-        done = subprocess.run([EXEAT, "audit", "verify", "-"], input=b"".join(self.lines), capture_output=True, timeout=30)
-        self.assertEqual(done.returncode, 0)
-        self.assertIn(b"whole: seq 1 to 300", done.stdout)
+        self.path("-.head", head_of(200, CHAIN_START).encode())  # is that of a file which is called so
+        done = subprocess.run([pathlib.Path(EXEAT).resolve(), "audit", "verify", "-"], input=b"".join(self.lines), cwd=self.directory,
+                              capture_output=True, timeout=30)
+        self.assertEqual(done.returncode, 0, done.stdout)
+        self.assertEqual(done.stdout.splitlines(), [b"whole: seq 1 to 300, 300 records",
+                                                    b"end unproven: standard input has no head beside it, and no other was given"])
 
     def test_rotated_files_in_any_order(self):
         parts = [self.path("audit.jsonl.2.gz", gzip.compress(b"".join(self.lines[:100]))), self.path("audit.jsonl.1", self.lines[100:200]),
