@@ -169,7 +169,7 @@ static void audit_diagnosis_of_first(const struct audit_diagnosis *diagnosis, st
     const struct audit_link *first = audit_trail_last(diagnosis->trail);
     const struct audit_again *again = &diagnosis->last_again;
     if (diagnosis->fits)
-        audit_finding_set(out, AUDIT_CHANGED, &first->at, first->seq, "it was written as seq %" PRIu64, diagnosis->bad.seq - 1);
+        audit_finding_set(out, AUDIT_CHANGED, &first->at, diagnosis->bad.seq - 1, "it says seq %" PRIu64, first->seq);
     else if (again->is_seen && again->is_same)
         audit_finding_set(out, AUDIT_REPEATED, &first->at, first->seq, "it stands in %s:%" PRIu64 " too", again->at.file, again->at.line);
     else if (again->is_seen)
@@ -222,9 +222,9 @@ static void audit_diagnosis_of_lost(const struct audit_diagnosis *diagnosis, str
     const struct audit_link *bad = &diagnosis->bad;
     const uint64_t expected = diagnosis->expected;
     if (diagnosis->is_renumbered)
-        audit_finding_set(out, AUDIT_CHANGED, &bad->at, bad->seq, "it was written as seq %" PRIu64, expected);
+        audit_finding_set(out, AUDIT_CHANGED, &bad->at, expected, "it says seq %" PRIu64, bad->seq);
     else if (diagnosis->next_is_ours && diagnosis->next_seq == expected + 1)
-        audit_finding_set(out, AUDIT_CHANGED, &bad->at, bad->seq, "here stood seq %" PRIu64, expected);
+        audit_finding_set(out, AUDIT_CHANGED, &bad->at, expected, "seq %" PRIu64 " stands in its place", bad->seq);
     else if (bad->seq < expected && bad->seq >= diagnosis->trail->first)
         audit_finding_set(out, AUDIT_INSERTED, &bad->at, bad->seq, "there was another record of this number before");
     else if (bad->seq < expected)

@@ -192,6 +192,12 @@ class VerifyTest(AuditTest):
                 self.expect_bad(what, line, self.path("audit.jsonl", tampered), seq=seq)
                 self.expect_bad(what, line, self.path("audit.jsonl.gz", gzip.compress(b"".join(tampered))), seq=seq)
 
+    def test_a_changed_number_is_told_by_its_true_one(self):
+        for number, says in ((1, 3), (100, 108), (300, 200)):
+            changed = self.lines[number - 1].replace(b'"seq":%d,' % number, b'"seq":%d,' % says)
+            path = self.path("audit.jsonl", [*self.lines[:number - 1], changed, *self.lines[number:]])
+            self.assertEqual(self.verify(path, status=1), [f"{path}:{number} seq {number}: changed: it says seq {says}"])
+
     def test_line_of_the_second_file(self):
         second = self.path("b.jsonl", [*self.lines[100:150], self.lines[151]])
         answer = self.expect_bad("missing", 51, self.path("a.jsonl", self.lines[:100]), second, seq=151)
@@ -219,7 +225,7 @@ class VerifyTest(AuditTest):
                 with open(path, "r+b") as file:
                     file.seek(at)
                     file.write(bytes([whole[at] ^ bit]))
-                self.expect_bad("changed", number, str(path))
+                self.expect_bad("changed", number, str(path), seq=number)
                 with open(path, "r+b") as file:
                     file.seek(at)
                     file.write(whole[at:at + 1])
