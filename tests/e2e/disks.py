@@ -1,21 +1,26 @@
-"""Disks that fill up, fail, stall or vanish: real small file systems, and one whose every fault the story decides, in a mount namespace of the test's
-own. Nothing is mounted where the machine could see it; what is left over goes with the last process."""
+"""Disks that fill up, fail, stall, vanish or lose their power: real small file systems, and one whose every fault the story decides, in a mount
+namespace of the test's own. Nothing is mounted where the machine could see it; what is left over goes with the last process. Where there can be no
+such disk the test is skipped."""
 
 import collections
 import contextlib
 import ctypes
 import errno
+import fcntl
 import os
 import pathlib
-import shutil
 import struct
 import subprocess
 import threading
 import unittest
 
+from harness import wait_until
+
 CLONE_FS, CLONE_NEWNS = 0x00000200, 0x00020000
 MS_PRIVATE, MS_REC, MS_NOSUID, MS_NODEV = 1 << 18, 1 << 14, 2, 4
 MNT_DETACH = 2
+EXT4_IOC_SHUTDOWN = 0x8004587D
+NOTHING_MORE_IS_WRITTEN = 2  # EXT4_GOING_FLAGS_NOLOGFLUSH: neither file data nor the file system's own journal
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -30,19 +35,39 @@ def mount(source, target, kind, options="", flags=MS_NOSUID | MS_NODEV):
     system(LIBC.mount, *words, ctypes.c_ulong(flags), options.encode())
 
 
-def unmount(target):
-    with contextlib.suppress(OSError):
-        system(LIBC.umount2, str(target).encode(), MNT_DETACH)
+def unmount(target, flags=0):
+    """Whether it is unmounted now."""
+    return LIBC.umount2(str(target).encode(), flags) == 0
+
+
+def run(*command):
+    subprocess.run(command, check=True, capture_output=True, text=True)
+
+
+def try_to(*command):
+    """What a machine may be unable to do."""
+    try:
+        run(*command)
+    except FileNotFoundError as error:
+        raise unittest.SkipTest(f"no disk of its own: {error.filename} is not installed: contrib/packages test installs it") from error
+    except subprocess.CalledProcessError as error:
+        raise unittest.SkipTest(f"no disk of its own: `{' '.join(map(str, command))}` says: {(error.stderr or error.stdout).strip()}") from error
 
 
 class MountSpace:
     """The mounts of this thread and of all threads and processes that it starts, until it is left."""
 
     def __init__(self):
+        if os.geteuid() != 0:
+            raise unittest.SkipTest("no disk of its own: this is not root")
         self.directory = os.getcwd()
         self.home = os.open("/proc/thread-self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
         try:
             system(LIBC.unshare, CLONE_NEWNS)
+        except OSError as error:
+            os.close(self.home)
+            raise unittest.SkipTest(f"no disk of its own: mount namespaces are not allowed ({error.strerror})") from error
+        try:
             mount(None, "/", None, flags=MS_REC | MS_PRIVATE)
         except OSError:
             self.close()
@@ -90,7 +115,8 @@ class Disk:
             taken.unlink()
 
     def close(self):
-        unmount(self.path)
+        """Whoever still has something open there keeps it to its end."""
+        unmount(self.path, MNT_DETACH)
 
 
 class Tmpfs(Disk):
@@ -101,23 +127,25 @@ class Tmpfs(Disk):
         mount("tmpfs", self.path, "tmpfs", options)
 
     def grow(self, size):
-        must("mount", "-o", f"remount,size={size}", self.path)
+        run("mount", "-o", f"remount,size={size}", self.path)
 
 
 class Ext4(Disk):
     """On a loop device over an image, which lies on a disk of its own: when that is full, writes to this one fail with EIO, as on an overbooked
-    storage."""
+    storage. Only with a journal of its own is it whole again after the power was lost, but then it does not outlive such a fault."""
 
-    def __init__(self, path, size="16M", store=None):
+    def __init__(self, path, size="16M", store=None, journal=False):
         super().__init__(path)
         self.guard = None
         self.image = pathlib.Path(store or self.path.parent, "image")
-        subprocess.run(["truncate", "-s", size, self.image], check=True)
-        must("mkfs.ext4", "-q", "-F", "-m", "0", "-O", "^has_journal", self.image)
-        must("mount", "-o", "loop,errors=remount-ro", self.image, self.path)
+        self.mounting = ("mount", "-o", "loop,errors=remount-ro", self.image, self.path)
+        run("truncate", "-s", size, self.image)
+        try_to("mkfs.ext4", "-q", "-F", "-m", "0", "-O", "has_journal" if journal else "^has_journal", self.image)
+        try_to(*self.mounting)
 
     def freeze(self):
         """What is to be written waits. The guard lets it go on also when this process dies: else nothing could end those that wait."""
+        try_to("fsfreeze", "--version")
         script = 'fsfreeze -f "$0" && echo frozen; read -r _; fsfreeze -u "$0"'
         self.guard = subprocess.Popen(["sh", "-c", script, self.path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self.guard.stdout.readline() == "frozen\n"
@@ -127,20 +155,27 @@ class Ext4(Disk):
             self.guard.communicate()
             self.guard = None
 
-    def close(self):
-        self.obey()
-        super().close()
-
     def turn_read_only(self):
         """By itself, as it does when it finds a fault in itself. There is no way back."""
         source = subprocess.run(["findmnt", "-no", "SOURCE", self.path], capture_output=True, text=True, check=True).stdout.strip()
         pathlib.Path("/sys/fs/ext4", pathlib.Path(source).name, "trigger_fs_error").write_text("1")
 
+    def lose_power(self):
+        """From this moment on nothing reaches the image."""
+        directory = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.ioctl(directory, EXT4_IOC_SHUTDOWN, struct.pack("I", NOTHING_MORE_IS_WRITTEN))
+        finally:
+            os.close(directory)
 
-def must(*command):
-    ran = subprocess.run(command, capture_output=True, text=True)
-    if ran.returncode != 0:
-        raise unittest.SkipTest(f"SKIPPED: `{' '.join(map(str, command))}` says: {(ran.stderr or ran.stdout).strip()}")
+    def start_again(self):
+        """What is there now is what had reached the image. Nobody may have anything open there; one who was killed may have for a moment yet."""
+        wait_until("an unmounted disk", lambda: unmount(self.path))
+        run(*self.mounting)
+
+    def close(self):
+        self.obey()
+        super().close()
 
 
 # ---- a disk that obeys ----
@@ -170,12 +205,15 @@ class ObedientDisk(Disk):
         self.faults, self.held, self.parked = {}, set(), collections.deque()
         self.room = None  # how many bytes are still taken; None: any
         self.lock = threading.RLock()
-        self.device = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
+        try:
+            self.device = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
+        except OSError as error:
+            raise unittest.SkipTest(f"no disk of its own: this kernel has no /dev/fuse ({error.strerror})") from error
         try:
             mount("exeat-test", self.path, "fuse", f"fd={self.device},rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions")
         except OSError as error:
             os.close(self.device)
-            raise unittest.SkipTest(f"SKIPPED: FUSE is not allowed ({error.strerror})") from error
+            raise unittest.SkipTest(f"no disk of its own: FUSE is not allowed ({error.strerror})") from error
         self.thread = threading.Thread(target=self.serve, daemon=True)
         self.thread.start()
 
@@ -339,18 +377,3 @@ class ObedientDisk(Disk):
     calls = {LOOKUP: lookup, GETATTR: getattr, SETATTR: setattr, UNLINK: unlink, RENAME: rename, OPEN: open, READ: read, WRITE: write, STATFS: statfs,
              RELEASE: nothing, FSYNC: nothing, FLUSH: nothing, INIT: init, OPENDIR: opendir, READDIR: readdir, RELEASEDIR: nothing,
              FSYNCDIR: nothing, CREATE: create, DESTROY: nothing, RENAME2: rename2}
-
-
-def why_none():
-    """Why such disks cannot be had here; None when they can."""
-    if os.geteuid() != 0:
-        return "SKIPPED: file systems of its own need root"
-    if shutil.which("mkfs.ext4") is None or shutil.which("fsfreeze") is None:
-        return "SKIPPED: mkfs.ext4 (e2fsprogs) or fsfreeze (util-linux) is not installed"
-    if not os.path.exists("/dev/fuse"):
-        return "SKIPPED: this kernel has no /dev/fuse"
-    try:
-        MountSpace().close()
-    except OSError as error:
-        return f"SKIPPED: mount namespaces are not allowed ({error.strerror})"
-    return None

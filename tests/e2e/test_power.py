@@ -7,7 +7,7 @@ import time
 import unittest
 
 import audit_check
-from disk import Disk
+import disks
 from harness import SANITIZED
 from traffic import Traffic, TrafficStory, allowed_hosts
 
@@ -47,7 +47,8 @@ class Disks(PowerStory):
 
     def setUp(self):
         super().setUp()
-        self.disk = self.use(Disk.or_skip(self.directory))
+        self.use(disks.MountSpace())
+        self.disk = self.use(disks.Ext4(self.directory / "disk", size="32M", journal=True))
         self.path = self.disk.path / "audit.jsonl"
         self.before, self.asked = set(), 0  # who was heard before the last cut; how many had asked for a tunnel by then
 
