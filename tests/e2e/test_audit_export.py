@@ -211,7 +211,7 @@ class FollowTheJournalTest(TrafficStory):
         followings = {form: self.use(Following("--format", form, self.path)) for form in FORMATS}
         for turn in range(6):
             self.await_any_moment()
-            self.rotate()
+            self.rotate_at_random()
             if turn % 3 == 1:
                 self.kill("journal")
         records = self.end()

@@ -4,7 +4,6 @@ import os
 import pathlib
 import re
 import shutil
-import signal
 import subprocess
 import unittest
 
@@ -17,19 +16,6 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 class Rotation(TunnelStory):
-    def rename(self, number):
-        """Renames the file under exeat's hands and gives the new name."""
-        other = self.proxy.audit_path.with_name(f"audit.jsonl.{number}")
-        os.rename(self.proxy.audit_path, other)
-        return other
-
-    def reopen(self):
-        self.proxy.process.send_signal(signal.SIGUSR1)
-
-    def await_new_file(self):
-        path = self.proxy.audit_path
-        wait_until("the new file", lambda: path.exists() and path.stat().st_size > 0)
-
     def check_rotate(self, path, continued):
         """The first record of a file names the one before and its last record."""
         with open(path, "rb") as lines:
@@ -51,9 +37,7 @@ class Rotation(TunnelStory):
         traffic.start()
         for turn in range(20):
             traffic.await_progress()
-            self.rename(turn)
-            self.reopen()
-            self.await_new_file()
+            self.rotate(f".{turn}")
         traffic.await_progress()
         asked = traffic.stop()
         self.assertEqual(0, self.proxy.stop())
@@ -68,9 +52,7 @@ class Rotation(TunnelStory):
         proxy = self.start()
         tunnel = self.open_tunnel()
         for turn in range(3):
-            self.rename(turn)
-            self.reopen()
-            self.await_new_file()
+            self.rotate(f".{turn}")
             self.assert_echo(tunnel)
         tunnel.close()
         self.assertEqual(0, proxy.stop())
@@ -92,7 +74,7 @@ class Rotation(TunnelStory):
             self.assertTrue(self.tunnel_works())
             self.assertEqual(0, proxy.stop())
             if turn < 2:
-                self.rename(turn)
+                self.rename(f".{turn}")
         files, records = self.check_all()
         self.assertEqual(3, len(files))
         self.assertEqual(3 * 4 + 2, len(records))
@@ -224,9 +206,7 @@ class Recovery(TunnelStory):
         self.start()
         ids = self.open_ids(2)
         for turn in range(2):
-            os.rename(self.proxy.audit_path, f"{self.proxy.audit_path}.{turn}")
-            self.proxy.process.send_signal(signal.SIGUSR1)
-            wait_until("the new file", lambda: self.proxy.audit_path.exists() and self.proxy.audit_path.stat().st_size > 0)
+            self.rotate(f".{turn}")
             ids |= self.open_ids(1)
         self.kill_all()
         proxy = self.start()

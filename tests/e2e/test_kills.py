@@ -1,7 +1,5 @@
 """Processes killed at random under load: nothing is lost, nothing went out unrecorded, and those who could live on do."""
 
-import os
-import signal
 import unittest
 
 from harness import SANITIZED, wait_until
@@ -43,10 +41,9 @@ class Kills(TrafficStory):
     # -- kills --
 
     def kill_journal(self):
-        journal = self.proxy.children()["journal"]
-        os.kill(journal, signal.SIGKILL)
+        journal = self.strike("journal")
         self.speak()
-        wait_until("another journal", lambda: self.proxy.children().get("journal") not in (None, journal))
+        self.await_another("journal", journal)
         self.speak()
 
     def kill_server(self):
@@ -70,10 +67,10 @@ class Kills(TrafficStory):
         rotation = self.chance.choice(("none", "none", "before", "behind"))
         self.await_any_moment()
         if rotation == "before":
-            self.rotate()
+            self.rotate_at_random()
         {"journal": self.kill_journal, "server": self.kill_server, "supervisor": self.kill_supervisor, "all": self.kill_everybody}[victim]()
         if rotation == "behind":
-            self.rotate()
+            self.rotate_at_random()
 
     def test_killed_at_random_under_load(self):
         self.begin_anew()

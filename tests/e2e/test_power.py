@@ -66,7 +66,7 @@ class Disks(PowerStory):
         """Returns how much of what exeat had written is gone."""
         self.await_a_moment()
         if self.chance.randrange(4) == 0:
-            self.rotate()
+            self.rotate_at_random()
         self.before = self.heard()
         self.disk.lose_power()
         written = self.written()

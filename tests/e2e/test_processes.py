@@ -16,26 +16,27 @@ from tunnels import NAME, TunnelStory, is_gone
 
 
 class Processes(TunnelStory):
+    def refused(self):
+        """The head of a refusal; None where that is not known to every worker yet: cut before a byte goes out."""
+        sock, status, head = self.proxy.connect(NAME, self.origin.port)
+        with sock:
+            if status != 200:
+                return head
+            sock.sendall(client_hello(NAME))
+            with contextlib.suppress(ConnectionError):
+                self.assertEqual(b"", sock.recv(1))
+        return None
+
     # -- the journal --
 
     def test_without_the_journal_new_tunnels_are_refused_and_open_ones_go_on(self):
         proxy = self.start()
         tunnel = self.open_tunnel()
-        journal = proxy.children()["journal"]
         os.kill(proxy.process.pid, signal.SIGSTOP)  # so that nobody starts it again yet
         try:
-            os.kill(journal, signal.SIGKILL)
+            journal = self.strike("journal")
             wait_until("the journal's end", lambda: is_gone(journal))
-
-            def refused():
-                sock, status, head = proxy.connect(NAME, self.origin.port)
-                with sock:
-                    if status == 200:  # its end is not known to every worker yet: cut before a byte goes out
-                        sock.sendall(client_hello(NAME))
-                        with contextlib.suppress(ConnectionError):
-                            self.assertEqual(b"", sock.recv(1))
-                    return head if status == 503 else None
-            head = wait_until("a refusal", refused)
+            head = wait_until("a refusal", self.refused)
             self.assertIn("audit_unavailable", head)
             self.assertTrue(head.splitlines()[0].endswith("connection refused"), head)
             self.assert_echo(tunnel)
@@ -53,10 +54,8 @@ class Processes(TunnelStory):
         proxy = self.start()
         tunnel = self.open_tunnel()
         for _ in range(5):
-            before = proxy.children()["journal"]
-            os.kill(before, signal.SIGKILL)
             began = time.monotonic()
-            wait_until("another journal", lambda: proxy.children().get("journal", before) != before)
+            self.kill("journal")
             wait_until("a tunnel", self.tunnel_works)
             self.assertLess(time.monotonic() - began, BACK_WITHIN)
             self.assert_echo(tunnel)
@@ -69,8 +68,7 @@ class Processes(TunnelStory):
     def test_when_the_server_dies_the_listeners_stay(self):
         proxy = self.start()
         self.open_tunnel()
-        server = proxy.children()["server"]
-        os.kill(server, signal.SIGKILL)
+        server = self.strike("server")
         began = time.monotonic()
         sock = proxy.dial()  # the kernel still listens
         with sock:
@@ -175,9 +173,8 @@ class Processes(TunnelStory):
         proxy = self.start()
         for _ in range(3):
             self.open_tunnel()
-        journal = proxy.children()["journal"]
         os.kill(proxy.process.pid, signal.SIGSTOP)
-        os.kill(journal, signal.SIGKILL)
+        journal = self.strike("journal")
         wait_until("the journal's end", lambda: is_gone(journal))
         os.kill(proxy.process.pid, signal.SIGTERM)
         os.kill(proxy.process.pid, signal.SIGCONT)
@@ -267,16 +264,7 @@ class Processes(TunnelStory):
         tunnel = self.open_tunnel()
         proxy.wait_records("the decision", lambda rs: len(rs) >= 2)
         self.limit_file_size(proxy, proxy.audit_path.stat().st_size)
-
-        def refused():
-            sock, status, head = proxy.connect(NAME, self.origin.port)
-            with sock:
-                if status != 200:
-                    return head
-                sock.sendall(client_hello(NAME))
-                with contextlib.suppress(ConnectionError):
-                    self.assertEqual(b"", sock.recv(1))
-        self.assertIn("audit_unavailable", wait_until("a refusal", refused))
+        self.assertIn("audit_unavailable", wait_until("a refusal", self.refused))
         self.assert_echo(tunnel)
         reached = len(self.origin.payload)
         self.limit_file_size(proxy, resource.RLIM_INFINITY)
@@ -332,9 +320,7 @@ class Processes(TunnelStory):
         os.set_blocking(writer, True)
         tunnel = self.open_tunnel()
         for _ in range(3):  # each death is a line that nobody reads
-            journal = proxy.children()["journal"]
-            os.kill(journal, signal.SIGKILL)
-            wait_until("another journal", lambda pid=journal: proxy.children().get("journal", pid) != pid)
+            self.kill("journal")
             wait_until("a tunnel", self.tunnel_works)
             self.assert_echo(tunnel)
         self.assertEqual(0, proxy.stop())

@@ -5,12 +5,10 @@ import contextlib
 import gzip
 import os
 import pathlib
-import random
 import re
 import shutil
 import signal
 import socket
-import ssl
 import struct
 import subprocess
 import threading
@@ -18,11 +16,11 @@ import time
 import unittest
 
 import audit_check
-from harness import EXEAT, Exeat, SANITIZED, wait_until
-from tunnels import TunnelStory, is_gone
+from harness import EXEAT, SANITIZED, Certificate, wait_until
+from traffic import TrafficStory
 
 SIEM = pathlib.Path(__file__).resolve().parents[2] / "contrib/siem"
-NAME = "siem.example"
+SIEM_NAME = "siem.example"
 RSYSLOGD = shutil.which("rsyslogd") or shutil.which("rsyslogd", path="/usr/sbin")
 
 
@@ -231,13 +229,16 @@ def needs(module):
     return unittest.skipUnless(there, f"rsyslogd with {module} is not installed: contrib/packages test installs it")
 
 
-class Shipping(TunnelStory):
-    def ship(self, sample, receiver=Receiver, name=NAME):
-        certificate = self.certificate(name)
+class Shipping(TrafficStory):
+    KINDS = ("tunnel", "denial", "denial", "denial")  # a denial is soon done, and a record too
+
+    def ship(self, sample, receiver=Receiver, name=SIEM_NAME):
+        siem = self.directory / "siem"
+        siem.mkdir()
+        certificate = Certificate.make(siem, name)
         self.receiver = self.use(receiver(certificate))
         self.rsyslog = self.use(Rsyslog(self.directory, sample, self.receiver.port, certificate.path))
         self.rsyslog.start()
-
         self.assert_no_fault_found()
 
     def assert_no_fault_found(self):
@@ -259,7 +260,7 @@ class Shipping(TunnelStory):
 
     def take_receiver_away(self):
         self.receiver.leave()
-        time.sleep(self.random.uniform(0, 0.5))
+        time.sleep(self.chance.uniform(0, 0.5))
         self.receiver.open()
 
     def kill_journal(self):
@@ -268,43 +269,24 @@ class Shipping(TunnelStory):
     def kill_server(self):
         self.kill("server")
 
-    def kill(self, role):
-        pid = wait_until(role, lambda: self.proxy.children().get(role))
-        os.kill(pid, signal.SIGKILL)
-        wait_until(f"another {role}", lambda: self.proxy.children().get(role) not in (None, pid))
-
     def kill_exeat(self):
-        """All three at once, and then another."""
-        pids = [self.proxy.process.pid, *self.proxy.children().values()]
-        os.kill(pids[0], signal.SIGSTOP)
-        for pid in pids[1:] + pids[:1]:
-            os.kill(pid, signal.SIGKILL)
-        self.proxy.kill()
-        for pid in pids:
-            wait_until("its end", lambda pid=pid: is_gone(pid))
-        self.proxy = Exeat(self.directory, self.proxy.config.read_text())
-        self.addCleanup(self.proxy.kill)
+        self.kill_all()
+        self.begin("none")
 
-    def rotate(self):
-        path = self.proxy.audit_path
-        self.turns = getattr(self, "turns", 0) + 1
-        os.rename(path, f"{path}-20261122-{self.turns}")
-        self.proxy.process.send_signal(signal.SIGUSR1)
-        wait_until("the new file", lambda: path.exists() and path.stat().st_size > 0)
+    def rotate_as_logrotate(self):
+        self.rotations += 1
+        self.rotate(f"-20261122-{self.rotations}")
 
     def disturb(self, *acts):
         """Each of them some times, in any order, at any moment, under load."""
-        seed = int(os.environ.get("EXEAT_TEST_SEED", 0)) or random.randrange(1, 1 << 32)
-        print(f"EXEAT_TEST_SEED={seed} ", end="", flush=True)
-        self.random = random.Random(seed)
-        acts = [act for act in acts for _ in range(1 if SANITIZED else 2)] + [self.rotate] * 2
-        self.random.shuffle(acts)
-        with self.load() as seen:
-            for act in acts:
-                time.sleep(self.random.uniform(0, 0.3))
-                act()
-            self.await_progress(seen)
-        self.assertEqual(0, self.proxy.stop())
+        acts = [act for act in acts for _ in range(1 if SANITIZED else 2)] + [self.rotate_as_logrotate] * 2
+        self.chance.shuffle(acts)
+        self.begin("none")
+        self.traffic.start()
+        for act in acts:
+            time.sleep(self.chance.uniform(0, 0.3))
+            act()
+        self.end()
 
     # -- what must have come of it --
 
@@ -374,9 +356,10 @@ class Tls(Shipping):
 
     def test_a_receiver_by_another_name_gets_nothing(self):
         self.ship("rsyslog.conf", name="other.example")
-        self.start()
-        self.assertTrue(self.tunnel_works())
+        self.begin("none")
+        self.traffic.start()
         wait_until("another try", lambda: self.receiver.connections > 1)
+        self.end()
         self.assertEqual({}, self.receiver.messages)
 
     @staticmethod

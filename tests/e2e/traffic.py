@@ -4,14 +4,13 @@ import collections
 import itertools
 import os
 import random
-import signal
 import threading
 import time
 import warnings
 
 import audit_check
 from harness import Certificate, DnsStub, Exeat, Origin, policy, receive_exactly, wait_until
-from tunnels import KillStory
+from tunnels import ProxyStory
 
 SEED = os.environ.get("EXEAT_TEST_SEED") or str(random.randrange(10**6))
 DOMAIN = "load.example.test"
@@ -156,13 +155,15 @@ def allowed_hosts(records):
     return set(hosts)
 
 
-class TrafficStory(KillStory):
+class TrafficStory(ProxyStory):
     """One exeat after another on the same audit file, under load."""
+
+    KINDS = Traffic.MIXED
 
     def setUp(self):
         super().setUp()
         self.chance = random_source(self.id())
-        self.traffic = self.use(Traffic(self.directory))
+        self.traffic = self.use(Traffic(self.directory, kinds=self.KINDS))
         self.path = self.directory / "audit.jsonl"
         self.rotations = 0
 
@@ -176,14 +177,14 @@ class TrafficStory(KillStory):
         self.traffic.await_progress(self.chance.randint(2, 30))
         time.sleep(self.chance.uniform(0, 0.02))  # an origin has just heard somebody: not always then
 
-    def rotate(self):
-        """When there is something in the file."""
+    def rotate_at_random(self):
+        """When there is something in the file; nobody waits for the new one."""
         if not self.path.exists() or self.path.stat().st_size == 0:
             return
         self.rotations += 1
-        os.rename(self.path, f"{self.path}.{self.rotations}")
+        self.rename(f".{self.rotations}")
         if self.proxy.process.poll() is None:
-            self.proxy.process.send_signal(signal.SIGUSR1)
+            self.reopen()
 
     def end(self):
         """In order; everything on file must hold. Returns the records."""

@@ -1,4 +1,4 @@
-"""What the stories of the journal and the processes are made of: tunnels, one by one, and the end of processes."""
+"""What the stories of the journal and the processes are made of: tunnels, one by one, the end of processes, and files that are rotated."""
 
 import contextlib
 import os
@@ -18,14 +18,20 @@ def is_gone(pid):
         return True
 
 
-class KillStory(EndToEndTest):
-    """Processes of `self.proxy` are killed."""
+class ProxyStory(EndToEndTest):
+    """What befalls `self.proxy`: its processes are killed, its audit file is rotated."""
 
-    def kill(self, role):
-        """One of its children; waits until another is there."""
+    def strike(self, role):
+        """Kills one of its children; gives the pid it had."""
         pid = self.proxy.children()[role]
         os.kill(pid, signal.SIGKILL)
+        return pid
+
+    def await_another(self, role, pid):
         wait_until(f"another {role}", lambda: self.proxy.children().get(role) not in (None, pid))
+
+    def kill(self, role):
+        self.await_another(role, self.strike(role))
 
     def kill_all(self):
         """All three at once, as a power cut would."""
@@ -37,8 +43,27 @@ class KillStory(EndToEndTest):
         for pid in pids:
             wait_until("its end", lambda pid=pid: is_gone(pid))
 
+    def rename(self, suffix):
+        """Renames the file under exeat's hands; gives the new name."""
+        path = self.proxy.audit_path
+        return path.rename(f"{path}{suffix}")
 
-class TunnelStory(KillStory):
+    def reopen(self):
+        self.proxy.process.send_signal(signal.SIGUSR1)
+
+    def await_new_file(self):
+        path = self.proxy.audit_path
+        wait_until("the new file", lambda: path.exists() and path.stat().st_size > 0)
+
+    def rotate(self, suffix):
+        """Gives the old file; what is on its way goes on into the new one."""
+        other = self.rename(suffix)
+        self.reopen()
+        self.await_new_file()
+        return other
+
+
+class TunnelStory(ProxyStory):
     """One proxy, one echoing origin, tunnels between them."""
 
     def setUp(self):
