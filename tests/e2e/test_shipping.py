@@ -226,7 +226,7 @@ def needs(module):
     """Skips, loudly, where rsyslogd or a module of it is not installed."""
     places = [pathlib.Path("/usr/lib"), pathlib.Path("/lib"), pathlib.Path("/usr/lib64")]
     there = RSYSLOGD is not None and any(next(place.glob(f"**/rsyslog/{module}"), None) for place in places if place.is_dir())
-    return unittest.skipUnless(there, f"rsyslogd with {module} is not installed: contrib/packages test installs it")
+    return unittest.skipUnless(there, f"rsyslogd with {module} is not installed: contrib/packages test installs it where there is no other system log daemon")
 
 
 class Shipping(TrafficStory):
