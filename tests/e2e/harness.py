@@ -42,6 +42,9 @@ EXPORT_MOST = 0 if SANITIZED else 2000
 # How long the contract gives a process to be back, and a little more where everything is slower.
 BACK_WITHIN = 10 if SANITIZED else 1
 
+# EXEAT_STORIES=short leaves out those that take long, for who only wants to know whether everything is there.
+long_story = unittest.skipIf(os.environ.get("EXEAT_STORIES") == "short", "a long story, and only short ones are wanted")
+
 
 def wait_until(what, condition, patience=None):
     """Polls until `condition` gives something true, and returns it; fails with `what` otherwise."""

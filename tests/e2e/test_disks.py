@@ -14,7 +14,7 @@ import unittest
 
 import audit_check
 import disks
-from harness import EXEAT, PATIENCE, SANITIZED, client_hello, receive_exactly, wait_until
+from harness import EXEAT, PATIENCE, SANITIZED, client_hello, long_story, receive_exactly, wait_until
 from tunnels import NAME, TunnelStory
 
 PULSE = 1.0 if SANITIZED else 0.5  # no echo of an open tunnel may take longer
@@ -100,6 +100,7 @@ class Clients:
             thread.join()
 
 
+@long_story
 class DiskStory(TunnelStory):
     """An exeat whose audit file lies on a disk of the story's own, an open tunnel that must never notice, and clients who count."""
 

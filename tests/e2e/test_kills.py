@@ -2,13 +2,14 @@
 
 import unittest
 
-from harness import SANITIZED, wait_until
+from harness import SANITIZED, long_story, wait_until
 from traffic import TrafficStory, allowed_hosts
 
 KILLS = 12 if SANITIZED else 50
 VICTIMS = ("journal", "server", "supervisor", "all")
 
 
+@long_story
 class Kills(TrafficStory):
     def setUp(self):
         super().setUp()

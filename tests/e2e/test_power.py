@@ -8,13 +8,14 @@ import unittest
 
 import audit_check
 import disks
-from harness import SANITIZED
+from harness import SANITIZED, long_story
 from traffic import Traffic, TrafficStory, allowed_hosts
 
 CUTS = 8 if SANITIZED else 24
 SECTOR = 512
 
 
+@long_story
 class PowerStory(TrafficStory):
     def await_a_moment(self):
         """Any, or one at which something was just written that is not synced yet: those are short."""

@@ -16,7 +16,7 @@ import time
 import unittest
 
 import audit_check
-from harness import EXEAT, SANITIZED, Certificate, wait_until
+from harness import EXEAT, SANITIZED, Certificate, long_story, wait_until
 from traffic import TrafficStory
 
 SIEM = pathlib.Path(__file__).resolve().parents[2] / "contrib/siem"
@@ -316,11 +316,13 @@ class Shipping(TrafficStory):
 class Tls(Shipping):
     """contrib/siem/rsyslog.conf"""
 
+    @long_story
     def test_killed_at_random_nothing_is_missing(self):
         self.ship("rsyslog.conf")
         self.disturb(self.kill_rsyslog, self.restart_rsyslog, self.kill_journal, self.kill_server, self.kill_exeat)
         self.assert_all_there()
 
+    @long_story
     def test_what_connections_lost_is_found_by_number_and_sent_again(self):
         self.ship("rsyslog.conf")
         self.disturb(self.cut_connection, self.take_receiver_away, self.kill_rsyslog, self.kill_exeat)
@@ -398,6 +400,7 @@ class Tls(Shipping):
 class Relp(Shipping):
     """contrib/siem/rsyslog-relp.conf"""
 
+    @long_story
     def test_killed_and_cut_at_random_nothing_is_missing(self):
         self.ship("rsyslog-relp.conf", RelpReceiver)
         self.disturb(self.kill_rsyslog, self.restart_rsyslog, self.cut_connection, self.take_receiver_away,

@@ -10,7 +10,7 @@ import unittest
 
 import audit_check
 import harness
-from harness import client_hello, receive_exactly, wait_until
+from harness import client_hello, long_story, receive_exactly, wait_until
 from tunnels import NAME, TunnelStory
 
 TUNNELS = 2000
@@ -27,6 +27,7 @@ def resident_kib(pid):
     return 0
 
 
+@long_story
 class Soak(TunnelStory):
     def one(self, number):
         """One in five is denied, one in five asks for another name, the rest carry bytes."""
