@@ -77,6 +77,12 @@ def receive_all(sock):
     return data
 
 
+def echoes(sock, data):
+    """Whether what is said comes back."""
+    sock.sendall(data)
+    return receive_exactly(sock, len(data)) == data
+
+
 class Certificate:
     """A certificate, which is its own authority, and its key: two files."""
 
@@ -492,6 +498,10 @@ class EndToEndTest(unittest.TestCase):
 
     def certificate(self, *names):
         return Certificate.make(self.directory, *names)
+
+    def assert_echo(self, sock, data=b"still here"):
+        sock.sendall(data)
+        self.assertEqual(data, receive_exactly(sock, len(data)))
 
 
 def policy(*names, port=443, route="addresses = 127.0.0.0/8 ::1", hosts=None, extra="", rule=""):

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import unittest
 
+from forged import hello_naming
 from harness import EXEAT, EndToEndTest, Origin, client_hello, origins_on_one_port, wait_until
 
 CLIENTS = ["127.0.0.1", "127.0.0.2", "127.0.0.9"]  # builders, deployers, nobody
@@ -178,11 +179,8 @@ def own_name(host):
 
 
 def hello_for(name):
-    """OpenSSL refuses to send what is no name: there a name of the same length is replaced in the bytes."""
-    if name is None or " " not in name:
-        return client_hello(name)
-    stand_in = name.replace(" ", "x")
-    return client_hello(stand_in).replace(stand_in.encode(), name.encode())
+    """OpenSSL refuses to send a blank."""
+    return hello_naming(name) if name and " " in name else client_hello(name)
 
 
 if __name__ == "__main__":

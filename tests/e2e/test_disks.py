@@ -14,7 +14,7 @@ import unittest
 
 import audit_check
 import disks
-from harness import EXEAT, PATIENCE, SANITIZED, client_hello, long_story, receive_exactly, wait_until
+from harness import EXEAT, PATIENCE, SANITIZED, client_hello, echoes, long_story, wait_until
 from tunnels import NAME, TunnelStory
 
 PULSE = 1.0 if SANITIZED else 0.5  # no echo of an open tunnel may take longer
@@ -33,8 +33,7 @@ class Pulse(threading.Thread):
         try:
             while not self.over.wait(0.005):
                 began = time.monotonic()
-                self.tunnel.sendall(b"are you there?")
-                if receive_exactly(self.tunnel, 14) != b"are you there?":
+                if not echoes(self.tunnel, b"are you there?"):
                     raise ConnectionError("the tunnel ended")
                 self.slowest = max(self.slowest, time.monotonic() - began)
                 self.beats += 1
@@ -87,12 +86,19 @@ class Clients:
 
     @staticmethod
     def try_tunnel(sock):
-        hello = client_hello(NAME)
         try:
-            sock.sendall(hello)
-            return "opened" if receive_exactly(sock, len(hello)) == hello else "cut"
+            return "opened" if echoes(sock, client_hello(NAME)) else "cut"
         except ConnectionError:
             return "cut"
+
+    def await_opened(self, more=10):
+        """So many more than by now."""
+        opened = len(self.opened)
+        wait_until(f"{more} tunnels", lambda: len(self.opened) > opened + more)
+
+    def await_refused(self, more=30):
+        refused = self.refused
+        wait_until(f"{more} refusals", lambda: self.refused > refused + more)
 
     def close(self):
         self.over.set()
@@ -150,14 +156,18 @@ class DiskStory(TunnelStory):
     def allowed_ports(records):
         return [record["client_port"] for record in records if record["event"] == "decision" and record["verdict"] == "allow"]
 
-    def end_story(self, *clients):
-        """Stops everything in order and gives the records."""
+    def stop(self, *clients):
+        """Everything in order."""
         for client in clients:
             client.close()
             self.assertEqual([], client.odd)
         self.assert_never_noticed()
         self.pulse.close()
         self.assertEqual(0, self.proxy.stop())
+
+    def end_story(self, *clients):
+        """Stops everything and gives the records."""
+        self.stop(*clients)
         return audit_check.check_files(audit_check.history(self.proxy.audit_path), first=1,
                                        continuing="on_failure = continue" in self.proxy.config.read_text())
 
@@ -175,15 +185,13 @@ class Failing(DiskStory):
 
     def refuse_and_recover(self, broken, mend):
         clients = self.clients(NAME, "denied.example.test")
-        wait_until("tunnels", lambda: len(clients.opened) > 10)
+        clients.await_opened()
         broken()
         self.await_line("cannot be written")
-        before = clients.refused
-        wait_until("refusals", lambda: clients.refused > before + 30)
-        opened = len(clients.opened)
+        clients.await_refused()
         mend()
         self.await_line("writes again")
-        wait_until("tunnels again", lambda: len(clients.opened) > opened + 10)
+        clients.await_opened()
         records = self.end_story(clients)
         self.assert_accounts(clients, records)
 
@@ -240,15 +248,13 @@ class Continuing(DiskStory):
     def test_a_full_disk_lets_out_and_counts(self):
         self.begin(disks.Tmpfs(self.directory / "disk", "size=1m"), "reserve = 0\non_failure = continue\n")
         clients = self.clients()
-        wait_until("tunnels", lambda: len(clients.opened) > 10)
+        clients.await_opened()
         self.disk.fill()
         self.await_line("cannot be written")
-        opened = len(clients.opened)
-        wait_until("tunnels without a record", lambda: len(clients.opened) > opened + 30)
+        clients.await_opened(30)  # without a record
         self.disk.free()
         self.await_line("writes again")
-        opened = len(clients.opened)
-        wait_until("tunnels", lambda: len(clients.opened) > opened + 10)
+        clients.await_opened()
         records = self.end_story(clients)
         self.assertEqual((0, 0), (clients.refused, clients.cut))
         self.assertEqual({"rule_allow"}, set(self.counted(records)))
@@ -300,19 +306,19 @@ class Slow(DiskStory):
     def stall(self, hold, go_on):
         """Holds the disk, and lets it go on when it has been silent for longer than a journal may."""
         clients, denied = self.clients(count=6), self.clients("denied.example.test", count=1)
-        wait_until("tunnels", lambda: len(clients.opened) > 10)
+        clients.await_opened()
         hold()
         began = time.monotonic()
         self.await_silence()
         opened, asked = len(clients.opened), denied.denied
         self.await_line("nothing could be written for 4 s")
-        wait_until("refusals", lambda: clients.refused > 30)
+        clients.await_refused()
         time.sleep(max(0, began + STALL - time.monotonic()))
         self.assertEqual(opened, len(clients.opened), "a tunnel was opened meanwhile")
         self.assertGreater(denied.denied, asked + 30)
         go_on()
         self.await_line("writes again")
-        wait_until("tunnels again", lambda: len(clients.opened) > opened + 10)
+        clients.await_opened()
         return clients, denied
 
     def await_silence(self):
@@ -338,11 +344,10 @@ class Slow(DiskStory):
         """Not even a question is answered, as by a file server that is gone."""
         self.begin(disks.ObedientDisk(self.directory / "disk"), "sync = batch\non_failure = continue\n")
         clients = self.clients(count=4)
-        wait_until("tunnels", lambda: len(clients.opened) > 10)
+        clients.await_opened()
         self.disk.hold(disks.GETATTR, disks.WRITE, disks.FSYNC, disks.STATFS, disks.LOOKUP)
         self.await_line("nothing could be written for 4 s")
-        opened = len(clients.opened)
-        wait_until("tunnels without a record", lambda: len(clients.opened) > opened + 30)
+        clients.await_opened(30)  # without a record
         self.disk.obey()
         self.await_line("writes again")
         records = self.end_story(clients)
@@ -396,40 +401,33 @@ class Pipe(DiskStory):
         self.reader = self.use(Reader(os.open(self.fifo, os.O_RDONLY | os.O_NONBLOCK), self.copy))
 
     def end_pipe(self, *clients):
-        for client in clients:
-            client.close()
-            self.assertEqual([], client.odd)
-        self.assert_never_noticed()
-        self.pulse.close()
-        self.assertEqual(0, self.proxy.stop())
+        self.stop(*clients)
         self.reader.join()
         return audit_check.check_file(self.copy, first=1)
 
     def test_a_reader_that_stops_reading_and_goes_on(self):
         clients = self.clients(count=6)
-        wait_until("tunnels", lambda: len(clients.opened) > 10)
+        clients.await_opened()
         self.reader.reads.clear()
         self.await_line("nothing could be written for 4 s")
         opened = len(clients.opened)
-        wait_until("refusals", lambda: clients.refused > 30)
+        clients.await_refused()
         self.assertEqual(opened, len(clients.opened))
         self.reader.reads.set()
         self.await_line("writes again")
-        wait_until("tunnels again", lambda: len(clients.opened) > opened + 10)
+        clients.await_opened()
         self.assert_accounts(clients, self.end_pipe(clients))
         self.assert_lines("nothing could be written for 4 s", "writes again", "stopping")
 
     def test_a_reader_that_dies_and_another_in_its_place(self):
         clients = self.clients()
-        wait_until("tunnels", lambda: len(clients.opened) > 10)
+        clients.await_opened()
         self.reader.close()
         self.await_line("cannot be written: Broken pipe")
-        before = clients.refused
-        wait_until("refusals", lambda: clients.refused > before + 30)
-        opened = len(clients.opened)
+        clients.await_refused()
         self.read()
         self.await_line("writes again")
-        wait_until("tunnels again", lambda: len(clients.opened) > opened + 10)
+        clients.await_opened()
         self.assert_accounts(clients, self.end_pipe(clients))
         self.assert_lines("cannot be written: Broken pipe", "writes again", "stopping")
 
@@ -449,19 +447,15 @@ class Names(DiskStory):
 
     def load(self):
         clients = self.clients(NAME, "denied.example.test")
-        wait_until("tunnels", lambda: len(clients.opened) > 10)
+        clients.await_opened()
         return clients
-
-    def await_more(self, clients):
-        opened = len(clients.opened)
-        wait_until("tunnels", lambda: len(clients.opened) > opened + 20)
 
     def test_a_deleted_file_goes_on_in_a_new_one(self):
         self.begin(disks.Tmpfs(self.directory / "disk", "size=16m"))
         clients, lost = self.load(), self.keep()
         self.proxy.audit_path.unlink()
         self.await_line("was deleted")
-        self.await_more(clients)
+        clients.await_opened(20)
         clients.close()
         records = self.end_deleted(clients, lost)
         self.assertEqual(0, clients.refused)
@@ -469,11 +463,7 @@ class Names(DiskStory):
         self.assert_lines("was deleted, with its records up to seq", "stopping")
 
     def end_deleted(self, clients, lost):
-        clients.close()
-        self.assertEqual([], clients.odd)
-        self.assert_never_noticed()
-        self.pulse.close()
-        self.assertEqual(0, self.proxy.stop())
+        self.stop(clients)
         self.bring_back(lost)
         return audit_check.check_files([self.proxy.audit_path.with_name("audit.jsonl.lost"), self.proxy.audit_path], first=1)
 
@@ -483,11 +473,10 @@ class Names(DiskStory):
         self.disk.take_inodes()
         self.proxy.audit_path.unlink()
         self.await_line("cannot be written")
-        before = clients.refused
-        wait_until("refusals", lambda: clients.refused > before + 30)
+        clients.await_refused()
         self.disk.give_inodes()
         self.await_line("writes again")
-        self.await_more(clients)
+        clients.await_opened(20)
         self.assert_accounts(clients, self.end_deleted(clients, lost))
         self.assert_lines("it was deleted, and a new one cannot be opened: No space left on device", "it goes on in a new file", "writes again", "stopping")
 
@@ -498,10 +487,10 @@ class Names(DiskStory):
         self.rename(".1")
         self.reopen()
         self.await_line("a new one cannot be opened: No space left on device; the old one goes on")
-        self.await_more(clients)
+        clients.await_opened(20)
         self.disk.give_inodes()
         self.await_line("goes on in a new file")
-        self.await_more(clients)
+        clients.await_opened(20)
         records = self.end_story(clients)
         self.assertEqual(0, clients.refused)
         self.assert_accounts(clients, records)
@@ -535,11 +524,10 @@ class Names(DiskStory):
         clients, lost = self.load(), self.keep()
         self.disk.turn_read_only()
         self.await_line("cannot be written: Read-only file system")
-        before = clients.refused
-        wait_until("refusals", lambda: clients.refused > before + 30)
+        clients.await_refused()
         self.use(disks.Tmpfs(self.directory / "disk", "size=16m"))
         self.await_line("writes again")
-        self.await_more(clients)
+        clients.await_opened(20)
         self.assert_accounts(clients, self.end_deleted(clients, lost))
         self.assert_lines("cannot be written: Read-only file system", "goes on in a new file", "writes again", "stopping")
 

@@ -8,15 +8,14 @@ import os
 import pty
 import re
 import socket
-import struct
 import subprocess
 
 import audit_check
-from harness import DATA, EXEAT, PATIENCE, SANITIZED, EndToEndTest, Exeat, Origin, policy, receive_all, receive_exactly
+from forged import bare_hello, v2, vector
+from harness import DATA, EXEAT, PATIENCE, SANITIZED, EndToEndTest, Exeat, Origin, policy, receive_all
 
 NAME = "allowed.example.test"
 DENIED = "denied.example.test"
-SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 HEAD_LONG = 12000  # bytes that a head or a hello of the default limits still takes
 FAR_TOO_LONG = 65536
 EVERY = 7 if SANITIZED else 1  # a sanitized program is slow, and the unit tests have all rows
@@ -58,27 +57,6 @@ def bounded(key, text):
         if taken > BOUNDS[key]:
             return text[:at] + "..."
     return text
-
-
-def vector(size, data):
-    return len(data).to_bytes(size, "big") + data
-
-
-def client_hello(sni, alpn=()):
-    """A ClientHello with any bytes for a name, in as many records as it takes."""
-    extensions = struct.pack(">H", 43) + vector(2, vector(1, b"\x03\x04"))
-    if sni:
-        extensions += struct.pack(">H", 0) + vector(2, vector(2, b"\0" + vector(2, sni)))
-    if alpn:
-        extensions += struct.pack(">H", 16) + vector(2, vector(2, b"".join(vector(1, name) for name in alpn)))
-    body = b"\x03\x03" + bytes(32) + vector(1, b"") + vector(2, b"\x13\x01") + vector(1, b"\0") + vector(2, extensions)
-    message = b"\x01" + vector(3, body)
-    return b"".join(b"\x16\x03\x01" + vector(2, message[at:at + 16384]) for at in range(0, len(message), 16384))
-
-
-def v2(port, tlvs):
-    addresses = socket.inet_aton("192.0.2.7") + socket.inet_aton("198.51.100.9") + struct.pack(">HH", port, 3128)
-    return SIGNATURE + b"\x21\x11" + vector(2, addresses + tlvs)
 
 
 def is_field(data):
@@ -192,7 +170,7 @@ file = audit.jsonl
         tlvs = b"".join(kind + vector(2, sample.bytes) for kind in (b"\x01", b"\x02", b"\x05", b"\xea"))
         with self.dial("balanced") as sock:
             self.want("balanced", port, sample, client_ip="192.0.2.7", reason="default_deny", host=DENIED)
-            sock.sendall(v2(port, tlvs) + b"CONNECT denied.example.test:443 HTTP/1.1\r\n\r\n")
+            sock.sendall(v2(("192.0.2.7", port), tlvs) + b"CONNECT denied.example.test:443 HTTP/1.1\r\n\r\n")
             receive_all(sock)
         for form in (b"PROXY TCP4 %s 198.51.100.9 1 2\r\n", b"PROXY %s\r\n", b"PROXY UNKNOWN %s"):
             head = form % sample.bytes + b"\r\nCONNECT denied.example.test:443 HTTP/1.1\r\n\r\n"
@@ -204,22 +182,21 @@ file = audit.jsonl
             self.want("explicit", sock.getsockname()[1], sample, sni=name, host=NAME, verdict="deny", class_="policy")
             sock.sendall(f"CONNECT {NAME}:{self.origin.port} HTTP/1.1\r\n\r\n".encode())
             self.assertEqual(200, self.proxy.read_head(sock)[0])
-            sock.sendall(client_hello(sample.bytes))
+            sock.sendall(bare_hello(sample.bytes))
             receive_all(sock)
-        self.say("brought", client_hello(sample.bytes), sample, sni=name, verdict="deny", host=NAME if sample.text == NAME else name)
+        self.say("brought", bare_hello(sample.bytes), sample, sni=name, verdict="deny", host=NAME if sample.text == NAME else name)
 
     def send_alpn(self, sample):
         """These are let out, so that there is a close too."""
         names = [b"h2", sample.bytes[:255], *[b"x"] * 20]
-        hello = client_hello(NAME.encode(), names)
+        hello = bare_hello(NAME.encode(), names)
         with self.dial("explicit") as sock:
             port = sock.getsockname()[1]
             alpn = None if len(sample.bytes) > 255 else ["h2", bounded("alpn", sample.text), *["x"] * 13, "..."]
             self.want("explicit", port, sample, host=NAME, verdict="allow", **({"alpn": alpn} if alpn else {}))
             sock.sendall(f"CONNECT {NAME}:{self.origin.port} HTTP/1.1\r\n\r\n".encode())
             self.assertEqual(200, self.proxy.read_head(sock)[0])
-            sock.sendall(hello)
-            self.assertEqual(hello, receive_exactly(sock, len(hello)))
+            self.assert_echo(sock, hello)
 
     # -- and what became of it --
 
@@ -312,6 +289,6 @@ file = audit.jsonl
             with self.subTest(huge.name):
                 head = b"CONNECT denied.example.test:443 HTTP/1.1\r\nX: a\r\n%s\r\n\r\n" % huge.bytes
                 self.say("explicit", head, huge, host=DENIED, verdict="deny", class_="client")
-                self.say("brought", client_hello(huge.bytes[:65000]), huge, verdict="deny")
+                self.say("brought", bare_hello(huge.bytes[:65000]), huge, verdict="deny")
         self.finish()
 

@@ -23,16 +23,6 @@ class Misbehaviour(TunnelStory):
         self.proxy = self.exeat(policy(NAME, port=self.origin.port, hosts=self.hosts, rule=rule, extra=f"[limits]\n{limits}\n{extra}"), **how)
         return self.proxy
 
-    def tunnel(self, name=NAME):
-        sock, status, head = self.proxy.connect(NAME, self.origin.port)
-        self.addCleanup(sock.close)
-        self.assertEqual(200, status, head)
-        if name:
-            hello = client_hello(name)
-            sock.sendall(hello)
-            self.assertEqual(hello, receive_exactly(sock, len(hello)))
-        return sock
-
     # -- heads --
 
     def test_a_slow_head_is_answered_408_and_recorded(self):
@@ -101,7 +91,7 @@ class Misbehaviour(TunnelStory):
 
     def test_a_hello_that_never_ends_is_cut_in_time(self):
         self.start()
-        sock = self.tunnel(None)
+        sock = self.connect()
         sock.sendall(client_hello(NAME)[:40])
         self.assertEqual(b"", receive_all(sock))
         self.proxy.wait_decision(reason="hello_timeout")
@@ -109,7 +99,7 @@ class Misbehaviour(TunnelStory):
 
     def test_a_hello_over_its_bound_is_refused(self):
         self.start()
-        sock = self.tunnel(None)
+        sock = self.connect()
         with contextlib.suppress(ConnectionError):
             sock.sendall(b"\x16\x03\x01\x40\x00\x01\x02\x00\x00" + b"\0" * 200_000)
         self.assertEqual(b"\x15\x03\x03\x00\x02\x02\x32", receive_all(sock)[:7])
@@ -117,7 +107,7 @@ class Misbehaviour(TunnelStory):
 
     def test_what_is_not_tls_gets_a_fin(self):
         self.start()
-        sock = self.tunnel(None)
+        sock = self.connect()
         sock.sendall(b"SSH-2.0-example\r\n")
         self.assertEqual(b"", receive_all(sock))
         self.proxy.wait_decision(reason="not_tls")
@@ -125,7 +115,7 @@ class Misbehaviour(TunnelStory):
 
     def test_another_name_is_cut_with_access_denied(self):
         self.start()
-        sock = self.tunnel(None)
+        sock = self.connect()
         sock.sendall(client_hello("evil.example.test"))
         self.assertEqual(b"\x15\x03\x03\x00\x02\x02\x31", receive_all(sock))
         record = self.proxy.wait_decision(reason="sni_mismatch")
@@ -140,7 +130,7 @@ class Misbehaviour(TunnelStory):
             self.origin.note(sock.recv(100))
         self.origin.serve = serve
         self.start(rule="sni = off")
-        sock = self.tunnel(None)
+        sock = self.connect()
         self.assertEqual(banner, receive_exactly(sock, len(banner)))
         sock.sendall(b"SSH-2.0-client\r\n")
         self.assertEqual(b"", receive_all(sock))
@@ -155,7 +145,7 @@ class Misbehaviour(TunnelStory):
     def test_counts_are_what_both_ends_counted(self):
         self.start()
         data = random.Random(1).randbytes(8_000_000)
-        sock = self.tunnel()
+        sock = self.open_tunnel()
         hello = len(client_hello(NAME))
         sender = threading.Thread(target=lambda: (sock.sendall(data), sock.shutdown(socket.SHUT_WR)))
         sender.start()
@@ -181,7 +171,7 @@ class Misbehaviour(TunnelStory):
                 ends["saw"] = "reset"
         self.origin.serve = serve
         self.start()
-        sock = self.tunnel(None)
+        sock = self.connect()
         sock.sendall(client_hello(NAME))
         wait_until("the hello at the origin", lambda: self.origin.payload)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -189,7 +179,7 @@ class Misbehaviour(TunnelStory):
         self.assertEqual("reset", wait_until("the origin's end", lambda: ends.get("saw")))
         self.proxy.wait_records("client_reset", lambda rs: any(r["end"] == "client_reset" for r in rs))
         ends["origin"] = True
-        other = self.tunnel(None)
+        other = self.connect()
         other.sendall(client_hello(NAME))
         with self.assertRaises(ConnectionResetError):
             while other.recv(1):
@@ -198,7 +188,7 @@ class Misbehaviour(TunnelStory):
 
     def test_peers_that_stop_reading_cost_nobody_else_anything(self):
         self.start(limits="idle_timeout = 0")
-        stuck = [self.tunnel() for _ in range(5)]
+        stuck = [self.open_tunnel() for _ in range(5)]
         for sock in stuck:  # the echo comes back and is never read: both ways fill up
             sock.setblocking(False)
             quiet_since = time.monotonic()
@@ -206,7 +196,7 @@ class Misbehaviour(TunnelStory):
                 with contextlib.suppress(BlockingIOError):
                     sock.send(b"x" * 65536)
                     quiet_since = time.monotonic()
-        lively = self.tunnel()
+        lively = self.open_tunnel()
         began = time.monotonic()
         for _ in range(200):
             self.assert_echo(lively)
@@ -227,21 +217,21 @@ class Misbehaviour(TunnelStory):
             Origin.echo(self.origin, sock)
         self.origin.serve = serve
         self.start()
-        stalled = self.tunnel(None)
+        stalled = self.connect()
         stalled.sendall(client_hello(NAME))
         wait_until("the stalled connection", lambda: first)
-        self.assert_echo(self.tunnel())
+        self.assert_echo(self.open_tunnel())
 
     def test_an_idle_tunnel_ends_when_asked_to(self):
         self.start(limits="idle_timeout = 1s")
-        self.assertEqual(b"", receive_all(self.tunnel()))
+        self.assertEqual(b"", receive_all(self.open_tunnel()))
         self.proxy.wait_records("an idle end", lambda rs: any(r["end"] == "idle" for r in rs))
 
     # -- limits --
 
     def test_past_the_tunnels_a_client_is_told_overload(self):
         self.start(limits="tunnels = 3")
-        held = [self.tunnel() for _ in range(3)]
+        held = [self.open_tunnel() for _ in range(3)]
         sock, status, head = self.proxy.connect(NAME, self.origin.port)
         sock.close()
         self.assertEqual(503, status)
@@ -256,19 +246,19 @@ class Misbehaviour(TunnelStory):
 
     def test_refusals_are_not_the_reason_for_refusals(self):
         self.start(limits="tunnels = 4")
-        held = [self.tunnel() for _ in range(4)]
+        held = [self.open_tunnel() for _ in range(4)]
         refused = [self.proxy.connect(NAME, self.origin.port) for _ in range(20)]  # each lingers, since its client does not close
         self.assertEqual({503}, {status for _, status, _ in refused})
         for sock in held:
             sock.close()
         self.proxy.wait_records("the four closes", lambda rs: sum(1 for r in rs if r["event"] == "close") == 4)
-        self.assert_echo(self.tunnel())
+        self.assert_echo(self.open_tunnel())
         for sock, _, _ in refused:
             sock.close()
 
     def test_out_of_descriptors_clients_are_told_and_open_tunnels_go_on(self):
         self.start(limits="request_timeout = 20s", workers=1)
-        tunnel = self.tunnel()
+        tunnel = self.open_tunnel()
         server = self.proxy.children()["server"]
         highest = max(int(name) for name in os.listdir(f"/proc/{server}/fd"))
         resource.prlimit(server, resource.RLIMIT_NOFILE, (highest + 4, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
@@ -280,7 +270,7 @@ class Misbehaviour(TunnelStory):
         self.assertIn("overload", self.first_answer(silent))
         self.assert_echo(tunnel)
         resource.prlimit(server, resource.RLIMIT_NOFILE, resource.getrlimit(resource.RLIMIT_NOFILE))
-        self.assert_echo(self.tunnel())
+        self.assert_echo(self.open_tunnel())
         self.assertEqual(1, self.proxy.log_text().count("pauses accepting"), "said once")
 
     def first_answer(self, socks):
@@ -384,7 +374,7 @@ class Misbehaviour(TunnelStory):
 
     def test_two_hundred_slow_clients_and_garbage_leave_others_alone(self):
         self.start(limits="request_timeout = 20s")
-        tunnel = self.tunnel()
+        tunnel = self.open_tunnel()
         slow = [self.proxy.dial() for _ in range(200)]
         for sock in slow:
             self.addCleanup(sock.close)
@@ -394,7 +384,7 @@ class Misbehaviour(TunnelStory):
             with self.proxy.dial() as sock, contextlib.suppress(ConnectionError):
                 sock.sendall(noise.randbytes(noise.randrange(1, 400)))
         self.assert_echo(tunnel)
-        self.assert_echo(self.tunnel())
+        self.assert_echo(self.open_tunnel())
 
 
 if __name__ == "__main__":

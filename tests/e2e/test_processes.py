@@ -139,18 +139,12 @@ class Processes(TunnelStory):
     def test_a_second_request_means_now(self):
         proxy = self.start()
         self.stall_journal()  # so that the orderly stop cannot end
-        self.open_tunnel_without_record()
+        self.connect().sendall(client_hello(NAME))  # on which nobody decides
         proxy.process.send_signal(signal.SIGTERM)
         with self.assertRaises(subprocess.TimeoutExpired):
             proxy.process.wait(1)
         proxy.process.send_signal(signal.SIGTERM)
         self.assertEqual(1, proxy.process.wait(3 * BACK_WITHIN))
-
-    def open_tunnel_without_record(self):
-        sock, status, _ = self.proxy.connect(NAME, self.origin.port)
-        self.addCleanup(sock.close)
-        self.assertEqual(200, status)
-        sock.sendall(client_hello(NAME))
 
     def test_sigint_closes_every_tunnel_with_its_record(self):
         self.stop_with_tunnels(signal.SIGINT)
@@ -200,9 +194,7 @@ class Processes(TunnelStory):
         proxy = self.start(workers=1)  # each learns it for itself, by the first decision that is not answered
         tunnel = self.open_tunnel()
         journal = self.stall_journal()
-        sock, status, _ = proxy.connect(NAME, self.origin.port)
-        with sock:
-            self.assertEqual(200, status)
+        with self.connect() as sock:
             sock.sendall(client_hello(NAME))
             with self.assertRaises(ConnectionResetError):
                 sock.recv(1)

@@ -12,6 +12,7 @@ import time
 import unittest
 
 import audit_check
+from forged import SIGNATURE, v1, v2
 from harness import PATIENCE, EndToEndTest, Origin, TlsOrigin, client_hello, policy, receive_all, receive_exactly, wait_until
 
 NAME = "allowed.example.test"
@@ -19,21 +20,9 @@ BALANCER = "127.0.0.1"
 STRANGER = "127.0.0.66"
 AGENT = ("192.0.2.7", 56324)
 AGENT6 = ("2001:db8::7", 56324)
-SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 LOCAL = SIGNATURE + b"\x20\x00\x00\x00"
 UNSPEC = SIGNATURE + b"\x21\x00\x00\x00"
 HAPROXY = shutil.which("haproxy", path=os.environ.get("PATH", "") + ":/usr/sbin")
-
-
-def v1(client=AGENT):
-    family, host = ("TCP6", "2001:db8::9") if ":" in client[0] else ("TCP4", "198.51.100.9")
-    return f"PROXY {family} {client[0]} {host} {client[1]} 3128\r\n".encode()
-
-
-def v2(client=AGENT, tlvs=b""):
-    family, code, host = (socket.AF_INET6, 0x21, "2001:db8::9") if ":" in client[0] else (socket.AF_INET, 0x11, "198.51.100.9")
-    addresses = socket.inet_pton(family, client[0]) + socket.inet_pton(family, host) + struct.pack(">HH", client[1], 3128)
-    return SIGNATURE + bytes([0x21, code]) + struct.pack(">H", len(addresses) + len(tlvs)) + addresses + tlvs
 
 
 class ProxyProtocolStory(EndToEndTest):
@@ -76,8 +65,7 @@ denials = own
         """The CONNECT is served: bytes cross both ways. Returns the decision."""
         status, head = self.proxy.read_head(sock)
         self.assertEqual(200, status, head)
-        sock.sendall(b"ping")
-        self.assertEqual(b"ping", receive_exactly(sock, 4))
+        self.assert_echo(sock)
         return [record for record in self.proxy.decisions() if record["verdict"] == "allow"][-1]
 
     def assert_refused(self, sock, status, reason):
@@ -122,7 +110,7 @@ class ProxyProtocol(ProxyProtocolStory):
     def test_with_tls_behind_it_everything_is_as_ever(self):
         self.start(rule="")
         hello = client_hello(NAME)
-        sock = self.send(v2() + self.connect + hello)
+        sock = self.send(v2(AGENT) + self.connect + hello)
         self.assertEqual(200, self.proxy.read_head(sock)[0])
         self.assertEqual(hello, receive_exactly(sock, len(hello)))
         record = self.proxy.wait_decision(verdict="allow")
@@ -131,7 +119,7 @@ class ProxyProtocol(ProxyProtocolStory):
 
     def test_a_header_may_come_in_any_pieces(self):
         self.start()
-        for client, header in ((AGENT, v1()), (AGENT6, v1(AGENT6)), (AGENT, v2()), (AGENT6, v2(AGENT6, tlvs=b"\x04\x00\x01x"))):
+        for client, header in ((AGENT, v1(AGENT)), (AGENT6, v1(AGENT6)), (AGENT, v2(AGENT)), (AGENT6, v2(AGENT6, tlvs=b"\x04\x00\x01x"))):
             for cut in range(1, len(header) + 2, 5):
                 with self.subTest(header=header, cut=cut):
                     data = header + self.connect
@@ -142,7 +130,7 @@ class ProxyProtocol(ProxyProtocolStory):
 
     def test_a_pause_between_header_and_head_costs_nothing(self):
         self.start()
-        for header in (v1(), v2()):
+        for header in (v1(AGENT), v2(AGENT)):
             for cut in (1, len(header) - 1, len(header)):
                 with self.subTest(header=header, cut=cut):
                     data = header + self.connect
@@ -154,7 +142,7 @@ class ProxyProtocol(ProxyProtocolStory):
     def test_the_longest_header_is_taken(self):
         self.start()
         padding = 65535 - 12 - 3
-        header = v2(tlvs=b"\x04" + struct.pack(">H", padding) + bytes(padding))
+        header = v2(AGENT, tlvs=b"\x04" + struct.pack(">H", padding) + bytes(padding))
         self.assertEqual(16 + 65535, len(header))
         self.assert_who(AGENT, BALANCER, self.assert_tunnel(self.send(header + self.connect)))
 
@@ -167,14 +155,14 @@ class ProxyProtocol(ProxyProtocolStory):
         self.start(listen="")
         sock = self.send(self.connect)
         self.assert_who(sock.getsockname(), None, self.assert_tunnel(sock))
-        refused = self.assert_refused(self.send(v1() + self.connect), 400, "bad_request")
+        refused = self.assert_refused(self.send(v1(AGENT) + self.connect), 400, "bad_request")
         self.assertIn("PROXY header, which this listener does not take", refused["detail"])
 
     # -- what goes by the client --
 
     def test_rules_and_groups_go_by_the_named_client(self):
         self.start(rule="sni = off\nfrom = agents")
-        self.assertEqual("agents", self.assert_tunnel(self.send(v1() + self.connect))["client_group"])
+        self.assertEqual("agents", self.assert_tunnel(self.send(v1(AGENT) + self.connect))["client_group"])
         record = self.assert_refused(self.send(v1(("127.0.0.9", 9)) + self.connect), 403, "default_deny")
         self.assertEqual("local", record["client_group"])
         self.assert_who(("127.0.0.9", 9), BALANCER, record)
@@ -210,8 +198,8 @@ class ProxyProtocol(ProxyProtocolStory):
                                      (v2(("10.0.0.1", 1)) + self.connect, 400, "bad_request"), (b"CONN", 408, "request_timeout"),
                                      (b"", 408, "request_timeout"), (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", 405, "method_not_allowed")):
             with self.subTest(data):
-                self.assert_who(AGENT, BALANCER, self.assert_refused(self.send(v2() + data), status, reason))
-        self.send(v1() + b"CONN").close()
+                self.assert_who(AGENT, BALANCER, self.assert_refused(self.send(v2(AGENT) + data), status, reason))
+        self.send(v1(AGENT) + b"CONN").close()
         self.assert_who(AGENT, BALANCER, self.proxy.wait_decision(reason="client_gone"))
 
     # -- the balancer itself --
@@ -253,7 +241,7 @@ class ProxyProtocol(ProxyProtocolStory):
 
     def test_a_client_that_says_nothing_behind_its_header_is_recorded(self):
         self.start()
-        for data, client in ((v1(), AGENT), (v2(AGENT6), AGENT6)):
+        for data, client in ((v1(AGENT), AGENT), (v2(AGENT6), AGENT6)):
             sock = self.send(data)
             sock.shutdown(socket.SHUT_WR)
             self.assertEqual(b"", receive_all(sock))
@@ -267,7 +255,7 @@ class ProxyProtocol(ProxyProtocolStory):
             (self.connect, "HTTP request"),
             (client_hello(NAME), "TLS"),
             (v1(("0.0.0.0", 1)), "names nobody"),
-            (v2(tlvs=b"\x03\x00\x04abcd"), "CRC32c"),
+            (v2(AGENT, tlvs=b"\x03\x00\x04abcd"), "CRC32c"),
         )
         for data, word in rows:
             with self.subTest(data):
@@ -282,7 +270,7 @@ class ProxyProtocol(ProxyProtocolStory):
 
     def test_a_stranger_is_refused_on_its_first_byte(self):
         self.start()
-        for data in (b"P", b"\r", b"x", v1() + self.connect, v2() + self.connect, LOCAL, UNSPEC + self.connect, self.connect):
+        for data in (b"P", b"\r", b"x", v1(AGENT) + self.connect, v2(AGENT) + self.connect, LOCAL, UNSPEC + self.connect, self.connect):
             with self.subTest(data):
                 began = time.monotonic()
                 sock = self.send(data, source=STRANGER)
@@ -301,11 +289,11 @@ class ProxyProtocol(ProxyProtocolStory):
 
     def test_a_header_that_stops_is_late_or_left(self):
         self.start(limits="request_timeout = 1s")
-        for data in (v1()[:20], v2()[:20], SIGNATURE[:3], v2(tlvs=b"\x04\x00\x00")[:-1]):
+        for data in (v1(AGENT)[:20], v2(AGENT)[:20], SIGNATURE[:3], v2(AGENT, tlvs=b"\x04\x00\x00")[:-1]):
             with self.subTest(data):
                 sock = self.send(data)
                 self.assert_who(sock.getsockname(), BALANCER, self.assert_refused(sock, 408, "request_timeout"))
-        sock = self.send(v2()[:20])
+        sock = self.send(v2(AGENT)[:20])
         name = sock.getsockname()
         sock.close()
         self.assert_who(name, BALANCER, self.proxy.wait_decision(reason="client_gone"))

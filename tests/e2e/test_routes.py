@@ -40,10 +40,6 @@ class RouteStory(EndToEndTest):
         status, head = self.proxy.read_head(sock)
         return status, head.splitlines()[0]
 
-    def assert_echo(self, sock, data=b"ping"):
-        sock.sendall(data)
-        self.assertEqual(data, receive_exactly(sock, len(data)))
-
     def refusal(self, host, origin_port):
         """A CONNECT that must not work; returns (status, reason), which the answer and the record agree on."""
         with self.dial() as sock:

@@ -10,7 +10,7 @@ import unittest
 
 import audit_check
 import harness
-from harness import client_hello, long_story, receive_exactly, wait_until
+from harness import client_hello, echoes, long_story, wait_until
 from tunnels import NAME, TunnelStory
 
 TUNNELS = 2000
@@ -36,10 +36,7 @@ class Soak(TunnelStory):
         with sock, contextlib.suppress(ConnectionError):
             if status != 200:
                 return 0
-            hello = client_hello("evil.example.test" if kind == 1 else NAME)
-            sock.sendall(hello)
-            got = receive_exactly(sock, len(hello))
-            return int(got == hello)
+            return int(echoes(sock, client_hello("evil.example.test" if kind == 1 else NAME)))
 
     def run_tunnels(self, count, threads):
         with concurrent.futures.ThreadPoolExecutor(threads) as pool:

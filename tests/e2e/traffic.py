@@ -9,7 +9,7 @@ import time
 import warnings
 
 import audit_check
-from harness import Certificate, DnsStub, Exeat, Origin, policy, receive_exactly, wait_until
+from harness import Certificate, DnsStub, Exeat, Origin, echoes, policy, wait_until
 from tunnels import ProxyStory
 
 SEED = os.environ.get("EXEAT_TEST_SEED") or str(random.randrange(10**6))
@@ -122,9 +122,7 @@ class Traffic:
 
     @staticmethod
     def say(tls, name):
-        line = f"{name}\n".encode()
-        tls.sendall(line)
-        if receive_exactly(tls, len(line)) != line:
+        if not echoes(tls, f"{name}\n".encode()):
             raise ConnectionError(name)
 
     def tunnel(self, name, held):

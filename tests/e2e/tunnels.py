@@ -5,7 +5,7 @@ import os
 import pathlib
 import signal
 
-from harness import EndToEndTest, Origin, client_hello, policy, receive_exactly, wait_until
+from harness import EndToEndTest, Origin, client_hello, echoes, policy, wait_until
 
 NAME = "allowed.example.test"
 
@@ -76,24 +76,21 @@ class TunnelStory(ProxyStory):
         self.proxy = self.exeat(policy(NAME, port=self.origin.port, hosts=self.hosts, extra=extra), **how)
         return self.proxy
 
-    def open_tunnel(self):
+    def connect(self):
+        """A CONNECT that must work; nothing is said behind it."""
         sock, status, head = self.proxy.connect(NAME, self.origin.port)
         self.addCleanup(sock.close)
         self.assertEqual(200, status, head)
-        hello = client_hello(NAME)
-        sock.sendall(hello)
-        self.assertEqual(hello, receive_exactly(sock, len(hello)))
         return sock
 
-    def assert_echo(self, sock, data=b"still here"):
-        sock.sendall(data)
-        self.assertEqual(data, receive_exactly(sock, len(data)))
+    def open_tunnel(self):
+        sock = self.connect()
+        self.assert_echo(sock, client_hello(NAME))
+        return sock
 
     def tunnel_works(self):
         with contextlib.suppress(AssertionError, OSError):
             sock, status, _ = self.proxy.connect(NAME, self.origin.port, timeout=5)
             with sock:
-                hello = client_hello(NAME)
-                sock.sendall(hello)
-                return status == 200 and receive_exactly(sock, len(hello)) == hello
+                return status == 200 and echoes(sock, client_hello(NAME))
         return False

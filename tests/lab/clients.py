@@ -212,12 +212,6 @@ class LastBytes(Bytes):
         sock.shutdown(socket.SHUT_WR)
 
 
-def hello_naming_an_address(text="192.0.2.1"):
-    """A hello whose server name is an address, which no honest library makes."""
-    stand_in = "x" * (len(text) - 2) + ".y"
-    return client_hello(stand_in).replace(stand_in.encode(), text.encode())
-
-
 def hello_with_ech(name):
     """A hello with an outer Encrypted Client Hello."""
     outer = struct.pack(">BHHBH", 0, 1, 1, 7, 32) + bytes(range(32)) + struct.pack(">H", 144) + bytes(144)

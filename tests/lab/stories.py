@@ -5,7 +5,8 @@ every connection that the network brought (see `expected_record`) is not repeate
 
 from typing import NamedTuple
 
-from clients import Bytes, Client, Curl, Knock, LastBytes, OpenSsl, PlainCurl, ProxyCurl, Tls, UdpKnock, hello_naming_an_address, hello_with_ech
+from clients import Bytes, Client, Curl, Knock, LastBytes, OpenSsl, PlainCurl, ProxyCurl, Tls, UdpKnock, hello_with_ech
+from forged import hello_naming
 from harness import client_hello
 from network import LISTEN_PORT, PLACES, address_of
 
@@ -104,7 +105,7 @@ STORIES = (
     Story("a hello without a name is denied at once",
           "agent1", Bytes(None, at="allowed", make=lambda: client_hello(None)), ACCESS_DENIED, denied("sni_missing", **NAMELESS), within=AT_ONCE),
     Story("a name that is an address is denied",
-          "agent1", Bytes(None, at="allowed", make=hello_naming_an_address), ACCESS_DENIED, denied("sni_invalid", host="192.0.2.1", sni="192.0.2.1"),
+          "agent1", Bytes(None, at="allowed", make=lambda: hello_naming("192.0.2.1")), ACCESS_DENIED, denied("sni_invalid", host="192.0.2.1", sni="192.0.2.1"),
           within=AT_ONCE),
     Story("an encrypted hello is denied",
           "agent1", Bytes("allowed.example", make=lambda: hello_with_ech("allowed.example")), ACCESS_DENIED, denied("ech_denied", ech=True),
