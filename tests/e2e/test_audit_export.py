@@ -209,6 +209,8 @@ class FollowTheJournalTest(TrafficStory):
         self.begin("none")
         self.traffic.start()
         followings = {form: self.use(Following("--format", form, self.path)) for form in FORMATS}
+        for following in followings.values():
+            following.wait(1)  # it begins with the file that is written when it starts: the first
         for turn in range(6):
             self.await_any_moment()
             self.rotate_at_random()
