@@ -47,7 +47,7 @@ struct journal_queue {
     struct event *turn;                        /* the end of the loop's turn: tells these, and sends */
 
     struct gap gap;
-    struct probe_table *probes;
+    struct probe_table *probes, *own_probes; /* the second only where no other was given */
     struct event *probe_minute;
     uint64_t lines_dropped;
 };
@@ -232,7 +232,7 @@ static void journal_queue_write_gap(struct journal_queue *queue)
         queue->gap = (struct gap){0};
 }
 
-static bool journal_queue_write_probe(struct journal_queue *queue, const struct probe_source *source)
+static void journal_queue_write_probe(void *queue, const struct probe_source *source)
 {
     char buffer[64];
     struct text detail;
@@ -246,14 +246,12 @@ static bool journal_queue_write_probe(struct journal_queue *queue, const struct 
         .peer_ip = source->peer_ip,
         .detail = {detail.at, detail.len},
     };
-    return journal_queue_put(queue, &record);
+    journal_queue_put(queue, &record);
 }
 
 static void journal_queue_write_probes(struct journal_queue *queue)
 {
-    for (size_t i = 0; i < probe_table_size(queue->probes); i++)
-        journal_queue_write_probe(queue, probe_table_at(queue->probes, i));
-    probe_table_clear(queue->probes);
+    probe_table_drain(queue->probes, journal_queue_write_probe, queue);
 }
 
 static void journal_queue_start_minute(struct journal_queue *queue)
@@ -278,8 +276,8 @@ static void journal_queue_end_minute(evutil_socket_t fd, short what, void *arg)
 void journal_queue_probe(struct journal_queue *queue, const char *listener, const char *mode, const struct address *client_ip,
                          const struct address *peer_ip)
 {
-    probe_table_count(queue->probes, listener, mode, client_ip, peer_ip);
-    journal_queue_start_minute(queue);
+    if (probe_table_count(queue->probes, listener, mode, client_ip, peer_ip))
+        journal_queue_start_minute(queue);
 }
 
 void journal_queue_flush(struct journal_queue *queue)
@@ -501,7 +499,7 @@ static bool journal_queue_init(struct journal_queue *queue, const struct journal
     queue->instance = settings->instance ? strdup(settings->instance) : NULL;
     queue->turn = evtimer_new(queue->base, journal_queue_on_turn, queue);
     queue->probe_minute = evtimer_new(queue->base, journal_queue_end_minute, queue);
-    queue->probes = probe_table_new();
+    queue->probes = settings->probes ? settings->probes : (queue->own_probes = probe_table_new());
     return queue->turn && queue->probe_minute && queue->probes && (queue->instance || !settings->instance);
 }
 
@@ -536,7 +534,7 @@ void journal_queue_free(struct journal_queue *queue)
     if (queue->probe_minute)
         event_free(queue->probe_minute);
     journal_packets_clear(&queue->packets);
-    probe_table_free(queue->probes);
+    probe_table_free(queue->own_probes);
     free(queue->instance);
     free(queue);
 }

@@ -21,9 +21,10 @@ enum journal_need {
 };
 
 struct journal_settings {
-    const char *instance;     /* copied */
-    bool continue_on_failure; /* `on_failure = continue` */
-    size_t queue_max;         /* bytes that wait, past which decisions are refused and denials are counted; 0: 8 MiB */
+    const char *instance;       /* copied */
+    bool continue_on_failure;   /* `on_failure = continue` */
+    struct probe_table *probes; /* of all queues of this process, and lives longer; NULL: this one counts by itself */
+    size_t queue_max;           /* bytes that wait, past which decisions are refused and denials are counted; 0: 8 MiB */
 };
 
 /* Told once for each wait: `committed` true when the record is on file, false when the journal died or its file failed after the record was added, so

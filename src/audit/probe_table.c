@@ -1,7 +1,8 @@
-/* Connections that ended without a byte, counted by where they came from. */
+/* Connections that ended without a byte, counted by where they came from, on all workers together. */
 #include "audit/probe_table.h"
 
-#include <assert.h>
+#include <pthread.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +12,7 @@
 #define SLOTS (2 * PROBE_SOURCES_MAX) /* a power of two */
 
 struct probe_table {
+    pthread_mutex_t lock;                               /* guards all below */
     struct probe_source sources[PROBE_SOURCES_MAX + 1]; /* the last place is the null source's */
     size_t used;
     uint16_t slots[SLOTS]; /* index of a source + 1; 0: free */
@@ -20,13 +22,18 @@ struct probe_table {
 struct probe_table *probe_table_new(void)
 {
     struct probe_table *table = calloc(1, sizeof(*table));
-    if (table)
-        table->seed = hash_seed();
+    if (!table)
+        return NULL;
+    pthread_mutex_init(&table->lock, NULL);
+    table->seed = hash_seed();
     return table;
 }
 
 void probe_table_free(struct probe_table *table)
 {
+    if (!table)
+        return;
+    pthread_mutex_destroy(&table->lock);
     free(table);
 }
 
@@ -42,16 +49,12 @@ static bool probe_table_is_same(const struct probe_source *a, const struct probe
            strcmp(a->listener, b->listener) == 0 && strcmp(a->mode, b->mode) == 0;
 }
 
-void probe_table_count(struct probe_table *table, const char *listener, const char *mode, const struct address *client_ip,
-                       const struct address *peer_ip)
+static void probe_table_add(struct probe_table *table, const struct probe_source *source)
 {
-    struct probe_source source = {.client_ip = *client_ip, .peer_ip = *peer_ip, .count = 1};
-    text_copy(source.listener, sizeof(source.listener), listener ? listener : "", listener ? strlen(listener) : 0);
-    text_copy(source.mode, sizeof(source.mode), mode ? mode : "", mode ? strlen(mode) : 0);
-    size_t slot = probe_table_hash(table, &source) % SLOTS;
+    size_t slot = probe_table_hash(table, source) % SLOTS;
     for (; table->slots[slot] != 0; slot = (slot + 1) % SLOTS) {
         struct probe_source *known = &table->sources[table->slots[slot] - 1];
-        if (probe_table_is_same(known, &source)) {
+        if (probe_table_is_same(known, source)) {
             known->count++;
             return;
         }
@@ -60,24 +63,33 @@ void probe_table_count(struct probe_table *table, const char *listener, const ch
         table->sources[PROBE_SOURCES_MAX].count++;
         return;
     }
-    table->sources[table->used++] = source;
+    table->sources[table->used++] = *source;
     table->slots[slot] = (uint16_t)table->used;
 }
 
-size_t probe_table_size(const struct probe_table *table)
+bool probe_table_count(struct probe_table *table, const char *listener, const char *mode, const struct address *client_ip,
+                       const struct address *peer_ip)
 {
-    return table->used + (table->sources[PROBE_SOURCES_MAX].count > 0);
+    struct probe_source source = {.client_ip = *client_ip, .peer_ip = *peer_ip, .count = 1};
+    text_copy(source.listener, sizeof(source.listener), listener ? listener : "", listener ? strlen(listener) : 0);
+    text_copy(source.mode, sizeof(source.mode), mode ? mode : "", mode ? strlen(mode) : 0);
+    pthread_mutex_lock(&table->lock);
+    const bool is_first = table->used == 0;
+    probe_table_add(table, &source);
+    pthread_mutex_unlock(&table->lock);
+    return is_first;
 }
 
-const struct probe_source *probe_table_at(const struct probe_table *table, size_t index)
+void probe_table_drain(struct probe_table *table, void (*take)(void *arg, const struct probe_source *source), void *arg)
 {
-    assert(index < probe_table_size(table)); /* the null source is counted only when all other places are taken */
-    return &table->sources[index];
-}
-
-void probe_table_clear(struct probe_table *table)
-{
+    struct probe_source *rest = &table->sources[PROBE_SOURCES_MAX];
+    pthread_mutex_lock(&table->lock);
+    for (size_t i = 0; i < table->used; i++)
+        take(arg, &table->sources[i]);
+    if (rest->count > 0)
+        take(arg, rest);
     memset(table->slots, 0, sizeof(table->slots));
-    table->sources[PROBE_SOURCES_MAX].count = 0;
+    rest->count = 0;
     table->used = 0;
+    pthread_mutex_unlock(&table->lock);
 }

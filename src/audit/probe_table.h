@@ -1,8 +1,8 @@
-/* Connections that ended without a byte, counted by where they came from. */
+/* Connections that ended without a byte, counted by where they came from, on all workers together. */
 #ifndef EXEAT_AUDIT_PROBE_TABLE_H
 #define EXEAT_AUDIT_PROBE_TABLE_H
 
-#include <stddef.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/address.h"
@@ -21,14 +21,11 @@ struct probe_table;
 struct probe_table *probe_table_new(void);
 void probe_table_free(struct probe_table *table);
 
-/* `peer_ip`: of the load balancer; not set without one. */
-void probe_table_count(struct probe_table *table, const char *listener, const char *mode, const struct address *client_ip,
+/* From any thread. `peer_ip`: of the load balancer; not set without one. True: it is the first since the table was empty. */
+bool probe_table_count(struct probe_table *table, const char *listener, const char *mode, const struct address *client_ip,
                        const struct address *peer_ip);
 
-/* How many sources there are, the null source among them (it comes last), and each of them. */
-size_t probe_table_size(const struct probe_table *table);
-const struct probe_source *probe_table_at(const struct probe_table *table, size_t index);
-
-void probe_table_clear(struct probe_table *table);
+/* From any thread: gives each source once, the null source last, and begins anew. `take` may not come back to the table. */
+void probe_table_drain(struct probe_table *table, void (*take)(void *arg, const struct probe_source *source), void *arg);
 
 #endif

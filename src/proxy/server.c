@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "audit/probe_table.h"
 #include "base/log.h"
 #include "config/bundle.h"
 #include "config/config.h"
@@ -239,8 +240,9 @@ static bool server_init(struct server *server, int channel)
     server->shared.report = server_report;
     server->shared.report_arg = server;
     server->shared.denials = denials_new();
+    server->shared.probes = probe_table_new();
     server->base = event_base_new();
-    if (server->base == NULL || server->shared.denials == NULL)
+    if (server->base == NULL || server->shared.denials == NULL || server->shared.probes == NULL)
         return false;
     server->news = mailbox_new(server->base, server_take_news, server);
     server->heard = event_new(server->base, channel, EV_READ | EV_PERSIST, server_heard, server);
@@ -257,6 +259,7 @@ static void server_fini(struct server *server)
     if (server->base != NULL)
         event_base_free(server->base);
     denials_free(server->shared.denials);
+    probe_table_free(server->shared.probes);
     config_unref(server->config);
     close(server->channel);
     libevent_global_shutdown();

@@ -39,7 +39,8 @@ struct worker *worker_new(unsigned number, struct config *config, struct shared 
     worker->config = config_ref(config);
     worker->loop = loop_new();
     if (worker->loop != NULL) {
-        const struct journal_settings settings = {.instance = config->name, .continue_on_failure = config->audit.continue_on_failure};
+        const struct journal_settings settings = {
+            .instance = config->name, .continue_on_failure = config->audit.continue_on_failure, .probes = shared->probes};
         struct event_base *base = worker->loop->base;
         worker->journal = journal_queue_new(base, &settings);
         worker->resolver = resolver_new(worker->loop);

@@ -22,6 +22,7 @@ struct session;
 /* What the workers of one server share: each part is safe to use from any of them. */
 struct shared {
     struct denials *denials;
+    struct probe_table *probes;
     atomic_size_t sessions; /* on all workers */
     size_t sessions_max;
     size_t lingers_max; /* a worker: more who were refused are hung up on at once */

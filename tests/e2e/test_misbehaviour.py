@@ -59,6 +59,15 @@ class Misbehaviour(TunnelStory):
         self.assertEqual(["1 connection without a byte"], [probe["detail"].replace("connections", "connection") for probe in probes])
         audit_check.check_file(self.proxy.audit_path)
 
+    def test_those_without_a_byte_are_counted_over_all_workers(self):
+        self.start()
+        for _ in range(40):
+            with self.proxy.dial() as sock:
+                sock.shutdown(socket.SHUT_WR)
+                self.assertEqual(b"", sock.recv(1))
+        self.proxy.stop()
+        self.assertEqual(["40 connections without a byte"], [record["detail"] for record in self.proxy.records() if record["event"] == "probe"])
+
     def test_another_tongue_is_named_in_the_record(self):
         self.start()
         for data, word in ((client_hello(NAME), "TLS"), (b"\x05\x01\x00", "SOCKS"), (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "HTTP/2")):
