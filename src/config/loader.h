@@ -29,6 +29,8 @@ struct loader {
 /* Adds a fault of a section as a whole, or of a key: in its line, or the section's where it is missing. */
 void section_fault(const struct loader *loader, const struct section *section, const char *key, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+/* The same of what is only odd. */
+void section_warn(const struct loader *loader, const struct section *section, const char *key, const char *what);
 
 /* Whether the section has the key, with a value or not. */
 bool section_has(const struct section *section, const char *key);

@@ -59,7 +59,7 @@ static void audit_check_signing(const struct loader *loader, const struct sectio
     if (signs && loader->config->audit.unchained)
         section_fault(loader, section, "sign_key", "cannot stand beside chain = no: what is signed is the chain; allowed: chain = yes");
     if (!signs && section_has(section, "checkpoint"))
-        section_fault(loader, section, "checkpoint", "does nothing without sign_key; allowed: to leave it out");
+        section_warn(loader, section, "checkpoint", "does nothing without sign_key");
 }
 
 /* By now the digest knows the name as it was written: where the files stand is no part of what they mean. */

@@ -59,6 +59,13 @@ void section_fault(const struct loader *loader, const struct section *section, c
     fault_add(loader->faults, place_text(section->file, entry ? entry->line : section->line, at), section->title, key, "%s", what);
 }
 
+void section_warn(const struct loader *loader, const struct section *section, const char *key, const char *what)
+{
+    const struct entry *entry = section_find_entry(section, key);
+    char at[PLACE_TEXT_MAX];
+    fault_warn(loader->faults, place_text(section->file, entry ? entry->line : section->line, at), section->title, key, "%s", what);
+}
+
 static const struct section_kind *section_find_kind(const char *kind)
 {
     for (size_t i = 0; i < KIND_COUNT; i++) {

@@ -8,7 +8,8 @@
 #include <unistd.h>
 
 #define FILE_MAX 16384 /* text may stand around the key */
-#define FOREIGN_MODES (S_IRWXO | S_IWGRP)
+#define FOREIGN_WRITE (S_IWGRP | S_IWOTH)
+#define FOREIGN_READ S_IROTH
 
 struct ed25519_key *sign_key_read(int fd)
 {
@@ -32,12 +33,15 @@ static bool sign_key_check(int fd, const struct audit_settings *audit, struct fa
         sign_key_fault(audit, faults, "is not a regular file");
         return false;
     }
-    if (status.st_mode & FOREIGN_MODES) {
+    if (status.st_mode & FOREIGN_WRITE) {
         fault_add(faults, audit->sign_key_at, "audit", "sign_key",
-                  "%.300s has mode %04o: others could sign with it, or put another in its place; allowed: 0600, or 0640", audit->sign_key,
+                  "%.300s has mode %04o: others could put another in its place; allowed: 0600, or 0640", audit->sign_key,
                   (unsigned)status.st_mode & 07777);
         return false;
     }
+    if (status.st_mode & FOREIGN_READ) /* where a container mounts its secrets there may be no others */
+        fault_warn(faults, audit->sign_key_at, "audit", "sign_key", "%.300s has mode %04o: others could sign with it", audit->sign_key,
+                   (unsigned)status.st_mode & 07777);
     struct ed25519_key *key = sign_key_read(fd);
     if (key == NULL)
         sign_key_fault(audit, faults, "holds no such key; allowed: an Ed25519 private key in PEM (PKCS#8), not encrypted");

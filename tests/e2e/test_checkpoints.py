@@ -162,14 +162,14 @@ class Checkpoints(TunnelStory):
         encrypted = ["openssl", "genpkey", "-algorithm", "ed25519", "-aes256", "-pass", "pass:test", "-out", self.key.private]
         other = ["openssl", "genpkey", "-algorithm", "x25519", "-out", self.key.private]
         for change, what in (
-            (lambda: self.key.private.chmod(0o644), "has mode 0644: others could sign with it"),
+            (lambda: self.key.private.chmod(0o622), "has mode 0622: others could put another in its place"),
             (lambda: subprocess.run(encrypted, check=True, capture_output=True), "holds no such key; allowed: an Ed25519 private key"),
             (lambda: subprocess.run(other, check=True, capture_output=True), "holds no such key; allowed: an Ed25519 private key"),
             (self.key.private.unlink, "cannot be read: No such file or directory"),
         ):
             self.key.private.chmod(0o600)
             change()
-            if self.key.private.exists() and "0644" not in what:
+            if self.key.private.exists() and "0622" not in what:
                 self.key.private.chmod(0o600)
             for command in ("check", "run"):
                 done = subprocess.run([harness.EXEAT, command, "-c", config], capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=harness.PATIENCE)
