@@ -17,7 +17,7 @@
 #define QUEUE_MAX_DEFAULT (8u << 20)
 #define PROBE_PERIOD_S 60
 #define RETRY_MS 20
-#define LINGER_MS 2 /* what nobody waits for is sent together with what comes in this time: each packet wakes the journal */
+#define GATHER_MS 2 /* what nobody waits for is sent together with what comes in this time: each packet wakes the journal */
 #define SEND_BUFFER (4 * JOURNAL_PACKET_MAX)
 #define DETAIL_SIZE 1536
 
@@ -158,7 +158,7 @@ static void journal_queue_count(struct journal_queue *queue, enum reason reason)
 /* At the latest: a wait that is started sends at once. */
 static void journal_queue_send_later(struct journal_queue *queue)
 {
-    const struct timeval later = {.tv_usec = LINGER_MS * 1000};
+    const struct timeval later = {.tv_usec = GATHER_MS * 1000};
     if (!event_pending(queue->turn, EV_TIMEOUT, NULL) && event_add(queue->turn, &later) != 0)
         event_active(queue->turn, EV_TIMEOUT, 0);
 }
