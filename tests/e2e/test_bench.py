@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import subprocess
 import sys
 import unittest
@@ -19,3 +20,17 @@ class Bench(EndToEndTest):
         self.assertEqual(["pipe, no chain", "no chain", "chain", "sync, no chain", "sync and chain"], [result["variant"] for result in results])
         for result in results:
             self.assertTrue(0 < result["journal_us"] < result["whole_us"] and 0 < result["p50_ms"] <= result["p99_ms"], result)
+
+    def test_bench(self):
+        load = pathlib.Path(EXEAT).parent / "tests/bench/load"
+        if not load.exists():
+            self.skipTest(f"there is no {load}: make check builds it")
+        cases = ["connect", "sni", "down", "echo", "idle", "reject"]
+        path = self.directory / "bench.json"
+        ran = subprocess.run([sys.executable, DATA / "bench/bench", "--exeat", os.path.abspath(EXEAT), "--load", load.absolute(), "--scale", "0.02", "--rounds", "1",
+                              "--subjects", "floor", "exeat", "--cases", *cases, "--json", path],
+                             capture_output=True, text=True, timeout=6 * PATIENCE, check=False)
+        self.assertEqual(0, ran.returncode, ran.stderr)
+        medians = {row["case"]: row["median"] for row in json.loads(path.read_text())["rows"] if row["subject"] == "exeat"}
+        self.assertLessEqual(set(cases) - {"sni"}, set(medians))  # which may be left out where there can be no enclosure
+        self.assertTrue(all(median > 0 for median in medians.values()), medians)
