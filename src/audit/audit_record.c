@@ -7,18 +7,6 @@
 #include "base/clock.h"
 #include "base/number.h"
 
-struct audit_key_row {
-    const char *name;
-    size_t len;
-    enum audit_kind kind;
-};
-
-static const struct audit_key_row KEYS[] = {
-#define X(symbol, key, kind) {",\"" key "\":", sizeof(key) + 3, AUDIT_##kind},
-    AUDIT_KEY_TABLE(X)
-#undef X
-};
-
 /* What is left to read. */
 struct audit_cursor {
     const char *at, *end;
@@ -59,9 +47,13 @@ static bool audit_cursor_read_text(struct audit_cursor *cursor, struct audit_val
     if (!audit_cursor_expect(cursor, "\"", 1))
         return false;
     out->at = cursor->at;
-    while (cursor->at < cursor->end && *cursor->at >= 0x20 && *cursor->at <= 0x7e && *cursor->at != '"')
-        if (*cursor->at++ == '\\' && !audit_cursor_skip_escape(cursor))
+    for (;;) {
+        cursor->at += text_json_plain(cursor->at, (size_t)(cursor->end - cursor->at));
+        if (!audit_cursor_expect(cursor, "\\", 1))
+            break;
+        if (!audit_cursor_skip_escape(cursor))
             return false;
+    }
     out->len = (size_t)(cursor->at - out->at);
     return audit_cursor_expect(cursor, "\"", 1);
 }
@@ -152,8 +144,8 @@ static bool audit_cursor_read_keys(struct audit_cursor *cursor, struct audit_rec
 {
     for (size_t i = first; i <= last; i++) {
         const size_t comma = i == first;
-        if (!audit_cursor_expect(cursor, KEYS[i].name + comma, KEYS[i].len - comma) ||
-            !audit_cursor_read_value(cursor, KEYS[i].kind, &out->values[i]))
+        if (!audit_cursor_expect(cursor, AUDIT_KEYS[i].text + comma, AUDIT_KEYS[i].len - comma) ||
+            !audit_cursor_read_value(cursor, AUDIT_KEYS[i].kind, &out->values[i]))
             return false;
     }
     return true;

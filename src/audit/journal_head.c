@@ -2,7 +2,6 @@
 #include "audit/journal_head.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -93,10 +92,16 @@ bool journal_head_write(const struct journal_head *head, int fd)
 {
     char line[JOURNAL_HEAD_LEN + 1];
     struct text text;
-    const char *quote = head->chain[0] ? "\"" : "";
     text_init(&text, line, sizeof(line));
-    text_format(&text, "{\"seq\":%" PRIu64 ",\"chain\":%s%s%s,\"inode\":%" PRIu64 ",\"size\":%" PRIu64 "}", head->seq, quote,
-                head->chain[0] ? head->chain : "null", quote, head->inode, head->size);
+    text_add(&text, "{\"seq\":");
+    text_add_number(&text, head->seq);
+    text_add(&text, ",\"chain\":");
+    text_add_json(&text, head->chain[0] ? head->chain : NULL, strlen(head->chain), CHAIN_LEN);
+    text_add(&text, ",\"inode\":");
+    text_add_number(&text, head->inode);
+    text_add(&text, ",\"size\":");
+    text_add_number(&text, head->size);
+    text_add_char(&text, '}');
     memset(line + text.len, ' ', JOURNAL_HEAD_LEN - text.len);
     line[JOURNAL_HEAD_LEN - 1] = '\n';
     ssize_t wrote = pwrite(fd, line, JOURNAL_HEAD_LEN, 0);

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "audit/audit_key.h"
 #include "base/clock.h"
 
 #define MARK "..."    /* of what was cut */
@@ -48,16 +49,18 @@ const char *record_event_text(enum record_event event)
     return EVENTS[event];
 }
 
-/* A key as it stands behind the value before it. */
-#define KEY(name) ",\"" name "\":"
-
-static void record_bytes(struct text *out, const char *key, const struct bytes *bytes, size_t chars)
+static void record_key(struct text *out, enum audit_key key)
 {
-    text_add(out, key);
+    text_add_bytes(out, AUDIT_KEYS[key].text, AUDIT_KEYS[key].len);
+}
+
+static void record_bytes(struct text *out, enum audit_key key, const struct bytes *bytes, size_t chars)
+{
+    record_key(out, key);
     text_add_json(out, bytes->at, bytes->len, chars);
 }
 
-static void record_string(struct text *out, const char *key, const char *string, size_t chars)
+static void record_string(struct text *out, enum audit_key key, const char *string, size_t chars)
 {
     const struct bytes bytes = {string, string ? strlen(string) : 0};
     record_bytes(out, key, &bytes, chars);
@@ -80,11 +83,12 @@ static const char *record_place_end(const char *place, size_t len)
 }
 
 /* FILE:LINE keeps its end, where the line number is. */
-static void record_place(struct text *out, const char *key, const char *place)
+static void record_place(struct text *out, enum audit_key key, const char *place)
 {
     char cut[CHARS_PLACE + 1];
     struct text text;
-    const char *end = place ? record_place_end(place, strlen(place)) : NULL;
+    const size_t len = place ? strlen(place) : 0;
+    const char *end = len > CHARS_PLACE || text_json_plain(place, len) < len ? record_place_end(place, len) : place;
     if (end == place) {
         record_string(out, key, place, CHARS_PLACE);
         return;
@@ -95,21 +99,21 @@ static void record_place(struct text *out, const char *key, const char *place)
     record_string(out, key, cut, CHARS_PLACE);
 }
 
-static void record_number(struct text *out, const char *key, bool known, uint64_t number)
+static void record_number(struct text *out, enum audit_key key, bool known, uint64_t number)
 {
-    text_add(out, key);
+    record_key(out, key);
     if (known)
         text_add_number(out, number);
     else
         text_add(out, "null");
 }
 
-static void record_port(struct text *out, const char *key, uint16_t port)
+static void record_port(struct text *out, enum audit_key key, uint16_t port)
 {
     record_number(out, key, port != 0, port);
 }
 
-static void record_address(struct text *out, const char *key, const struct address *address)
+static void record_address(struct text *out, enum audit_key key, const struct address *address)
 {
     char buf[ADDRESS_TEXT_MAX];
     record_string(out, key, address_is_set(address) ? address_text(address, buf) : NULL, ADDRESS_TEXT_MAX);
@@ -119,23 +123,23 @@ static void record_head(struct text *out, const struct record *record)
 {
     char time[CLOCK_TEXT_MAX];
     clock_text(record->time_us, time);
-    text_add(out, "\"time\":");
+    text_add(out, AUDIT_KEYS[AUDIT_KEY_TIME].text + 1); /* the first: without the comma */
     text_add_json(out, time, strlen(time), CLOCK_TEXT_MAX);
-    record_string(out, KEY("instance"), record->instance, CHARS_INSTANCE);
-    record_string(out, KEY("event"), record_event_text(record->event), CHARS_WORD);
-    record_string(out, KEY("id"), record->id, CHARS_WORD);
+    record_string(out, AUDIT_KEY_INSTANCE, record->instance, CHARS_INSTANCE);
+    record_string(out, AUDIT_KEY_EVENT, record_event_text(record->event), CHARS_WORD);
+    record_string(out, AUDIT_KEY_ID, record->id, CHARS_WORD);
 }
 
 static void record_who(struct text *out, const struct record *record)
 {
-    record_string(out, KEY("listener"), record->listener, CHARS_NAME);
-    record_string(out, KEY("mode"), record->mode, CHARS_WORD);
-    record_address(out, KEY("client_ip"), &record->client_ip);
-    record_port(out, KEY("client_port"), record->client_port);
-    record_address(out, KEY("peer_ip"), &record->peer_ip);
-    record_string(out, KEY("client_group"), record->client_group, CHARS_NAME);
-    record_bytes(out, KEY("client_user"), &record->client_user, CHARS_USER);
-    record_bytes(out, KEY("user_agent"), &record->user_agent, CHARS_AGENT);
+    record_string(out, AUDIT_KEY_LISTENER, record->listener, CHARS_NAME);
+    record_string(out, AUDIT_KEY_MODE, record->mode, CHARS_WORD);
+    record_address(out, AUDIT_KEY_CLIENT_IP, &record->client_ip);
+    record_port(out, AUDIT_KEY_CLIENT_PORT, record->client_port);
+    record_address(out, AUDIT_KEY_PEER_IP, &record->peer_ip);
+    record_string(out, AUDIT_KEY_CLIENT_GROUP, record->client_group, CHARS_NAME);
+    record_bytes(out, AUDIT_KEY_CLIENT_USER, &record->client_user, CHARS_USER);
+    record_bytes(out, AUDIT_KEY_USER_AGENT, &record->user_agent, CHARS_AGENT);
 }
 
 /* Of more names than there is room for the last that is written is the mark. */
@@ -144,7 +148,7 @@ static void record_alpn(struct text *out, const struct record *record)
     const struct bytes mark = {MARK, strlen(MARK)};
     const bool is_cut = record->alpn_count > RECORD_ALPN_MAX;
     const size_t count = is_cut ? RECORD_ALPN_MAX : record->alpn_count;
-    text_add(out, KEY("alpn"));
+    record_key(out, AUDIT_KEY_ALPN);
     if (!record->has_hello) {
         text_add(out, "null");
         return;
@@ -161,46 +165,46 @@ static void record_alpn(struct text *out, const struct record *record)
 
 static void record_where(struct text *out, const struct record *record)
 {
-    record_bytes(out, KEY("host"), &record->host, CHARS_HOST);
-    record_port(out, KEY("port"), record->port);
-    record_bytes(out, KEY("sni"), &record->sni, CHARS_HOST);
+    record_bytes(out, AUDIT_KEY_HOST, &record->host, CHARS_HOST);
+    record_port(out, AUDIT_KEY_PORT, record->port);
+    record_bytes(out, AUDIT_KEY_SNI, &record->sni, CHARS_HOST);
     record_alpn(out, record);
-    record_string(out, KEY("ja4"), record->has_hello ? record->ja4 : NULL, CHARS_NAME);
-    text_add(out, KEY("ech"));
+    record_string(out, AUDIT_KEY_JA4, record->has_hello ? record->ja4 : NULL, CHARS_NAME);
+    record_key(out, AUDIT_KEY_ECH);
     text_add(out, !record->has_hello ? "null" : record->ech ? "true" : "false");
-    record_string(out, KEY("tls_version"), record->has_hello ? record->tls_version : NULL, CHARS_WORD);
-    record_address(out, KEY("original_ip"), &record->original_ip);
+    record_string(out, AUDIT_KEY_TLS_VERSION, record->has_hello ? record->tls_version : NULL, CHARS_WORD);
+    record_address(out, AUDIT_KEY_ORIGINAL_IP, &record->original_ip);
 }
 
 static void record_judgement(struct text *out, const struct record *record)
 {
-    record_string(out, KEY("verdict"), record->verdict, CHARS_WORD);
-    record_string(out, KEY("class"), record->class, CHARS_WORD);
-    record_string(out, KEY("reason"), record->reason, CHARS_WORD);
-    record_string(out, KEY("rule"), record->rule, CHARS_NAME);
-    record_place(out, KEY("rule_at"), record->rule_at);
-    record_string(out, KEY("policy"), record->policy, CHARS_DIGEST);
+    record_string(out, AUDIT_KEY_VERDICT, record->verdict, CHARS_WORD);
+    record_string(out, AUDIT_KEY_CLASS, record->class, CHARS_WORD);
+    record_string(out, AUDIT_KEY_REASON, record->reason, CHARS_WORD);
+    record_string(out, AUDIT_KEY_RULE, record->rule, CHARS_NAME);
+    record_place(out, AUDIT_KEY_RULE_AT, record->rule_at);
+    record_string(out, AUDIT_KEY_POLICY, record->policy, CHARS_DIGEST);
 }
 
 static void record_way(struct text *out, const struct record *record)
 {
-    record_string(out, KEY("route"), record->route, CHARS_NAME);
-    record_address(out, KEY("egress_ip"), &record->egress_ip);
-    record_address(out, KEY("egress_public_ip"), &record->egress_public_ip);
-    record_port(out, KEY("egress_port"), record->egress_port);
-    record_address(out, KEY("upstream_ip"), &record->upstream_ip);
-    record_port(out, KEY("upstream_port"), record->upstream_port);
-    record_number(out, KEY("dns_ms"), record->has_dns_ms, record->dns_ms);
-    record_number(out, KEY("connect_ms"), record->has_connect_ms, record->connect_ms);
+    record_string(out, AUDIT_KEY_ROUTE, record->route, CHARS_NAME);
+    record_address(out, AUDIT_KEY_EGRESS_IP, &record->egress_ip);
+    record_address(out, AUDIT_KEY_EGRESS_PUBLIC_IP, &record->egress_public_ip);
+    record_port(out, AUDIT_KEY_EGRESS_PORT, record->egress_port);
+    record_address(out, AUDIT_KEY_UPSTREAM_IP, &record->upstream_ip);
+    record_port(out, AUDIT_KEY_UPSTREAM_PORT, record->upstream_port);
+    record_number(out, AUDIT_KEY_DNS_MS, record->has_dns_ms, record->dns_ms);
+    record_number(out, AUDIT_KEY_CONNECT_MS, record->has_connect_ms, record->connect_ms);
 }
 
 static void record_end(struct text *out, const struct record *record)
 {
-    record_number(out, KEY("bytes_up"), record->has_close, record->bytes_up);
-    record_number(out, KEY("bytes_down"), record->has_close, record->bytes_down);
-    record_number(out, KEY("duration_ms"), record->has_close, record->duration_ms);
-    record_string(out, KEY("end"), record->has_close ? record->end : NULL, CHARS_WORD);
-    record_bytes(out, KEY("detail"), &record->detail, CHARS_DETAIL);
+    record_number(out, AUDIT_KEY_BYTES_UP, record->has_close, record->bytes_up);
+    record_number(out, AUDIT_KEY_BYTES_DOWN, record->has_close, record->bytes_down);
+    record_number(out, AUDIT_KEY_DURATION_MS, record->has_close, record->duration_ms);
+    record_string(out, AUDIT_KEY_END, record->has_close ? record->end : NULL, CHARS_WORD);
+    record_bytes(out, AUDIT_KEY_DETAIL, &record->detail, CHARS_DETAIL);
 }
 
 bool record_write(struct text *out, const struct record *record)

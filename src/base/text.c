@@ -181,13 +181,13 @@ static bool text_json_are_plain(const uint8_t bytes[8])
     return !(text_each_unprintable(eight) | text_each_is(eight, '"') | text_each_is(eight, '\\'));
 }
 
-/* How many plain bytes stand at the start. */
-static size_t text_json_plain(const uint8_t *bytes, size_t len)
+size_t text_json_plain(const void *bytes, size_t len)
 {
+    const uint8_t *at = bytes;
     size_t plain = 0;
-    while (len - plain >= 8 && text_json_are_plain(bytes + plain))
+    while (len - plain >= 8 && text_json_are_plain(at + plain))
         plain += 8;
-    while (plain < len && text_json_is_plain(bytes[plain]))
+    while (plain < len && text_json_is_plain(at[plain]))
         plain++;
     return plain;
 }
@@ -214,12 +214,27 @@ static size_t text_add_json_inside(struct text *text, const uint8_t *bytes, size
     return at;
 }
 
+/* Nearly every string is plain and fits: then it is one copy between two quotes. */
+static bool text_add_json_plain(struct text *text, const uint8_t *bytes, size_t len, size_t max)
+{
+    if (len > max || text->size - text->len < len + sizeof("\"\"") || text_json_plain(bytes, len) < len)
+        return false;
+    char *at = text->at + text->len;
+    *at++ = '"';
+    memcpy(at, bytes, len);
+    memcpy(at + len, "\"", sizeof("\""));
+    text->len += len + 2;
+    return true;
+}
+
 void text_add_json(struct text *text, const void *bytes, size_t len, size_t max)
 {
     if (!bytes) {
-        text_add(text, "null");
+        text_add_bytes(text, "null", 4);
         return;
     }
+    if (text_add_json_plain(text, bytes, len, max))
+        return;
     text_add_char(text, '"');
     if (text_add_json_inside(text, bytes, len, max) < len)
         text_add(text, "...");

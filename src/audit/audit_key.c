@@ -1,0 +1,8 @@
+/* The keys of a record, in their order. */
+#include "audit/audit_key.h"
+
+const struct audit_key_row AUDIT_KEYS[AUDIT_KEY_COUNT] = {
+#define X(symbol, key, kind) {",\"" key "\":", sizeof(key) + 3, AUDIT_##kind},
+    AUDIT_KEY_TABLE(X)
+#undef X
+};
