@@ -100,7 +100,7 @@ static bool session_invite(struct session *session)
 /* What the client sent behind its CONNECT, early, is looked at once the 200 is out. */
 void session_hello_begin(struct session *session)
 {
-    client_hello_init(&session->setup->hello, session->config->limits.hello);
+    client_hello_init(&session->setup->hello, session->config->limits.hello, session->worker->fingerprints);
     if (!session->past_http && !session_invite(session))
         return;
     if (session->setup->len > 0)

@@ -7,12 +7,14 @@
 #include <unistd.h>
 
 #include "audit/record.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "proxy/listening.h"
 #include "proxy/mailbox.h"
 #include "proxy/own_address.h"
 #include "proxy/resolver.h"
 #include "proxy/session.h"
+#include "wire/ja4_cache.h"
 
 /* A journal that does not come at all must not keep the listeners shut: then every tunnel is refused, which is an answer.
  * Longer than a journal tries to lock its file: one that cannot have it must have said so before anybody is ready. */
@@ -45,6 +47,7 @@ struct worker *worker_new(unsigned number, struct config *config, struct shared 
         worker->journal = journal_queue_new(base, &settings);
         worker->resolver = resolver_new(worker->loop);
         worker->own_address = own_address_new();
+        worker->fingerprints = ja4_cache_new(hash_seed());
         worker->listening = listening_new(worker);
         worker->mailbox = mailbox_new(base, worker_take_order, worker);
         worker->look = event_new(base, -1, EV_PERSIST, worker_look, worker);
@@ -239,6 +242,7 @@ void worker_free(struct worker *worker)
     if (worker->resolver != NULL)
         resolver_free(worker->resolver);
     own_address_free(worker->own_address);
+    ja4_cache_free(worker->fingerprints);
     if (worker->journal != NULL)
         journal_queue_free(worker->journal);
     mailbox_free(worker->mailbox);

@@ -59,6 +59,7 @@ struct worker {
     struct journal_queue *journal;
     struct resolver *resolver;
     struct own_address *own_address;
+    struct ja4_cache *fingerprints; /* NULL: none */
     struct listening *listening; /* its listening sockets */
     struct session *sessions;    /* all of them, newest first */
     size_t session_count, linger_count;

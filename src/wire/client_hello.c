@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "wire/ja4.h"
+#include "wire/ja4_cache.h"
 
 #define RECORD_HEADER 5
 #define RECORD_MAX 16384 /* RFC 8446 5.1 */
@@ -35,9 +36,9 @@ struct hello_bytes {
     size_t len;
 };
 
-void client_hello_init(struct client_hello *hello, size_t hello_max)
+void client_hello_init(struct client_hello *hello, size_t hello_max, struct ja4_cache *fingerprints)
 {
-    *hello = (struct client_hello){.hello_max = hello_max};
+    *hello = (struct client_hello){.hello_max = hello_max, .fingerprints = fingerprints};
 }
 
 void client_hello_fini(struct client_hello *hello)
@@ -247,7 +248,7 @@ static enum hello_result hello_read_message(struct client_hello *hello, struct h
     fault = hello_read_extensions(hello, &facts, extensions, types);
     facts.version = hello->version;
     facts.has_sni = hello->has_sni;
-    bool has_ja4 = fault || ja4_make(hello->ja4, &facts);
+    bool has_ja4 = fault || ja4_cache_make(hello->fingerprints, hello->ja4, &facts);
     free(types);
     if (fault)
         return hello_malformed(hello, fault);

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct ja4_cache;
+
 enum hello_result {
     HELLO_MORE = 0,
     HELLO_DONE,      /* a whole, well-formed ClientHello */
@@ -24,6 +26,7 @@ enum hello_result {
  * from a whole message is copied: nothing points into the buffer. */
 struct client_hello {
     size_t hello_max;
+    struct ja4_cache *fingerprints; /* the caller's; NULL: none */
     size_t at;          /* private: how far the buffer has been walked */
     size_t record_left; /* private: bytes of the current record not yet walked */
     size_t message_len; /* private: handshake bytes walked */
@@ -46,7 +49,8 @@ struct client_hello {
     const char *fault;        /* HELLO_MALFORMED: a static sentence */
 };
 
-void client_hello_init(struct client_hello *hello, size_t hello_max);
+/* `fingerprints` (wire/ja4_cache.h, NULL: none) must outlive the hello. */
+void client_hello_init(struct client_hello *hello, size_t hello_max, struct ja4_cache *fingerprints);
 void client_hello_fini(struct client_hello *hello);
 
 /* Feeds the buffer as it stands, of which at most hello_max bytes are looked at; what comes behind the message is not its business. After anything

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "wire/client_hello.h"
+#include "wire/ja4_cache.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -46,15 +47,18 @@ static bool same(const struct client_hello *a, const struct client_hello *b)
            memcmp(a->alpn, b->alpn, sizeof(a->alpn)) == 0 && strcmp(a->ja4, b->ja4) == 0;
 }
 
-/* The first two bytes choose the limit and the pieces. */
+/* The first two bytes choose the limit and the pieces. A fingerprint that is remembered is the one that would be made. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    static struct ja4_cache *fingerprints;
     struct client_hello whole, pieces;
     if (size < 3)
         return 0;
     size_t hello_max = (size_t)data[0] * 64 + 16;
-    client_hello_init(&whole, hello_max);
-    client_hello_init(&pieces, hello_max);
+    if (!fingerprints)
+        fingerprints = ja4_cache_new(0);
+    client_hello_init(&whole, hello_max, NULL);
+    client_hello_init(&pieces, hello_max, fingerprints);
     enum hello_result result = client_hello_feed(&whole, data + 2, size - 2);
     check_result(&whole, result);
     check(feed_pieces(&pieces, data + 2, size - 2, data[1]) == result);

@@ -71,7 +71,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char name[HOSTNAME_SIZE] = "";
     if (size == 0 || size > HELLO_MAX)
         return 0;
-    client_hello_init(&hello, HELLO_MAX);
+    client_hello_init(&hello, HELLO_MAX, NULL);
     enum hello_result result = client_hello_feed(&hello, data, size);
     bool usable = result == HELLO_DONE && hello.has_sni && hello.sni_len <= HOSTNAME_MAX + 1 &&
                   hostname_read(name, (const char *)hello.sni, hello.sni_len);

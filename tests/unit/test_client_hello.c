@@ -10,7 +10,7 @@
 
 static enum hello_result feed_whole(struct client_hello *hello, const uint8_t *bytes, size_t len)
 {
-    client_hello_init(hello, HELLO_MAX);
+    client_hello_init(hello, HELLO_MAX, NULL);
     return client_hello_feed(hello, bytes, len);
 }
 
@@ -26,7 +26,7 @@ static enum hello_result feed_prefix(struct client_hello *hello, const uint8_t *
 static enum hello_result feed_steps(struct client_hello *hello, const uint8_t *bytes, size_t len, unsigned *seed)
 {
     enum hello_result result = HELLO_MORE;
-    client_hello_init(hello, HELLO_MAX);
+    client_hello_init(hello, HELLO_MAX, NULL);
     for (size_t at = 0; at < len && result == HELLO_MORE;) {
         size_t step = seed ? 1 + (size_t)rand_r(seed) % 97 : 1;
         at = step < len - at ? at + step : len;
@@ -263,17 +263,17 @@ Test(client_hello, size_is_bounded)
     static const uint8_t fits[] = {22, 3, 1, 0, 4, 1, 0, 4, 0};
     struct client_hello hello;
     uint8_t many[1025];
-    client_hello_init(&hello, 1024);
+    client_hello_init(&hello, 1024, NULL);
     cr_expect_eq(client_hello_feed(&hello, announced, sizeof(announced)), HELLO_TOO_LARGE, "told before it is sent");
-    client_hello_init(&hello, 1024);
+    client_hello_init(&hello, 1024, NULL);
     cr_expect_eq(client_hello_feed(&hello, fits, sizeof(fits)), HELLO_MORE);
     for (size_t i = 0; i < sizeof(many); i += 6) { /* records of one byte: what must be kept is far more than the message */
         const uint8_t record[6] = {22, 3, 1, 0, 1, i == 0 ? 1 : i == 2 * 6 ? 4 : 0};
         memcpy(many + i, record, sizeof(many) - i < 6 ? sizeof(many) - i : 6);
     }
-    client_hello_init(&hello, 1024);
+    client_hello_init(&hello, 1024, NULL);
     cr_expect_eq(client_hello_feed(&hello, many, 1023), HELLO_MORE);
     cr_expect_eq(client_hello_feed(&hello, many, 1024), HELLO_TOO_LARGE);
-    client_hello_init(&hello, 1024);
+    client_hello_init(&hello, 1024, NULL);
     cr_expect_eq(client_hello_feed(&hello, many, 1025), HELLO_TOO_LARGE);
 }
