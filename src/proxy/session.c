@@ -164,10 +164,10 @@ static void session_learn_original(struct session *session)
 static struct session *session_new(struct worker *worker, const struct listener *listener, int fd, const struct endpoint *peer)
 {
     struct session *session = calloc(1, sizeof(*session));
-    struct setup *setup = calloc(1, sizeof(*setup));
+    struct setup *setup = setup_pool_take(&worker->setups);
     if (session == NULL || setup == NULL) {
         free(session);
-        free(setup);
+        setup_pool_give(&worker->setups, setup);
         return NULL;
     }
     *session = (struct session){.grave.bury = session_bury,
@@ -280,13 +280,7 @@ static void session_quiet(struct session *session)
 
 void session_setup_free(struct session *session)
 {
-    struct setup *setup = session->setup;
-    if (setup == NULL)
-        return;
-    client_hello_fini(&setup->hello);
-    free(setup->bytes);
-    free(setup->user_agent);
-    free(setup);
+    setup_pool_give(&session->worker->setups, session->setup);
     session->setup = NULL;
 }
 

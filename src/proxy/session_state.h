@@ -32,6 +32,7 @@ enum session_step {
 
 /* What is only needed until the tunnel is open; freed then, so that an idle tunnel holds two sockets and its session. */
 struct setup {
+    struct setup *next; /* the pool's */
     uint8_t *bytes; /* from the client, from the start of what is being parsed */
     size_t len, size;
     struct proxy_header balancer;

@@ -249,6 +249,7 @@ void worker_free(struct worker *worker)
     if (worker->loop != NULL)
         pipe_pool_free(worker->loop->pipes);
     loop_free(worker->loop);
+    setup_pool_empty(&worker->setups);
     config_unref(worker->config);
     free(worker);
 }

@@ -10,6 +10,7 @@
 #include "config/config.h"
 #include "proxy/loop.h"
 #include "proxy/pipe_pool.h"
+#include "proxy/setup_pool.h"
 
 struct denials;
 struct event;
@@ -60,6 +61,7 @@ struct worker {
     struct resolver *resolver;
     struct own_address *own_address;
     struct ja4_cache *fingerprints; /* NULL: none */
+    struct setup_pool setups;
     struct listening *listening; /* its listening sockets */
     struct session *sessions;    /* all of them, newest first */
     size_t session_count, linger_count;
