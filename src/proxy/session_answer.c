@@ -15,14 +15,20 @@
 #define URL_SHOWN_MAX 80
 
 /* Everything said here fits an empty socket buffer; a socket that does not take it whole has nobody who listens. */
-static bool session_say(struct session *session, const void *bytes, size_t len)
+static bool session_say(struct session *session, const void *bytes, size_t len, int flags)
 {
-    return send(session->client_fd, bytes, len, MSG_NOSIGNAL) == (ssize_t)len;
+    return send(session->client_fd, bytes, len, MSG_NOSIGNAL | flags) == (ssize_t)len;
+}
+
+/* The last words: they go out in one segment with the FIN, which every refusal sends next. */
+static void session_say_last(struct session *session, const void *bytes, size_t len)
+{
+    (void)session_say(session, bytes, len, MSG_MORE);
 }
 
 bool session_answer_established(struct session *session)
 {
-    session->past_http = session_say(session, REPLY_ESTABLISHED, strlen(REPLY_ESTABLISHED));
+    session->past_http = session_say(session, REPLY_ESTABLISHED, strlen(REPLY_ESTABLISHED), 0);
     return session->past_http;
 }
 
@@ -79,7 +85,7 @@ static void session_refuse_in_http(struct session *session, enum reason reason)
         .ending = ending,
     };
     reply_refusal(&reply, &refusal);
-    session_say(session, reply.at, reply.len);
+    session_say_last(session, reply.at, reply.len);
 }
 
 /* ---- refusals where HTTP is not spoken, or no more ---- */
@@ -88,7 +94,7 @@ static void session_alert(struct session *session, enum tls_alert alert)
 {
     uint8_t record[REPLY_ALERT_SIZE];
     reply_alert(record, alert);
-    session_say(session, record, sizeof(record));
+    session_say_last(session, record, sizeof(record));
 }
 
 /* Whom the network brought asked for no proxy: a name that no rule knows is to him a server that does not know it. */
@@ -156,7 +162,7 @@ static void session_tell_denials(struct session *session)
         text_init(&whole, reply, size + REPLY_MAX);
         denials_write(session->worker->shared->denials, &json, &session->client.ip, clock_wall_us());
         reply_json(&whole, json.at, json.len);
-        session_say(session, whole.at, whole.len);
+        session_say_last(session, whole.at, whole.len);
     }
     free(body);
     free(reply);
@@ -176,7 +182,7 @@ static void session_refuse_denials(struct session *session)
         .ending = "",
     };
     reply_refusal(&reply, &refusal);
-    session_say(session, reply.at, reply.len);
+    session_say_last(session, reply.at, reply.len);
 }
 
 /* ---- all of them ---- */
