@@ -187,6 +187,8 @@ size_t text_json_plain(const void *bytes, size_t len)
     size_t plain = 0;
     while (len - plain >= 8 && text_json_are_plain(at + plain))
         plain += 8;
+    if (len > 8 && len - plain < 8 && text_json_are_plain(at + len - 8))
+        return len;
     while (plain < len && text_json_is_plain(at[plain]))
         plain++;
     return plain;
@@ -243,6 +245,10 @@ void text_add_json(struct text *text, const void *bytes, size_t len, size_t max)
 
 static void text_add_printable(struct text *text, const uint8_t *bytes, size_t len)
 {
+    if (text_is_printable((const char *)bytes, len)) {
+        text_add_bytes(text, bytes, len);
+        return;
+    }
     for (size_t i = 0; i < len; i++)
         text_add_char(text, bytes[i] >= 0x20 && bytes[i] <= 0x7e ? (char)bytes[i] : '?');
 }

@@ -20,8 +20,8 @@ bool network_has(const struct network *network, const struct address *address)
         return false;
     size_t whole = network->prefix / 8;
     unsigned rest = network->prefix % 8;
-    if (memcmp(network->base.bytes, address->bytes, whole) != 0)
-        return false;
+    if (whole > 0 && (network->base.bytes[0] != address->bytes[0] || memcmp(network->base.bytes, address->bytes, whole) != 0))
+        return false; /* nearly always by the first byte */
     return rest == 0 || ((network->base.bytes[whole] ^ address->bytes[whole]) >> (8 - rest)) == 0;
 }
 

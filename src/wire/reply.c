@@ -31,8 +31,10 @@ static void reply_add_host(struct text *text, const struct refusal *refusal, siz
     struct address address;
     bool bare_v6 = address_read(&address, refusal->host, refusal->host_len) && address.family == FAMILY_V6;
     text_init(&port_text, port, sizeof(port));
-    if (refusal->port > 0)
-        text_format(&port_text, ":%u", refusal->port);
+    if (refusal->port > 0) {
+        text_add_char(&port_text, ':');
+        text_add_number(&port_text, refusal->port);
+    }
     size_t frame = 2u * bare_v6 + port_text.len + 1;
     if (room <= frame)
         return;
@@ -53,7 +55,12 @@ static void reply_add_rest(struct text *text, const struct refusal *refusal, siz
     size_t ending_len = refusal->ending[0] ? strlen(refusal->ending) + 2 : 0;
     room -= reply_min(room, ending_len);
     text_init(&said_text, said, sizeof(said));
-    text_format(&said_text, "%s (%s, id %s)", refusal->sentence, refusal->code, refusal->id);
+    text_add(&said_text, refusal->sentence);
+    text_add(&said_text, " (");
+    text_add(&said_text, refusal->code);
+    text_add(&said_text, ", id ");
+    text_add(&said_text, refusal->id);
+    text_add_char(&said_text, ')');
     text_add_clean(text, said, said_text.len, room);
     room -= reply_min(room, said_text.len);
     if (refusal->cause && room > 2) {
@@ -80,25 +87,14 @@ void reply_phrase(struct text *out, const struct refusal *refusal)
     text_add_bytes(out, rest, rest_text.len);
 }
 
-/* An sf-string (RFC 8941 3.3.3) of text that is printable ASCII already. */
-static void reply_add_quoted(struct text *out, const char *string)
-{
-    text_add_char(out, '"');
-    for (; *string; string++) {
-        if (*string == '"' || *string == '\\')
-            text_add_char(out, '\\');
-        text_add_char(out, *string);
-    }
-    text_add_char(out, '"');
-}
-
 static void reply_add_proxy_status(struct text *out, const char *error, const char *details)
 {
+    const size_t len = strlen(details);
     text_add(out, "Proxy-Status: exeat");
-    if (error[0])
-        text_format(out, "; error=%s", error);
+    text_add(out, error[0] ? "; error=" : "");
+    text_add(out, error);
     text_add(out, "; details=");
-    reply_add_quoted(out, details);
+    text_add_json(out, details, len, TEXT_ESCAPE_MAX * len); /* of printable ASCII it makes what an sf-string is, too (RFC 8941 3.3.3) */
     text_add(out, "\r\n");
 }
 
@@ -115,7 +111,9 @@ static void reply_make_body(struct text *out, const struct refusal *refusal, con
 
 static void reply_add_body(struct text *out, const char *body, size_t len)
 {
-    text_format(out, "Content-Type: application/json\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n", len);
+    text_add(out, "Content-Type: application/json\r\nContent-Length: ");
+    text_add_number(out, len);
+    text_add(out, "\r\nConnection: close\r\n\r\n");
     text_add_bytes(out, body, len);
 }
 
@@ -127,7 +125,11 @@ void reply_refusal(struct text *out, const struct refusal *refusal)
     text_init(&body_text, body, sizeof(body));
     reply_phrase(&phrase_text, refusal);
     reply_make_body(&body_text, refusal, &phrase_text);
-    text_format(out, "HTTP/1.1 %u %s\r\n", refusal->status, phrase);
+    text_add(out, "HTTP/1.1 ");
+    text_add_number(out, refusal->status);
+    text_add_char(out, ' ');
+    text_add_bytes(out, phrase, phrase_text.len);
+    text_add(out, "\r\n");
     reply_add_proxy_status(out, refusal->proxy_error, phrase + sizeof(PREFIX) - 1);
     if (refusal->status == 405)
         text_add(out, "Allow: CONNECT\r\n");
