@@ -63,6 +63,7 @@ struct limit_settings {
     uint64_t request_timeout_ms, hello_timeout_ms, connect_timeout_ms, idle_timeout_ms, keepalive_ms;
     uint64_t request_head, hello; /* bytes */
     uint64_t tunnels;             /* 0: auto, from RLIMIT_NOFILE */
+    uint64_t tunnels_per_client;  /* 0: half of those */
 };
 
 struct audit_settings {

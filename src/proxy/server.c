@@ -15,6 +15,7 @@
 #include "config/bundle.h"
 #include "config/config.h"
 #include "host/channel.h"
+#include "proxy/client_shares.h"
 #include "proxy/denials.h"
 #include "proxy/mailbox.h"
 #include "proxy/worker.h"
@@ -240,9 +241,10 @@ static bool server_init(struct server *server, int channel)
     server->shared.report = server_report;
     server->shared.report_arg = server;
     server->shared.denials = denials_new();
+    server->shared.client_shares = client_shares_new();
     server->shared.probes = probe_table_new();
     server->base = event_base_new();
-    if (server->base == NULL || server->shared.denials == NULL || server->shared.probes == NULL)
+    if (server->base == NULL || server->shared.denials == NULL || server->shared.client_shares == NULL || server->shared.probes == NULL)
         return false;
     server->news = mailbox_new(server->base, server_take_news, server);
     server->heard = event_new(server->base, channel, EV_READ | EV_PERSIST, server_heard, server);
@@ -259,6 +261,7 @@ static void server_fini(struct server *server)
     if (server->base != NULL)
         event_base_free(server->base);
     denials_free(server->shared.denials);
+    client_shares_free(server->shared.client_shares);
     probe_table_free(server->shared.probes);
     config_unref(server->config);
     close(server->channel);

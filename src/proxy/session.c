@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "proxy/client_shares.h"
 #include "proxy/origdst.h"
 #include "proxy/session_state.h"
 #include "proxy/worker.h"
@@ -20,41 +21,52 @@
 /* A journal that takes longer than this to commit one decision is as good as none. The agent itself gives up after 15 s. */
 #define COMMIT_TIMEOUT_MS 5000
 
+/* What a client in no group has for its head or hello. */
+#define STRANGER_MS 1000
+
 /* The `end` of a tunnel that exeat itself ends. */
 #define END_STOPPED "stopped"
 
 /* ---- the table of steps ---- */
 
-static uint64_t session_head_ms(const struct config *config)
+static uint64_t session_balancer_ms(const struct session *session)
 {
-    return config->limits.request_timeout_ms;
+    return session->config->limits.request_timeout_ms;
 }
 
-static uint64_t session_hello_ms(const struct config *config)
+/* Who is in no group will be refused whatever it says, and holds one of few places until it has said it. */
+static uint64_t session_head_ms(const struct session *session)
 {
-    return config->limits.hello_timeout_ms;
+    const uint64_t ms = session->config->limits.request_timeout_ms;
+    return session->stranger && ms > STRANGER_MS ? STRANGER_MS : ms;
+}
+
+static uint64_t session_hello_ms(const struct session *session)
+{
+    const uint64_t ms = session->config->limits.hello_timeout_ms;
+    return session->stranger && ms > STRANGER_MS ? STRANGER_MS : ms;
 }
 
 /* Resolver and dialer keep their own, shorter deadlines; these are for the day when one of them does not call back. */
-static uint64_t session_resolve_ms(const struct config *config)
+static uint64_t session_resolve_ms(const struct session *session)
 {
-    return config->dns.timeout_ms + 5000;
+    return session->config->dns.timeout_ms + 5000;
 }
 
-static uint64_t session_dial_ms(const struct config *config)
+static uint64_t session_dial_ms(const struct session *session)
 {
-    return config->limits.connect_timeout_ms + 5000;
+    return session->config->limits.connect_timeout_ms + 5000;
 }
 
-static uint64_t session_commit_ms(const struct config *config)
+static uint64_t session_commit_ms(const struct session *session)
 {
-    (void)config;
+    (void)session;
     return COMMIT_TIMEOUT_MS;
 }
 
-static uint64_t session_linger_ms(const struct config *config)
+static uint64_t session_linger_ms(const struct session *session)
 {
-    (void)config;
+    (void)session;
     return LINGER_MS;
 }
 
@@ -64,10 +76,10 @@ static void session_linger_readable(struct session *session);
 static const struct step_row {
     void (*begin)(struct session *session);
     void (*readable)(struct session *session); /* something came from the client; NULL: it waits in its socket */
-    uint64_t (*deadline_ms)(const struct config *config);
+    uint64_t (*deadline_ms)(const struct session *session);
     enum reason late; /* the reason when the deadline passes */
 } STEPS[STEP_COUNT] = {
-    [STEP_BALANCER] = {session_balancer_begin, session_balancer_readable, session_head_ms, REASON_REQUEST_TIMEOUT},
+    [STEP_BALANCER] = {session_balancer_begin, session_balancer_readable, session_balancer_ms, REASON_REQUEST_TIMEOUT},
     [STEP_HEAD] = {session_head_begin, session_head_readable, session_head_ms, REASON_REQUEST_TIMEOUT},
     [STEP_RESOLVE] = {session_resolve_begin, NULL, session_resolve_ms, REASON_DNS_TIMEOUT},
     [STEP_DIAL] = {session_dial_begin, NULL, session_dial_ms, REASON_CONNECT_TIMEOUT},
@@ -97,7 +109,7 @@ static bool session_listen(struct session *session)
 
 static void session_late(evutil_socket_t fd, short what, void *arg);
 
-static bool session_set_deadline(struct session *session, uint64_t (*deadline_ms)(const struct config *config))
+static bool session_set_deadline(struct session *session, uint64_t (*deadline_ms)(const struct session *session))
 {
     if (deadline_ms == NULL) {
         loop_drop(&session->deadline);
@@ -105,7 +117,7 @@ static bool session_set_deadline(struct session *session, uint64_t (*deadline_ms
     }
     if (session->deadline == NULL)
         session->deadline = evtimer_new(session->worker->loop->base, session_late, session);
-    uint64_t ms = deadline_ms(session->config);
+    uint64_t ms = deadline_ms(session);
     struct timeval tv = {(time_t)(ms / 1000), (suseconds_t)(ms % 1000 * 1000)};
     return session->deadline != NULL && evtimer_add(session->deadline, &tv) == 0;
 }
@@ -147,6 +159,33 @@ static void session_uncount(struct session *session)
     if (session->counted)
         atomic_fetch_sub(&session->worker->shared->sessions, 1);
     session->counted = false;
+    if (session->shares)
+        client_shares_give(session->worker->shared->client_shares, &session->client.ip, session->stranger, session->opened_ms > 0);
+    session->shares = false;
+}
+
+static size_t session_part(size_t all, size_t parts)
+{
+    return all >= parts ? all / parts : 1;
+}
+
+/* One client may hold half of all sessions, or as many as the configuration says, and a quarter before they are tunnels. */
+bool session_take_share(struct session *session)
+{
+    const struct shared *shared = session->worker->shared;
+    const size_t wanted = session->config->limits.tunnels_per_client;
+    const struct share_limits limits = {
+        .pending = session_part(shared->sessions_max, 4),
+        .sessions = wanted != 0 ? wanted : session_part(shared->sessions_max, 2),
+    };
+    session->stranger = session->verdict.group == NULL;
+    const enum share_answer answer = client_shares_take(shared->client_shares, &session->client.ip, session->stranger, &limits);
+    session->shares = answer == SHARE_TAKEN;
+    if (session->shares)
+        return true;
+    session->spoke = true; /* it is answered, so it is recorded */
+    session_close(session, answer == SHARE_PAST ? REASON_QUOTA : REASON_OVERLOAD);
+    return false;
 }
 
 /* The load balancer, or where a client that the network brought meant to go. */
@@ -248,7 +287,8 @@ void session_start(struct worker *worker, const struct listener *listener, int f
         session_close(session, REASON_OVERLOAD);
         return;
     }
-    session_enter(session, session_first_step(listener));
+    if (listener->proxy_protocol || session_take_share(session)) /* behind a load balancer it is not known yet whose share */
+        session_enter(session, session_first_step(listener));
 }
 
 void session_refuse(struct worker *worker, const struct listener *listener, int fd, const struct endpoint *peer)

@@ -19,7 +19,8 @@ static void session_introduce(struct session *session, enum proxy_header_result 
     session->verdict.group = policy_group_of(session->config->policy, &session->client.ip);
     session_consume(setup, setup->balancer.len);
     session->spoke = setup->len > 0 || !address_equal(&session->client.ip, &session->peer);
-    session_enter(session, STEP_HEAD);
+    if (session_take_share(session))
+        session_enter(session, STEP_HEAD);
 }
 
 static void session_balancer_feed(struct session *session)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "policy/address_class.h"
+#include "proxy/client_shares.h"
 #include "proxy/own_address.h"
 #include "proxy/worker.h"
 
@@ -228,6 +229,7 @@ void session_relay_begin(struct session *session)
 {
     struct setup *setup = session->setup;
     session->opened_ms = loop_now_ms(session->worker->loop);
+    client_shares_open(session->worker->shared->client_shares, &session->client.ip);
     const struct limit_settings *limits = &session->config->limits;
     const struct relay_settings settings = {
         .idle_ms = limits->idle_timeout_ms, .keepalive_ms = limits->keepalive_ms, .done = session_relayed, .arg = session};

@@ -74,6 +74,8 @@ struct session {
     bool past_http; /* the 200 is out, or HTTP was never spoken: only an alert, FIN or RST can say anything */
     bool decided;   /* an allowing decision was given to the journal: a `close` is owed */
     bool counted;   /* among the sessions that the limit is about */
+    bool shares;    /* … and among those of its client */
+    bool stranger;  /* the client is in no group */
     bool lingers;
     size_t lingered; /* bytes thrown away after a refusal */
 
@@ -111,6 +113,9 @@ void session_uncommitted(struct session *session, const char *detail);
 
 /* The door out of a connection that is nobody's: counts it, and records no decision. */
 void session_dismiss(struct session *session);
+
+/* Once the client is known. False: it has its share already, and the session went out. */
+bool session_take_share(struct session *session);
 
 /* The relay listens to the client instead. */
 void session_ignore_client(struct session *session);

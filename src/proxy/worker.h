@@ -12,6 +12,7 @@
 #include "proxy/pipe_pool.h"
 #include "proxy/setup_pool.h"
 
+struct client_shares;
 struct denials;
 struct event;
 struct listening;
@@ -23,6 +24,7 @@ struct session;
 /* What the workers of one server share: each part is safe to use from any of them. */
 struct shared {
     struct denials *denials;
+    struct client_shares *client_shares;
     struct probe_table *probes;
     atomic_size_t sessions; /* on all workers */
     size_t sessions_max;

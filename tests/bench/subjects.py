@@ -176,6 +176,9 @@ route = loopback
 server     = 127.0.0.1:9
 hosts_file = hosts
 
+[limits]
+tunnels_per_client = 1000000
+
 [audit]
 file = audit.jsonl
 sync = {sync}

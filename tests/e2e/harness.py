@@ -437,9 +437,9 @@ class Exeat:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return sock
 
-    def connect(self, host, port, timeout=None):
+    def connect(self, host, port, timeout=None, source=None):
         """A CONNECT; returns (socket, status, head). The socket stands behind the head."""
-        sock = self.dial(timeout)
+        sock = self.dial(timeout, source)
         try:
             sock.sendall(f"CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode())
             return sock, *self.read_head(sock)

@@ -239,7 +239,7 @@ class Misbehaviour(TunnelStory):
     # -- limits --
 
     def test_past_the_tunnels_a_client_is_told_overload(self):
-        self.start(limits="tunnels = 3")
+        self.start(limits="tunnels = 3\ntunnels_per_client = 3")
         held = [self.open_tunnel() for _ in range(3)]
         sock, status, head = self.proxy.connect(NAME, self.origin.port)
         sock.close()
@@ -254,7 +254,7 @@ class Misbehaviour(TunnelStory):
         wait_until("room again", again)
 
     def test_refusals_are_not_the_reason_for_refusals(self):
-        self.start(limits="tunnels = 4")
+        self.start(limits="tunnels = 4\ntunnels_per_client = 4")
         held = [self.open_tunnel() for _ in range(4)]
         refused = [self.proxy.connect(NAME, self.origin.port) for _ in range(20)]  # each lingers, since its client does not close
         self.assertEqual({503}, {status for _, status, _ in refused})

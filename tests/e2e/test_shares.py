@@ -1,0 +1,111 @@
+"""One client cannot stop the rest: what it may hold of the sessions, and what those may who are in no group."""
+
+import select
+import unittest
+
+from forged import v1
+from harness import client_hello, policy, wait_until
+from tunnels import NAME, TunnelStory
+
+ONE, OTHER = "127.0.0.1", "127.0.0.2"
+STRANGERS_MAX = 64
+
+
+class ShareStory(TunnelStory):
+    def start_with(self, limits, clients="127.0.0.0/8", listen=""):
+        text = policy(NAME, port=self.origin.port, hosts=self.hosts).replace("from = 127.0.0.0/8 ::1", f"from = {clients}")
+        self.proxy = self.exeat(f"{text}\n[limits]\n{limits}\n{listen}")
+
+    def ask(self, source):
+        """A CONNECT from an address: the socket and its status."""
+        sock, status, head = self.proxy.connect(NAME, self.origin.port, source=(source, 0))
+        self.addCleanup(sock.close)
+        return sock, status, head
+
+    def tunnel_from(self, source):
+        sock, status, head = self.ask(source)
+        self.assertEqual(200, status, head)
+        self.assert_echo(sock, client_hello(NAME))
+        return sock
+
+    def silent_from(self, source, count):
+        """Connections that say nothing."""
+        socks = [self.proxy.dial(source=(source, 0)) for _ in range(count)]
+        for sock in socks:
+            self.addCleanup(sock.close)
+        return socks
+
+    def await_answers(self, socks, count):
+        """Waits until so many of them were told something, and returns what."""
+        wait_until(f"{count} answers", lambda: len(select.select(socks, [], [], 0)[0]) >= count)
+        answered = select.select(socks, [], [], 0)[0]
+        self.assertEqual(count, len(answered))
+        return [self.proxy.read_head(sock) for sock in answered]
+
+
+class ShareTest(ShareStory):
+    def test_a_client_has_its_tunnels_and_no_more(self):
+        self.start_with("tunnels_per_client = 3")
+        held = [self.tunnel_from(ONE) for _ in range(3)]
+        _, status, head = self.ask(ONE)
+        self.assertEqual(503, status)
+        self.assertIn("quota", head)
+        self.assertEqual(ONE, self.proxy.wait_decision(reason="quota", verdict="deny")["client_ip"])
+        self.tunnel_from(OTHER)
+        held.pop().close()
+        wait_until("room again", lambda: self.ask(ONE)[1] == 200)
+
+    def test_unless_told_otherwise_it_has_half_of_all(self):
+        self.start_with("tunnels = 8")
+        for _ in range(4):
+            self.tunnel_from(ONE)
+        self.assertEqual(503, self.ask(ONE)[1])
+        for _ in range(4):
+            self.tunnel_from(OTHER)
+        self.assertIn("overload", self.ask("127.0.0.3")[2])
+
+    def test_who_holds_connections_open_leaves_room_for_others(self):
+        self.start_with("tunnels = 20\nrequest_timeout = 60s")
+        mine = self.tunnel_from(ONE)
+        silent = self.silent_from(ONE, 20)
+        for status, head in self.await_answers(silent, 15):  # a quarter of 20 may wait
+            self.assertEqual(503, status)
+            self.assertIn("quota", head)
+        for _ in range(5):
+            self.tunnel_from(OTHER)
+        self.assert_echo(mine)
+        for sock in silent:
+            sock.close()
+        wait_until("its share again", lambda: self.ask(ONE)[1] == 200)
+
+    def test_strangers_share_few_places_and_little_time(self):
+        self.start_with("request_timeout = 60s", clients="127.0.0.1/32")
+        silent = [sock for last in range(2, 12) for sock in self.silent_from(f"127.0.0.{last}", 8)]
+        refused = self.await_answers(silent, len(silent) - STRANGERS_MAX)
+        self.assertEqual({503}, {status for status, _ in refused})
+        self.tunnel_from(ONE)
+        late = [sock for sock in silent if sock not in select.select(silent, [], [], 0)[0]]
+        wait_until("the end of their patience", lambda: len(select.select(late, [], [], 0)[0]) == len(late))
+        wait_until("their records", lambda: sum(r["reason"] == "request_timeout" for r in self.proxy.decisions()) == STRANGERS_MAX)
+        _, status, head = self.ask("127.0.0.9")
+        self.assertEqual(403, status)
+        self.assertIn("client_unknown", head)
+
+    def test_behind_a_balancer_the_share_is_the_clients(self):
+        listen = "[listen explicit]\naddress = 127.0.0.1:0\nproxy_protocol = required\ntrusted = 127.0.0.1/32"
+        self.start_with("tunnels_per_client = 2", clients="192.0.2.0/24", listen=listen)
+        request = f"CONNECT {NAME}:{self.origin.port} HTTP/1.1\r\n\r\n".encode()
+
+        def ask(client):
+            sock = self.silent_from(ONE, 1)[0]
+            sock.sendall(v1(client) + request)
+            return self.proxy.read_head(sock)[0], sock
+        held = [ask(("192.0.2.7", 1000 + i)) for i in range(3)]
+        self.assertEqual([200, 200, 503], [status for status, _ in held])
+        self.assertEqual(200, ask(("192.0.2.8", 1000))[0])
+        quota = self.proxy.wait_decision(reason="quota")
+        self.assertEqual(("192.0.2.7", ONE), (quota["client_ip"], quota["peer_ip"]))
+
+
+if __name__ == "__main__":
+    unittest.main()
