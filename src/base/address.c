@@ -48,16 +48,20 @@ bool endpoint_read(struct endpoint *out, const char *text, size_t len)
     return true;
 }
 
-/* Half of what a record says is such addresses, and inet_ntop(3) prints them by format. */
+/* Half of what a record says is such addresses, and inet_ntop(3) prints them by format: digit by digit it is a tenth of that. */
 static void address_v4_text(const uint8_t bytes[4], char buf[ADDRESS_TEXT_MAX])
 {
-    struct text text;
-    text_init(&text, buf, ADDRESS_TEXT_MAX);
+    char *at = buf;
     for (int i = 0; i < 4; i++) {
         if (i > 0)
-            text_add_char(&text, '.');
-        text_add_number(&text, bytes[i]);
+            *at++ = '.';
+        if (bytes[i] >= 100)
+            *at++ = (char)('0' + bytes[i] / 100);
+        if (bytes[i] >= 10)
+            *at++ = (char)('0' + bytes[i] / 10 % 10);
+        *at++ = (char)('0' + bytes[i] % 10);
     }
+    *at = '\0';
 }
 
 const char *address_text(const struct address *address, char buf[ADDRESS_TEXT_MAX])

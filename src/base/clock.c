@@ -3,8 +3,6 @@
 
 #include <time.h>
 
-#include "base/text.h"
-
 #define LAST_US UINT64_C(253402300799999999) /* the end of the year 9999: RFC 3339 knows no other */
 
 uint64_t clock_monotonic_ms(void)
@@ -26,27 +24,30 @@ uint32_t clock_day(uint64_t wall_us)
     return (uint32_t)(wall_us / (UINT64_C(86400) * 1000000));
 }
 
-static void clock_put(struct text *text, uint64_t number, unsigned width, char behind)
+/* So many digits, and what stands behind them; every record has such a text. */
+static char *clock_put(char *at, unsigned number, unsigned width, char behind)
 {
-    text_add_padded(text, number, width);
-    text_add_char(text, behind);
+    for (unsigned i = width; i-- > 0; number /= 10)
+        at[i] = (char)('0' + number % 10);
+    at[width] = behind;
+    return at + width + 1;
 }
 
 const char *clock_text(uint64_t wall_us, char buf[CLOCK_TEXT_MAX])
 {
     struct tm tm;
-    struct text text;
+    char *at = buf;
     if (wall_us > LAST_US)
         wall_us = LAST_US;
     time_t seconds = (time_t)(wall_us / 1000000);
     gmtime_r(&seconds, &tm);
-    text_init(&text, buf, CLOCK_TEXT_MAX);
-    clock_put(&text, (unsigned)tm.tm_year + 1900, 4, '-');
-    clock_put(&text, (unsigned)tm.tm_mon + 1, 2, '-');
-    clock_put(&text, (unsigned)tm.tm_mday, 2, 'T');
-    clock_put(&text, (unsigned)tm.tm_hour, 2, ':');
-    clock_put(&text, (unsigned)tm.tm_min, 2, ':');
-    clock_put(&text, (unsigned)tm.tm_sec, 2, '.');
-    clock_put(&text, wall_us % 1000000, 6, 'Z');
+    at = clock_put(at, (unsigned)tm.tm_year + 1900, 4, '-');
+    at = clock_put(at, (unsigned)tm.tm_mon + 1, 2, '-');
+    at = clock_put(at, (unsigned)tm.tm_mday, 2, 'T');
+    at = clock_put(at, (unsigned)tm.tm_hour, 2, ':');
+    at = clock_put(at, (unsigned)tm.tm_min, 2, ':');
+    at = clock_put(at, (unsigned)tm.tm_sec, 2, '.');
+    at = clock_put(at, (unsigned)(wall_us % 1000000), 6, 'Z');
+    *at = '\0';
     return buf;
 }
