@@ -1,4 +1,4 @@
-"""The measurements of tests/bench still run; what they measure is no test's business."""
+"""The measurements of tests/bench still run, and what the study of sockmap found still holds; what they measure is no test's business."""
 
 import json
 import os
@@ -34,3 +34,19 @@ class Bench(EndToEndTest):
         medians = {row["case"]: row["median"] for row in json.loads(path.read_text())["rows"] if row["subject"] == "exeat"}
         self.assertLessEqual(set(cases) - {"sni"}, set(medians))  # which may be left out where there can be no enclosure
         self.assertTrue(all(median > 0 for median in medians.values()), medians)
+
+
+class Sockmap(EndToEndTest):
+    EXPERIMENTS = ("counts", "half-close", "back-pressure", "revoke", "hand-over", "errors", "privilege", "cost")
+    SKIPPED = 77
+
+    def test_study(self):
+        study = pathlib.Path(EXEAT).parent / "tests/bench/sockmap/study"
+        if not study.exists():
+            self.skipTest(f"there is no {study}: make check builds it")
+        ran = subprocess.run([study.absolute(), "--rounds", "1", "--scale", "0.02", *self.EXPERIMENTS], capture_output=True, text=True, timeout=6 * PATIENCE, check=False)
+        if ran.returncode == self.SKIPPED:
+            self.skipTest(ran.stderr.strip())
+        self.assertEqual(0, ran.returncode, ran.stdout + ran.stderr)
+        titles = [line.split(":")[0] for line in ran.stdout.splitlines() if line[0] != " "]
+        self.assertEqual(list(self.EXPERIMENTS), titles)
