@@ -30,8 +30,8 @@ struct journal_settings {
 /* Told once for each wait: `committed` true when the record is on file, false when the journal died or its file failed after the record was added, so
  * that it is not known to be: then the tunnel must not open. Runs from the loop, never before journal_wait_start() returns. The record stays queued
  * either way, and will be on file when the journal is back. What was added while the journal was down (NEED_KEEP) is waited for until it is back, or
- * fails once more. With continue_on_failure it is true also when the journal failed: nothing may be refused for it. `done` may add, wait and cancel,
- * not free the queue. */
+ * fails once more. With continue_on_failure it is true also when the journal failed: nothing may be refused for it. `done` may add, wait, cancel
+ * and free this wait, not the queue. */
 struct journal_wait {
     void (*done)(void *arg, bool committed);
     void *arg;

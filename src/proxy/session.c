@@ -304,16 +304,22 @@ void session_refuse(struct worker *worker, const struct listener *listener, int 
 
 /* ---- the door out ---- */
 
+static void session_setup_quiet(struct setup *setup)
+{
+    if (setup->resolving != NULL)
+        resolve_cancel(setup->resolving);
+    if (setup->dialing != NULL)
+        dial_cancel(setup->dialing);
+    setup->resolving = NULL;
+    setup->dialing = NULL;
+    journal_wait_cancel(&setup->commit);
+}
+
 /* Takes back whatever is under way, so that nothing calls a session that is on its way out. */
 static void session_quiet(struct session *session)
 {
-    if (session->resolving != NULL)
-        resolve_cancel(session->resolving);
-    if (session->dialing != NULL)
-        dial_cancel(session->dialing);
-    session->resolving = NULL;
-    session->dialing = NULL;
-    journal_wait_cancel(&session->commit);
+    if (session->setup != NULL)
+        session_setup_quiet(session->setup);
     relay_stop(&session->relay);
     loop_drop(&session->deadline);
 }
@@ -430,7 +436,7 @@ static void session_late(evutil_socket_t fd, short what, void *arg)
     if (session->step == STEP_LINGER) {
         session_over(session);
     } else if (session->step == STEP_COMMIT && session->config->audit.continue_on_failure) {
-        journal_wait_cancel(&session->commit);
+        journal_wait_cancel(&session->setup->commit);
         session_enter(session, STEP_RELAY);
     } else if (session->step == STEP_COMMIT) {
         session_uncommitted(session, "the decision was not committed in time: the tunnel was not opened");

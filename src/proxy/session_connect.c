@@ -89,28 +89,30 @@ static enum reason session_resolve_reason(enum resolve_status status)
 static void session_resolved(void *arg, const struct resolved *resolved)
 {
     struct session *session = arg;
-    session->resolving = NULL;
-    session->has_dns_ms = true;
-    session->dns_ms = resolved->took_ms;
+    struct setup *setup = session->setup;
+    setup->resolving = NULL;
+    setup->has_dns_ms = true;
+    setup->dns_ms = resolved->took_ms;
     if (resolved->status == RESOLVE_OK) {
         session_sieve(session, resolved->addresses, resolved->count);
         return;
     }
-    session->setup->cause = resolved->detail;
+    setup->cause = resolved->detail;
     session_close(session, session_resolve_reason(resolved->status));
 }
 
 void session_resolve_begin(struct session *session)
 {
-    const struct host *host = &session->setup->question.host;
+    struct setup *setup = session->setup;
+    const struct host *host = &setup->question.host;
     if (host->kind == HOST_ADDRESS) {
         session_sieve(session, &host->address, 1);
         return;
     }
     const struct resolve_taste taste = {session_accepts, session};
-    session->resolving =
+    setup->resolving =
         resolve_start(session->worker->resolver, session->config, session->verdict.route, host->name, &taste, session_resolved, session);
-    if (session->resolving == NULL)
+    if (setup->resolving == NULL)
         session_close(session, REASON_OVERLOAD);
 }
 
@@ -158,12 +160,13 @@ static const char *session_cause(int error)
 static void session_dialed(void *arg, const struct dialed *dialed)
 {
     struct session *session = arg;
-    session->dialing = NULL;
+    struct setup *setup = session->setup;
+    setup->dialing = NULL;
     session->upstream = dialed->upstream;
-    session->has_connect_ms = true;
-    session->connect_ms = dialed->took_ms;
+    setup->has_connect_ms = true;
+    setup->connect_ms = dialed->took_ms;
     if (dialed->status != DIAL_OK) {
-        session->setup->cause = session_cause(dialed->error);
+        setup->cause = session_cause(dialed->error);
         session_close(session, session_dial_reason(dialed->status));
         return;
     }
@@ -176,18 +179,19 @@ static void session_dialed(void *arg, const struct dialed *dialed)
 
 void session_dial_begin(struct session *session)
 {
+    struct setup *setup = session->setup;
     const struct dial_request request = {
         .route = session->verdict.route,
         .client = session->client.ip,
-        .addresses = session->setup->addresses,
-        .address_count = session->setup->address_count,
-        .first_preferred = session->setup->original_first,
+        .addresses = setup->addresses,
+        .address_count = setup->address_count,
+        .first_preferred = setup->original_first,
         .may_come_back = session->config->transparent,
         .port = session->port,
         .timeout_ms = session->config->limits.connect_timeout_ms,
     };
-    session->dialing = dial_start(session->worker->loop, &request, session_dialed, session);
-    if (session->dialing == NULL)
+    setup->dialing = dial_start(session->worker->loop, &request, session_dialed, session);
+    if (setup->dialing == NULL)
         session_close(session, REASON_OVERLOAD);
 }
 
@@ -206,8 +210,8 @@ void session_commit_begin(struct session *session)
 {
     switch (session_record_allow(session)) {
     case RECORDED_WAIT:
-        session->commit = (struct journal_wait){.done = session_committed, .arg = session};
-        journal_wait_start(session->worker->journal, &session->commit);
+        session->setup->commit = (struct journal_wait){.done = session_committed, .arg = session};
+        journal_wait_start(session->worker->journal, &session->setup->commit);
         break;
     case RECORDED_AT_ONCE:
         session_enter(session, STEP_RELAY);

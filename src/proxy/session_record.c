@@ -57,12 +57,12 @@ static void session_fill(const struct session *session, struct record *record, e
 static void session_fill_setup(const struct session *session, struct record *record)
 {
     const struct setup *setup = session->setup;
-    record->has_dns_ms = session->has_dns_ms;
-    record->dns_ms = session->dns_ms;
-    record->has_connect_ms = session->has_connect_ms;
-    record->connect_ms = session->connect_ms;
     if (setup == NULL)
         return;
+    record->has_dns_ms = setup->has_dns_ms;
+    record->dns_ms = setup->dns_ms;
+    record->has_connect_ms = setup->has_connect_ms;
+    record->connect_ms = setup->connect_ms;
     record->user_agent = session_words(setup->user_agent);
     if (!setup->hello_seen)
         return;

@@ -30,7 +30,8 @@ enum session_step {
     STEP_COUNT
 };
 
-/* What is only needed until the tunnel is open; freed then, so that an idle tunnel holds two sockets and its session. */
+/* What is only needed until the tunnel is open; freed then, so that an idle tunnel holds two sockets and its session. Nothing is under way any more
+ * when it is freed. */
 struct setup {
     struct setup *next; /* the pool's */
     uint8_t *bytes; /* from the client, from the start of what is being parsed */
@@ -47,6 +48,11 @@ struct setup {
     size_t address_count;
     bool original_first; /* the first of them is where the client meant to go */
     bool own_unknown;    /* of some address it could not be found out whether it is our own */
+    struct resolve *resolving;
+    struct dial *dialing;
+    struct journal_wait commit;
+    bool has_dns_ms, has_connect_ms;
+    uint32_t dns_ms, connect_ms;
     char *user_agent;
     const char *cause; /* why the network said no, for the reply and the record's detail; static */
     const char *fault; /* what is wrong with what the client sent; static */
@@ -65,9 +71,6 @@ struct session {
     int client_fd, origin_fd;   /* -1: none */
     struct event *client_event; /* readable: goes to the step; NULL in the relay, which listens itself */
     struct event *deadline;     /* NULL: the step has none */
-    struct resolve *resolving;
-    struct dial *dialing;
-    struct journal_wait commit;
     struct relay relay;
 
     bool spoke;     /* the client sent at least a byte */
@@ -93,8 +96,6 @@ struct session {
     struct verdict verdict;
     struct endpoint upstream, egress;
     struct address egress_public;
-    bool has_dns_ms, has_connect_ms;
-    uint32_t dns_ms, connect_ms;
     uint64_t opened_ms; /* when the relay began; 0: never */
 };
 
