@@ -8,6 +8,7 @@
 struct event;
 struct event_base;
 struct pipe_pool;
+struct wait_line;
 
 #define LOOP_SCRATCH_SIZE 65536
 
@@ -21,6 +22,7 @@ struct loop {
     struct event_base *base;
     uint8_t *scratch;        /* LOOP_SCRATCH_SIZE bytes, for use within one callback */
     struct pipe_pool *pipes; /* the worker's; NULL: there are none */
+    struct wait_line *looks; /* the worker's: relays wait in it for a look at their peers */
     struct grave *graves;
     struct event *gravedigger;
 };

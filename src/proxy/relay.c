@@ -14,9 +14,8 @@
 enum { CLIENT = 0, ORIGIN = 1 };
 
 enum {
-    RELAY_READS = 4,       /* in one callback, so that one busy tunnel does not hold up the others */
-    RELAY_LOOK_MS = 30000, /* between looks at the peers */
-    RELAY_DEAD_MS = 90000,
+    RELAY_READS = 4,      /* in one callback, so that one busy tunnel does not hold up the others */
+    RELAY_DEAD_LOOKS = 3, /* how long a peer may be silent */
 
     /* Copying is cheaper for small portions, splicing through a pipe for large ones, the more so the larger the pipe. */
     RELAY_LARGE = 32 << 10,
@@ -40,7 +39,6 @@ const char *relay_end_text(enum relay_end end)
     return RELAY_END_TEXTS[end];
 }
 
-static void relay_on_timer(evutil_socket_t fd, short what, void *arg);
 static void relay_on_writable(evutil_socket_t fd, short what, void *arg);
 
 static void relay_finish(struct relay *relay, enum relay_end end)
@@ -69,55 +67,47 @@ static enum relay_end relay_end_of(int side, int error)
     }
 }
 
-/* Sets the timer for whichever comes first. */
-static bool relay_arm(struct relay *relay)
-{
-    uint64_t at_ms = relay->settings.idle_ms ? relay->last_ms + relay->settings.idle_ms : UINT64_MAX;
-    if (relay->next_look_ms && relay->next_look_ms < at_ms)
-        at_ms = relay->next_look_ms;
-    if (at_ms == UINT64_MAX) {
-        loop_drop(&relay->timer);
-        return true;
-    }
-    uint64_t now_ms = loop_now_ms(relay->loop), wait_ms = at_ms > now_ms ? at_ms - now_ms : 0;
-    const struct timeval wait = {.tv_sec = (time_t)(wait_ms / 1000), .tv_usec = (suseconds_t)(wait_ms % 1000 * 1000)};
-    if (!relay->timer)
-        relay->timer = evtimer_new(relay->loop->base, relay_on_timer, relay);
-    return relay->timer && evtimer_add(relay->timer, &wait) == 0;
-}
-
-/* Once a message has gone out the peers are looked at until all is acknowledged: one timer for many messages, none for a tunnel at rest. */
+/* Once a message has gone out the peers are looked at until all is acknowledged; one look will do for many messages. */
 static void relay_want_look(struct relay *relay)
 {
-    if (relay->next_look_ms)
-        return;
-    relay->next_look_ms = loop_now_ms(relay->loop) + relay->settings.look_ms;
-    (void)relay_arm(relay);
+    if (!wait_is_on(&relay->look))
+        wait_start(relay->loop->looks, &relay->look);
 }
 
 /* ---- writing ---- */
 
-/* Until the `len` bytes that are kept are out, the other side is not read. */
-static bool relay_hold_back(struct relay *relay, int to, size_t len)
+/* Until the backlog, the relay's from here on, is out, the other side is not read. */
+static bool relay_hold_back(struct relay *relay, int to, struct relay_backlog *backlog)
 {
     struct relay_side *side = &relay->side[to];
-    assert(!side->writable);
-    side->kept_len = (uint32_t)len;
-    side->kept_at = 0;
-    side->writable = event_new(relay->loop->base, side->fd, EV_WRITE | EV_PERSIST, relay_on_writable, relay);
+    assert(!side->backlog);
+    side->backlog = backlog;
+    backlog->writable = event_new(relay->loop->base, side->fd, EV_WRITE | EV_PERSIST, relay_on_writable, relay);
     (void)event_del(relay->side[!to].readable);
-    return side->writable && event_add(side->writable, NULL) == 0;
+    return backlog->writable && event_add(backlog->writable, NULL) == 0;
 }
 
 /* What `to` did not take is kept. */
 static bool relay_keep(struct relay *relay, int to, const uint8_t *bytes, size_t len)
 {
-    struct relay_side *side = &relay->side[to];
-    side->kept = malloc(len);
-    if (!side->kept)
+    struct relay_backlog *backlog = malloc(sizeof(*backlog) + len);
+    if (!backlog)
         return false;
-    memcpy(side->kept, bytes, len);
-    return relay_hold_back(relay, to, len);
+    *backlog = (struct relay_backlog){.len = len};
+    memcpy(backlog->bytes, bytes, len);
+    return relay_hold_back(relay, to, backlog);
+}
+
+/* … where it is. */
+static bool relay_keep_pipe(struct relay *relay, int to, struct pipe *pipe, size_t len)
+{
+    struct relay_backlog *backlog = malloc(sizeof(*backlog));
+    if (!backlog) {
+        pipe_pool_drop(relay->loop->pipes, pipe);
+        return false;
+    }
+    *backlog = (struct relay_backlog){.len = len, .pipe = pipe};
+    return relay_hold_back(relay, to, backlog);
 }
 
 /* What a write says: 0, or an errno when the socket takes nothing any more. */
@@ -178,8 +168,7 @@ static void relay_pass_pipe(struct relay *relay, int to, struct pipe *pipe, size
         pipe_pool_give(relay->loop->pipes, pipe);
         return;
     }
-    relay->side[to].pipe = pipe;
-    if (!relay_hold_back(relay, to, len - sent))
+    if (!relay_keep_pipe(relay, to, pipe, len - sent))
         relay_give_up(relay);
 }
 
@@ -260,7 +249,7 @@ static void relay_copy_some(struct relay *relay, int from)
 /* A pipe for a way that carries much; NULL: copy. */
 static struct pipe *relay_take_pipe(const struct relay *relay, int to)
 {
-    const unsigned bulk = relay->side[to].bulk;
+    const uint8_t bulk = relay->side[to].bulk;
     const size_t size = bulk < RELAY_BULK_GROWN ? PIPE_SIZE_FIRST : bulk < RELAY_BULK_MAX ? PIPE_SIZE_GROWN : PIPE_SIZE_MAX;
     return bulk >= RELAY_BULK_SPLICED && relay->loop->pipes ? pipe_pool_take(relay->loop->pipes, size) : NULL;
 }
@@ -282,34 +271,36 @@ static void relay_on_readable(evutil_socket_t fd, short what, void *arg)
 
 static void relay_forget_kept(struct relay *relay, struct relay_side *side)
 {
-    if (side->pipe && side->kept_at < side->kept_len)
-        pipe_pool_drop(relay->loop->pipes, side->pipe);
-    else if (side->pipe)
-        pipe_pool_give(relay->loop->pipes, side->pipe);
-    free(side->kept);
-    side->kept = NULL;
-    side->pipe = NULL;
-    loop_drop(&side->writable);
+    struct relay_backlog *backlog = side->backlog;
+    if (!backlog)
+        return;
+    if (backlog->pipe && backlog->at < backlog->len)
+        pipe_pool_drop(relay->loop->pipes, backlog->pipe);
+    else if (backlog->pipe)
+        pipe_pool_give(relay->loop->pipes, backlog->pipe);
+    loop_drop(&backlog->writable);
+    free(backlog);
+    side->backlog = NULL;
 }
 
 static void relay_on_writable(evutil_socket_t fd, short what, void *arg)
 {
     struct relay *relay = arg;
     int to = relay_side_of(relay, fd);
-    struct relay_side *side = &relay->side[to];
+    struct relay_backlog *backlog = relay->side[to].backlog;
+    const size_t left = backlog->len - backlog->at;
     size_t sent;
     (void)what;
-    const size_t left = side->kept_len - side->kept_at;
-    int error = side->pipe ? relay_drain(relay, to, side->pipe, left, &sent) : relay_send(relay, to, side->kept + side->kept_at, left, &sent);
+    int error = backlog->pipe ? relay_drain(relay, to, backlog->pipe, left, &sent) : relay_send(relay, to, backlog->bytes + backlog->at, left, &sent);
     if (error) {
         relay_finish(relay, relay_end_of(to, error));
         return;
     }
     relay->last_ms = loop_now_ms(relay->loop);
-    side->kept_at += (uint32_t)sent;
-    if (side->kept_at < side->kept_len)
+    backlog->at += sent;
+    if (backlog->at < backlog->len)
         return;
-    relay_forget_kept(relay, side);
+    relay_forget_kept(relay, &relay->side[to]);
     if (event_add(relay->side[!to].readable, NULL) != 0)
         relay_give_up(relay);
 }
@@ -326,11 +317,11 @@ static bool relay_look_at(struct relay *relay, int side, uint64_t now_ms, bool *
         return false;
     }
     const struct peer_sight sight = peer_see(relay->side[side].fd);
-    if (peer_doubts(&relay->side[side].doubt, &sight, now_ms, relay->settings.dead_ms)) {
+    if (peer_doubts(&relay->side[side].doubt, &sight, now_ms, RELAY_DEAD_LOOKS * wait_line_ms(relay->loop->looks))) {
         relay_finish(relay, RELAY_UNREACHABLE);
         return false;
     }
-    *pending |= sight.pending || relay->side[side].writable || relay->side[side].read_ended;
+    *pending |= sight.pending || relay->side[side].backlog || relay->side[side].read_ended;
     return true;
 }
 
@@ -341,30 +332,39 @@ static void relay_keep_alive(struct relay *relay)
     relay->kept_alive = true;
 }
 
-/* True: the relay goes on. */
-static bool relay_look(struct relay *relay, uint64_t now_ms)
+static void relay_on_look(struct waiter *look)
 {
+    struct relay *relay = (struct relay *)look;
+    const uint64_t now_ms = loop_now_ms(relay->loop);
     bool pending = false;
     relay_keep_alive(relay);
-    if (!relay_look_at(relay, CLIENT, now_ms, &pending) || !relay_look_at(relay, ORIGIN, now_ms, &pending))
-        return false;
-    relay->next_look_ms = pending ? now_ms + relay->settings.look_ms : 0;
-    return true;
+    if (relay_look_at(relay, CLIENT, now_ms, &pending) && relay_look_at(relay, ORIGIN, now_ms, &pending) && pending)
+        relay_want_look(relay);
 }
 
-static void relay_on_timer(evutil_socket_t fd, short what, void *arg)
+struct wait_line *relay_looks_new(struct loop *loop, uint64_t look_ms)
+{
+    return wait_line_new(loop, look_ms, relay_on_look);
+}
+
+/* ---- idleness ---- */
+
+/* Messages do not touch the timer: when it rings, it is set again for what is left. */
+static bool relay_await_idle(struct relay *relay, uint64_t wait_ms)
+{
+    const struct timeval wait = {.tv_sec = (time_t)(wait_ms / 1000), .tv_usec = (suseconds_t)(wait_ms % 1000 * 1000)};
+    return evtimer_add(relay->idle, &wait) == 0;
+}
+
+static void relay_on_idle(evutil_socket_t fd, short what, void *arg)
 {
     struct relay *relay = arg;
-    uint64_t now_ms = loop_now_ms(relay->loop);
+    const uint64_t idle_ms = relay->settings.idle_ms, silent_ms = loop_now_ms(relay->loop) - relay->last_ms;
     (void)fd;
     (void)what;
-    if (relay->settings.idle_ms && now_ms - relay->last_ms >= relay->settings.idle_ms) {
+    if (silent_ms >= idle_ms)
         relay_finish(relay, RELAY_IDLE);
-        return;
-    }
-    if (relay->next_look_ms && now_ms >= relay->next_look_ms && !relay_look(relay, now_ms))
-        return;
-    if (!relay_arm(relay))
+    else if (!relay_await_idle(relay, idle_ms - silent_ms))
         relay_give_up(relay);
 }
 
@@ -388,25 +388,26 @@ static bool relay_send_first(struct relay *relay, const uint8_t *first, size_t l
     return sent == len || relay_keep(relay, ORIGIN, first + sent, len - sent);
 }
 
-/* The first look comes also when nothing was sent: it is what sets keepalive. */
-static bool relay_arm_first(struct relay *relay)
+/* The first look comes also when nothing was sent: it is what sets keepalive, where that can wait so long. */
+static bool relay_watch(struct relay *relay)
 {
-    const uint64_t keepalive_ms = relay->settings.keepalive_ms, look_ms = relay->settings.look_ms;
-    relay->next_look_ms = relay->last_ms + (keepalive_ms && keepalive_ms < look_ms ? keepalive_ms : look_ms);
-    return relay_arm(relay);
+    const struct relay_settings *settings = &relay->settings;
+    relay_want_look(relay);
+    if (settings->keepalive_ms && settings->keepalive_ms < wait_line_ms(relay->loop->looks))
+        relay_keep_alive(relay);
+    if (!settings->idle_ms)
+        return true;
+    relay->idle = evtimer_new(relay->loop->base, relay_on_idle, relay);
+    return relay->idle && relay_await_idle(relay, settings->idle_ms);
 }
 
 bool relay_start(struct relay *relay, struct loop *loop, int client_fd, int origin_fd, const uint8_t *first, size_t first_len,
                  const struct relay_settings *settings)
 {
     *relay = (struct relay){.loop = loop, .settings = *settings};
-    if (!relay->settings.look_ms)
-        relay->settings.look_ms = RELAY_LOOK_MS;
-    if (!relay->settings.dead_ms)
-        relay->settings.dead_ms = RELAY_DEAD_MS;
     relay->last_ms = loop_now_ms(loop);
     if (relay_open(relay, CLIENT, client_fd) && relay_open(relay, ORIGIN, origin_fd) && relay_send_first(relay, first, first_len) &&
-        relay_arm_first(relay))
+        relay_watch(relay))
         return true;
     relay_stop(relay);
     return false;
@@ -418,7 +419,8 @@ void relay_stop(struct relay *relay)
         loop_drop(&relay->side[i].readable);
         relay_forget_kept(relay, &relay->side[i]);
     }
-    loop_drop(&relay->timer);
+    wait_cancel(&relay->look);
+    loop_drop(&relay->idle);
 }
 
 uint64_t relay_bytes_up(const struct relay *relay)

@@ -8,6 +8,7 @@
 
 #include "proxy/loop.h"
 #include "proxy/peer.h"
+#include "proxy/wait_line.h"
 
 enum relay_end {
     RELAY_CLIENT_EOF = 0, /* both ways ended in order, the client first */
@@ -23,37 +24,45 @@ const char *relay_end_text(enum relay_end end); /* "client_eof" … */
 struct event;
 struct pipe;
 
+#define RELAY_LOOK_MS 30000 /* between looks at the peers; a test shortens it */
+
+/* Makes loop->looks, in which the loop's relays wait for a look at their peers. NULL when out of memory. */
+struct wait_line *relay_looks_new(struct loop *loop, uint64_t look_ms);
+
 struct relay_settings {
     uint64_t idle_ms;      /* 0: never idle */
     uint64_t keepalive_ms; /* peer_keep_alive(), on both legs */
-    uint64_t look_ms;      /* between looks at the peers; 0: 30 s */
-    uint64_t dead_ms;      /* the silence that ends it; 0: 90 s */
     void (*done)(void *arg, enum relay_end end);
     void *arg;
 };
 
+/* The bytes on their way out to a side that its socket would not take. */
+struct relay_backlog {
+    struct event *writable;
+    size_t len, at;    /* what is before `at` is out */
+    struct pipe *pipe; /* holds the rest; NULL: it is here */
+    uint8_t bytes[];
+};
+
 /* Embedded in its session. An idle one holds no buffer and no pipe: small messages go through the loop's scratch buffer, and a way that carries much
- * borrows a pipe for each portion. What its socket would not take is kept, in a buffer or in that pipe, until it is written, and that way's reading
+ * borrows a pipe for each portion. What its socket would not take is kept, in memory or in that pipe, until it is written, and that way's reading
  * stops meanwhile. */
 struct relay {
+    struct waiter look; /* first; in no line when all is acknowledged and both ways are open */
     struct loop *loop;
     struct relay_side {
         struct event *readable;
-        struct event *writable; /* NULL: nothing is kept */
-        int fd;
-        uint32_t kept_len, kept_at; /* of the bytes on their way out to this side that its socket would not take … */
-        uint8_t *kept;              /* … these, or */
-        struct pipe *pipe;          /* … what is left of kept_len in it; both NULL: none */
-        uint64_t passed;            /* bytes written to this side */
-        unsigned bulk;              /* one more for each large portion on its way to this side, one less for each small one */
-        bool read_ended;            /* it sent FIN, which has been passed on: nothing was kept when it was read */
+        struct relay_backlog *backlog; /* NULL: nothing is kept */
+        uint64_t passed;               /* bytes written to this side */
         struct peer_doubt doubt;
+        int fd;
+        uint8_t bulk;    /* one more for each large portion on its way to this side, one less for each small one */
+        bool read_ended; /* it sent FIN, which has been passed on: nothing was kept when it was read */
     } side[2];           /* 0 the client, 1 the origin */
-    struct event *timer; /* whichever is first: idle, or the next look at the peers; NULL: neither */
+    struct event *idle;  /* NULL: it is never idle */
     uint64_t last_ms;
-    uint64_t next_look_ms; /* 0: none needed, all is acknowledged and both ways are open */
-    bool origin_first;     /* the origin ended first */
-    bool kept_alive;       /* keepalive is set: at the first look, so that short tunnels are spared */
+    bool origin_first; /* the origin ended first */
+    bool kept_alive;   /* keepalive is set: at the first look, so that short tunnels are spared */
     struct relay_settings settings;
 };
 

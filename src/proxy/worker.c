@@ -12,6 +12,7 @@
 #include "proxy/listening.h"
 #include "proxy/mailbox.h"
 #include "proxy/own_address.h"
+#include "proxy/relay.h"
 #include "proxy/resolver.h"
 #include "proxy/session.h"
 #include "wire/ja4_cache.h"
@@ -52,9 +53,10 @@ struct worker *worker_new(unsigned number, struct config *config, struct shared 
         worker->mailbox = mailbox_new(base, worker_take_order, worker);
         worker->look = event_new(base, -1, EV_PERSIST, worker_look, worker);
         worker->loop->pipes = pipe_pool_new(worker->loop, &shared->pipes);
+        worker->loop->looks = relay_looks_new(worker->loop, RELAY_LOOK_MS);
     }
     if (worker->loop == NULL || worker->journal == NULL || worker->resolver == NULL || worker->own_address == NULL || worker->listening == NULL ||
-        worker->mailbox == NULL || worker->look == NULL || worker->loop->pipes == NULL) {
+        worker->mailbox == NULL || worker->look == NULL || worker->loop->pipes == NULL || worker->loop->looks == NULL) {
         worker_free(worker);
         return NULL;
     }
@@ -246,8 +248,10 @@ void worker_free(struct worker *worker)
     if (worker->journal != NULL)
         journal_queue_free(worker->journal);
     mailbox_free(worker->mailbox);
-    if (worker->loop != NULL)
+    if (worker->loop != NULL) {
+        wait_line_free(worker->loop->looks);
         pipe_pool_free(worker->loop->pipes);
+    }
     loop_free(worker->loop);
     setup_pool_empty(&worker->setups);
     config_unref(worker->config);

@@ -132,12 +132,19 @@ static void on_done(void *arg, enum relay_end end)
     relay_stop(&test->relay); /* stopped twice is stopped */
 }
 
+static void look_every(struct test *test, uint64_t ms)
+{
+    wait_line_free(test->loop->looks);
+    cr_assert((test->loop->looks = relay_looks_new(test->loop, ms)) != NULL);
+}
+
 static void setup(struct test *test, void (*pair)(int[2]))
 {
     memset(test, 0, sizeof *test);
     test->loop = loop_new();
     test->budget.pipes_max = 8;
     cr_assert(test->loop && (test->loop->pipes = pipe_pool_new(test->loop, &test->budget)));
+    look_every(test, RELAY_LOOK_MS);
     peer_open(test, CLIENT, pair);
     peer_open(test, ORIGIN, pair);
 }
@@ -160,6 +167,7 @@ static void teardown(struct test *test)
         close(test->peer[i].tunnel_fd);
     }
     pipe_pool_free(test->loop->pipes);
+    wait_line_free(test->loop->looks);
     cr_expect_eq(test->budget.pipes, 0);
     cr_expect_eq(test->budget.bytes, 0);
     loop_free(test->loop);
@@ -250,7 +258,7 @@ Test(relay, what_is_in_a_pipe_when_it_ends_is_closed_with_it)
     wait_for(&test, &test.peer[CLIENT], 8 * MIB);
     event_del(test.peer[CLIENT].readable);
     peer_send(&test.peer[ORIGIN], 64 * MIB, false);
-    while (!test.relay.side[CLIENT].pipe)
+    while (!test.relay.side[CLIENT].backlog || !test.relay.side[CLIENT].backlog->pipe)
         cr_assert_not(net_run(test.loop, &test.ended, 20));
     peer_leave(&test.peer[CLIENT], true);
     expect_end(&test, RELAY_CLIENT_RESET);
@@ -305,18 +313,16 @@ Test(relay, an_idle_tunnel_holds_no_buffer_and_no_timer)
 {
     struct test test;
     setup(&test, net_tcp_pair);
-    test.settings.look_ms = 20;
+    look_every(&test, 20);
     start(&test, NULL, 0, 0);
     peer_send(&test.peer[CLIENT], 5 * MIB, false);
     wait_for(&test, &test.peer[ORIGIN], 5 * MIB);
-    for (int i = 0; i < 100 && test.relay.timer; i++)
+    for (int i = 0; i < 100 && wait_is_on(&test.relay.look); i++)
         net_run(test.loop, NULL, 20); /* a look after the last byte finds all acknowledged */
-    for (int i = 0; i < 2; i++) {
-        cr_expect_null(test.relay.side[i].kept);
-        cr_expect_null(test.relay.side[i].pipe);
-        cr_expect_null(test.relay.side[i].writable);
-    }
-    cr_expect_null(test.relay.timer);
+    for (int i = 0; i < 2; i++)
+        cr_expect_null(test.relay.side[i].backlog);
+    cr_expect_not(wait_is_on(&test.relay.look));
+    cr_expect_null(test.relay.idle);
     teardown(&test);
 }
 
@@ -324,10 +330,10 @@ Test(relay, both_legs_are_kept_alive_also_when_nothing_is_sent)
 {
     struct test test;
     setup(&test, net_tcp_pair);
-    test.settings.look_ms = 20;
+    look_every(&test, 20);
     test.settings.keepalive_ms = 60000;
     start(&test, NULL, 0, 0);
-    while (test.relay.timer)
+    while (wait_is_on(&test.relay.look))
         net_run(test.loop, NULL, 5);
     for (int i = 0; i < 2; i++) {
         const int fd = test.peer[i].tunnel_fd;
@@ -336,6 +342,20 @@ Test(relay, both_legs_are_kept_alive_also_when_nothing_is_sent)
         cr_expect_eq(net_option(fd, IPPROTO_TCP, TCP_KEEPINTVL), 15);
         cr_expect_eq(net_option(fd, IPPROTO_TCP, TCP_KEEPCNT), 4);
         cr_expect_eq(net_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT), 0);
+    }
+    teardown(&test);
+}
+
+/* The first look would come too late. */
+Test(relay, keepalive_that_is_shorter_than_the_line_is_set_at_once)
+{
+    struct test test;
+    setup(&test, net_tcp_pair);
+    test.settings.keepalive_ms = RELAY_LOOK_MS - 10000;
+    start(&test, NULL, 0, 0);
+    for (int i = 0; i < 2; i++) {
+        cr_expect_neq(net_option(test.peer[i].tunnel_fd, SOL_SOCKET, SO_KEEPALIVE), 0);
+        cr_expect_eq(net_option(test.peer[i].tunnel_fd, IPPROTO_TCP, TCP_KEEPIDLE), 20);
     }
     teardown(&test);
 }
@@ -380,7 +400,7 @@ Test(relay, reset_of_a_half_closed_side)
 {
     struct test test;
     setup(&test, net_tcp_pair);
-    test.settings.look_ms = 20;
+    look_every(&test, 20);
     start(&test, NULL, 0, 0);
     shutdown(test.peer[CLIENT].fd, SHUT_WR);
     cr_assert(net_run(test.loop, &test.peer[ORIGIN].saw_fin, LONG_MS));
@@ -393,8 +413,7 @@ Test(relay, reset_of_a_half_closed_side)
 static void fill_up(struct test *test)
 {
     setup(test, net_tcp_pair);
-    test->settings.look_ms = 20;
-    test->settings.dead_ms = 100;
+    look_every(test, 20);
     start(test, NULL, 0, 0);
     event_del(test->peer[ORIGIN].readable);
     peer_send(&test->peer[CLIENT], 64 * MIB, true);
@@ -409,8 +428,8 @@ Test(relay, a_reader_that_pauses_holds_up_its_sender_and_lives)
 {
     struct test test;
     fill_up(&test);
-    cr_expect_leq(test.relay.side[ORIGIN].kept_len, PIPE_SIZE_MAX);
-    cr_expect_not_null(test.relay.side[ORIGIN].writable);
+    cr_assert_not_null(test.relay.side[ORIGIN].backlog);
+    cr_expect_leq(test.relay.side[ORIGIN].backlog->len, PIPE_SIZE_MAX);
     cr_expect_not(event_pending(test.relay.side[CLIENT].readable, EV_READ, NULL));
     peer_send(&test.peer[ORIGIN], 1 * MIB, false); /* the other way is open */
     wait_for(&test, &test.peer[CLIENT], 1 * MIB);
@@ -455,7 +474,7 @@ Test(relay, the_first_payload_goes_before_all_else)
     peer_send(&test.peer[CLIENT], 100 * KIB, true); /* waits in the client's socket */
     net_run(test.loop, NULL, 20);
     start(&test, first, len, 0);
-    cr_expect_not_null(test.relay.side[ORIGIN].kept, "all of it fitted");
+    cr_expect_not_null(test.relay.side[ORIGIN].backlog, "all of it fitted");
     memset(first, 0, len);
     free(first);
     wait_for(&test, &test.peer[ORIGIN], len + 100 * KIB);
@@ -497,8 +516,7 @@ Test(relay, a_peer_that_vanished_ends_it)
     if (!net_own_network())
         cr_skip_test("SKIPPED: needs a network of its own");
     setup(&test, net_tcp_pair);
-    test.settings.look_ms = 50;
-    test.settings.dead_ms = 400;
+    look_every(&test, 100);
     start(&test, NULL, 0, 0);
     peer_send(&test.peer[CLIENT], 100, false);
     wait_for(&test, &test.peer[ORIGIN], 100);
