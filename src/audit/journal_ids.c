@@ -1,12 +1,14 @@
 /* A set of session ids, for the journal's account of who is open. */
 #include "audit/journal_ids.h"
 
+#include <assert.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/hash.h"
 
-#define SIZE_MIN 64 /* slots; a power of two, and at least half of them are free */
+#define SIZE_MIN 64 /* slots; a power of two, and a quarter of them are free */
+
+static_assert(SESSION_ID_LEN == ULID_LEN, "a session's id is a ULID");
 
 void journal_ids_clear(struct journal_ids *ids)
 {
@@ -14,88 +16,122 @@ void journal_ids_clear(struct journal_ids *ids)
     *ids = (struct journal_ids){0};
 }
 
-static size_t journal_ids_home(const struct journal_ids *ids, const char *id)
+static size_t journal_ids_home(const struct journal_ids *ids, const struct ulid *id)
 {
-    return hash_bytes(id, SESSION_ID_LEN, ids->seed) & (ids->size - 1);
+    return hash_bytes(id, sizeof(*id), ids->seed) & (ids->size - 1);
 }
 
 static bool journal_ids_is_free(const struct journal_ids *ids, size_t slot)
 {
-    return ids->slots[slot][0] == '\0';
+    return ids->slots[slot].high == 0 && ids->slots[slot].low == 0;
+}
+
+static bool journal_ids_is_at(const struct journal_ids *ids, size_t slot, const struct ulid *id)
+{
+    return ids->slots[slot].low == id->low && ids->slots[slot].high == id->high;
 }
 
 /* The slot that holds it, or the free one where it belongs. */
-static size_t journal_ids_find(const struct journal_ids *ids, const char *id)
+static size_t journal_ids_find(const struct journal_ids *ids, const struct ulid *id)
 {
     size_t slot = journal_ids_home(ids, id);
-    while (!journal_ids_is_free(ids, slot) && memcmp(ids->slots[slot], id, SESSION_ID_LEN) != 0)
+    while (!journal_ids_is_free(ids, slot) && !journal_ids_is_at(ids, slot, id))
         slot = (slot + 1) & (ids->size - 1);
     return slot;
 }
 
-static bool journal_ids_grow(struct journal_ids *ids)
+/* False: it stays as it is. */
+static bool journal_ids_resize(struct journal_ids *ids, size_t size)
 {
-    struct journal_ids grown = {.size = ids->size ? ids->size * 2 : SIZE_MIN, .count = ids->count, .seed = ids->seed, .beyond = ids->beyond};
-    if (ids->count >= JOURNAL_IDS_MAX || !(grown.slots = calloc(grown.size, sizeof(*grown.slots))))
+    struct journal_ids resized = {.size = size, .count = ids->count, .seed = ids->seed, .beyond = ids->beyond};
+    resized.slots = calloc(size, sizeof(*resized.slots));
+    if (!resized.slots)
         return false;
     if (!ids->slots)
-        grown.seed = hash_seed();
+        resized.seed = hash_seed();
     for (size_t i = 0; i < ids->size; i++) {
         if (!journal_ids_is_free(ids, i))
-            memcpy(grown.slots[journal_ids_find(&grown, ids->slots[i])], ids->slots[i], SESSION_ID_LEN);
+            resized.slots[journal_ids_find(&resized, &ids->slots[i])] = ids->slots[i];
     }
     free(ids->slots);
-    *ids = grown;
+    *ids = resized;
     return true;
 }
 
-void journal_ids_add(struct journal_ids *ids, const char *id)
+static bool journal_ids_make_room(struct journal_ids *ids)
 {
-    if (ids->count * 2 >= ids->size && !journal_ids_grow(ids)) {
+    if (ids->count >= JOURNAL_IDS_MAX)
+        return false;
+    return ids->count < ids->size / 4 * 3 || journal_ids_resize(ids, ids->size ? ids->size * 2 : SIZE_MIN);
+}
+
+void journal_ids_add(struct journal_ids *ids, const char *text)
+{
+    struct ulid id;
+    if (!ulid_read(&id, text) || !journal_ids_make_room(ids)) {
         ids->beyond++;
         return;
     }
-    size_t slot = journal_ids_find(ids, id);
+    size_t slot = journal_ids_find(ids, &id);
     ids->count += journal_ids_is_free(ids, slot);
-    memcpy(ids->slots[slot], id, SESSION_ID_LEN);
+    ids->slots[slot] = id;
+}
+
+/* The slot that holds it; `size`: none does. */
+static size_t journal_ids_seek(const struct journal_ids *ids, const char *text)
+{
+    struct ulid id;
+    if (ids->size == 0 || !ulid_read(&id, text))
+        return ids->size;
+    size_t slot = journal_ids_find(ids, &id);
+    return journal_ids_is_free(ids, slot) ? ids->size : slot;
 }
 
 bool journal_ids_has(const struct journal_ids *ids, const char *id)
 {
-    return ids->size > 0 && !journal_ids_is_free(ids, journal_ids_find(ids, id));
+    return journal_ids_seek(ids, id) < ids->size;
 }
 
 /* Those behind that could not stand in their own place move up, so that no search ends too early. */
-static void journal_ids_free_slot(struct journal_ids *ids, size_t slot)
+static void journal_ids_close_gap(struct journal_ids *ids, size_t slot)
 {
     const size_t mask = ids->size - 1;
     for (size_t next = (slot + 1) & mask; !journal_ids_is_free(ids, next); next = (next + 1) & mask) {
-        size_t home = journal_ids_home(ids, ids->slots[next]);
+        size_t home = journal_ids_home(ids, &ids->slots[next]);
         if (((next - home) & mask) < ((next - slot) & mask))
             continue;
-        memcpy(ids->slots[slot], ids->slots[next], SESSION_ID_LEN);
+        ids->slots[slot] = ids->slots[next];
         slot = next;
     }
-    ids->slots[slot][0] = '\0';
+    ids->slots[slot] = (struct ulid){0};
+}
+
+/* What a rush has left empty is given back. */
+static void journal_ids_free_slot(struct journal_ids *ids, size_t slot)
+{
+    journal_ids_close_gap(ids, slot);
     ids->count--;
+    if (ids->size > SIZE_MIN && ids->count < ids->size / 8)
+        (void)journal_ids_resize(ids, ids->size / 2);
 }
 
 bool journal_ids_remove(struct journal_ids *ids, const char *id)
 {
-    if (!journal_ids_has(ids, id))
+    size_t slot = journal_ids_seek(ids, id);
+    if (slot == ids->size)
         return false;
-    journal_ids_free_slot(ids, journal_ids_find(ids, id));
+    journal_ids_free_slot(ids, slot);
     return true;
 }
 
-bool journal_ids_pop(struct journal_ids *ids, char id[SESSION_ID_LEN])
+/* Goes on where the last one was found: what lies between has been emptied already. */
+bool journal_ids_pop(struct journal_ids *ids, char id[ULID_TEXT_MAX])
 {
     if (ids->count == 0)
         return false;
-    size_t slot = ids->size - 1;
-    while (journal_ids_is_free(ids, slot))
-        slot--;
-    memcpy(id, ids->slots[slot], SESSION_ID_LEN);
-    journal_ids_free_slot(ids, slot);
+    while (journal_ids_is_free(ids, ids->popped))
+        ids->popped = (ids->popped + 1) & (ids->size - 1);
+    ulid_text(id, &ids->slots[ids->popped]);
+    journal_ids_free_slot(ids, ids->popped);
     return true;
 }

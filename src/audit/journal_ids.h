@@ -7,26 +7,28 @@
 #include <stdint.h>
 
 #include "audit/journal_gist.h"
+#include "base/ulid.h"
 
 #define JOURNAL_IDS_MAX (512u << 10)
 
 /* Zeroed, it is empty. */
 struct journal_ids {
-    char (*slots)[SESSION_ID_LEN]; /* one that begins with a NUL is free; NULL: none yet */
+    struct ulid *slots; /* a zeroed one is free; NULL: none yet */
     size_t size, count;
+    size_t popped; /* the slot that was popped last */
     uint64_t seed;
-    uint64_t beyond; /* how many were not taken, for want of room */
+    uint64_t beyond; /* how many were not taken: for want of room, or because no id of ours looks so */
 };
 
 void journal_ids_clear(struct journal_ids *ids);
 
-/* An id is SESSION_ID_LEN characters, no NUL among them. */
+/* An id is SESSION_ID_LEN characters. */
 void journal_ids_add(struct journal_ids *ids, const char *id);
 bool journal_ids_has(const struct journal_ids *ids, const char *id);
 /* True when it was there. */
 bool journal_ids_remove(struct journal_ids *ids, const char *id);
 
 /* Takes any one out. False: it is empty. */
-bool journal_ids_pop(struct journal_ids *ids, char id[SESSION_ID_LEN]);
+bool journal_ids_pop(struct journal_ids *ids, char id[ULID_TEXT_MAX]);
 
 #endif

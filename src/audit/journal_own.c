@@ -68,13 +68,13 @@ static void journal_own_say(struct text *detail, struct journal_recovery *recove
 
 static void journal_own_name(struct text *detail, const struct journal_recovery *recovery, struct journal_ids *open)
 {
-    char id[SESSION_ID_LEN];
+    char id[ULID_TEXT_MAX];
     const bool none = open->count == 0;
     journal_own_part(detail);
     text_add(detail, none ? LEFT " none" : LEFT);
     for (int i = 0; i < IDS_A_RECORD && journal_ids_pop(open, id); i++) {
         text_add_char(detail, ' ');
-        text_add_bytes(detail, id, sizeof(id));
+        text_add(detail, id);
     }
     if (open->count > 0)
         text_add(detail, MORE);

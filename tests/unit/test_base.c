@@ -314,6 +314,34 @@ Test(ulid, shape)
     }
 }
 
+Test(ulid, is_read_and_written)
+{
+    static const struct { const char *text; struct ulid ulid; } rows[] = {
+        {"00000000000000000000000001", {0, 1}},
+        {"7ZZZZZZZZZZZZZZZZZZZZZZZZZ", {UINT64_MAX, UINT64_MAX}},
+        {"01ARYZ6S41TSV4RRFFQ69G5FAV", {UINT64_C(0x01563df36481d676), UINT64_C(0x4c61efb99302bd5b)}}, /* of the specification's example */
+    };
+    char text[ULID_TEXT_MAX];
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct ulid ulid;
+        cr_expect(ulid_read(&ulid, rows[i].text));
+        cr_expect(ulid.high == rows[i].ulid.high && ulid.low == rows[i].ulid.low, "%s", rows[i].text);
+        ulid_text(text, &rows[i].ulid);
+        cr_expect_str_eq(text, rows[i].text);
+    }
+}
+
+Test(ulid, is_not_read_from_other_characters)
+{
+    static const char *const rows[] = {"80000000000000000000000000", "01ARYZ6S41TSV4RRFFQ69G5FAU", "01aRYZ6S41TSV4RRFFQ69G5FAV",
+                                       "00000000000000000000000000", "01ARYZ6S41TSV4RRFFQ69G5FA", "01ARYZ6S41-TSV4RRFFQ69G5FAV"};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct ulid ulid = {1, 1};
+        cr_expect_not(ulid_read(&ulid, rows[i]), "%s", rows[i]);
+        cr_expect(ulid.high == 0 && ulid.low == 0);
+    }
+}
+
 static void *make_id(void *out)
 {
     ulid_make(out, 0);

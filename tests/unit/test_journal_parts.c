@@ -21,7 +21,7 @@ Test(journal_ids, holds_what_was_added_and_not_removed)
     static bool there[RANGE];
     struct journal_ids ids = {0};
     size_t count = 0;
-    char id[SESSION_ID_LEN];
+    char id[ULID_TEXT_MAX];
     srand(3);
     cr_assert_not(journal_ids_has(&ids, id_of(0)));
     for (int turn = 0; turn < TURNS; turn++) {
@@ -51,12 +51,54 @@ Test(journal_ids, holds_what_was_added_and_not_removed)
 Test(journal_ids, is_bounded)
 {
     struct journal_ids ids = {0};
+    char id[ULID_TEXT_MAX];
+    unsigned popped = 0;
     for (unsigned number = 0; number < JOURNAL_IDS_MAX + 7; number++)
         journal_ids_add(&ids, id_of(number));
     cr_assert_eq(ids.count, JOURNAL_IDS_MAX);
     cr_assert_eq(ids.beyond, 7);
     cr_assert(journal_ids_has(&ids, id_of(0)));
     cr_assert_not(journal_ids_has(&ids, id_of(JOURNAL_IDS_MAX)));
+    while (journal_ids_pop(&ids, id)) /* which must not take minutes */
+        popped++;
+    cr_assert_eq(popped, JOURNAL_IDS_MAX);
+    journal_ids_clear(&ids);
+}
+
+Test(journal_ids, gives_back_what_a_rush_has_left)
+{
+    enum { RUSH = 5000, STAY = 40 };
+    struct journal_ids ids = {0};
+    for (unsigned number = 0; number < STAY; number++)
+        journal_ids_add(&ids, id_of(number));
+    const size_t size = ids.size;
+    for (unsigned number = STAY; number < RUSH; number++)
+        journal_ids_add(&ids, id_of(number));
+    cr_expect_leq(ids.size, 2 * RUSH);
+    for (unsigned number = STAY; number < RUSH; number++)
+        cr_assert(journal_ids_remove(&ids, id_of(number)));
+    cr_expect_leq(ids.size, 8 * size);
+    for (unsigned number = 0; number < STAY; number++)
+        cr_assert(journal_ids_has(&ids, id_of(number)));
+    cr_expect_eq(ids.count, STAY);
+    journal_ids_clear(&ids);
+}
+
+/* From a server that was taken over. */
+Test(journal_ids, counts_what_is_no_id)
+{
+    static const char *const bad[] = {"01K0000000000000000000000I", "00000000000000000000000000", "81K00000000000000000000000",
+                                      "01k00000000000000000000001", "01K0000000000000\"00000000", "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"
+                                      "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"};
+    const size_t count = sizeof(bad) / sizeof(bad[0]);
+    struct journal_ids ids = {0};
+    for (size_t i = 0; i < count; i++) {
+        journal_ids_add(&ids, bad[i]);
+        cr_expect_not(journal_ids_has(&ids, bad[i]), "%s", bad[i]);
+        cr_expect_not(journal_ids_remove(&ids, bad[i]));
+    }
+    cr_expect_eq(ids.count, 0);
+    cr_expect_eq(ids.beyond, count);
     journal_ids_clear(&ids);
 }
 
