@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/slab.h"
 
 /* Takes the list whole: what a burial buries in turn makes the next one. */
 static void loop_dig(struct loop *loop)
@@ -34,7 +35,8 @@ struct loop *loop_new(void)
     loop->scratch = malloc(LOOP_SCRATCH_SIZE);
     if (loop->base)
         loop->gravedigger = event_new(loop->base, -1, 0, loop_turn_ends, loop);
-    if (loop->scratch && loop->gravedigger)
+    loop->events = slab_new(event_get_struct_event_size());
+    if (loop->scratch && loop->gravedigger && loop->events)
         return loop;
     loop_free(loop);
     return NULL;
@@ -50,6 +52,7 @@ void loop_free(struct loop *loop)
         event_free(loop->gravedigger);
     if (loop->base)
         event_base_free(loop->base);
+    slab_free(loop->events);
     free(loop->scratch);
     free(loop);
 }
@@ -61,10 +64,20 @@ void loop_bury(struct loop *loop, struct grave *grave)
     event_active(loop->gravedigger, EV_TIMEOUT, 0);
 }
 
+struct event *loop_event(struct loop *loop, int fd, short what, void (*callback)(int fd, short what, void *arg), void *arg)
+{
+    struct event *event = slab_take(loop->events);
+    if (event)
+        (void)event_assign(event, loop->base, fd, what, callback, arg); /* only one for signals can be wrong */
+    return event;
+}
+
 void loop_drop(struct event **event)
 {
-    if (*event)
-        event_free(*event);
+    if (!*event)
+        return;
+    (void)event_del(*event);
+    slab_give(*event);
     *event = NULL;
 }
 

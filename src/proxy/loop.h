@@ -8,6 +8,7 @@
 struct event;
 struct event_base;
 struct pipe_pool;
+struct slab;
 struct wait_line;
 
 #define LOOP_SCRATCH_SIZE 65536
@@ -23,6 +24,7 @@ struct loop {
     uint8_t *scratch;        /* LOOP_SCRATCH_SIZE bytes, for use within one callback */
     struct pipe_pool *pipes; /* the worker's; NULL: there are none */
     struct wait_line *looks; /* the worker's: relays wait in it for a look at their peers */
+    struct slab *events;     /* what loop_event() makes */
     struct grave *graves;
     struct event *gravedigger;
 };
@@ -35,7 +37,9 @@ void loop_free(struct loop *loop);
 /* Calls grave->bury(grave) after the running callback has returned, before the loop waits again. */
 void loop_bury(struct loop *loop, struct grave *grave);
 
-/* Frees the event, if there is one, and forgets it. */
+/* What event_new() does, for events that come and go with every session. NULL when out of memory. */
+struct event *loop_event(struct loop *loop, int fd, short what, void (*callback)(int fd, short what, void *arg), void *arg);
+/* Frees the event that is of loop_event(), if there is one, and forgets it. */
 void loop_drop(struct event **event);
 
 /* Monotonic milliseconds. */

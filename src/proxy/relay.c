@@ -82,7 +82,7 @@ static bool relay_hold_back(struct relay *relay, int to, struct relay_backlog *b
     struct relay_side *side = &relay->side[to];
     assert(!side->backlog);
     side->backlog = backlog;
-    backlog->writable = event_new(relay->loop->base, side->fd, EV_WRITE | EV_PERSIST, relay_on_writable, relay);
+    backlog->writable = loop_event(relay->loop, side->fd, EV_WRITE | EV_PERSIST, relay_on_writable, relay);
     (void)event_del(relay->side[!to].readable);
     return backlog->writable && event_add(backlog->writable, NULL) == 0;
 }
@@ -374,7 +374,7 @@ static bool relay_open(struct relay *relay, int which, int fd)
 {
     struct relay_side *side = &relay->side[which];
     side->fd = fd;
-    side->readable = event_new(relay->loop->base, fd, EV_READ | EV_PERSIST, relay_on_readable, relay);
+    side->readable = loop_event(relay->loop, fd, EV_READ | EV_PERSIST, relay_on_readable, relay);
     return side->readable && event_add(side->readable, NULL) == 0;
 }
 
@@ -397,7 +397,7 @@ static bool relay_watch(struct relay *relay)
         relay_keep_alive(relay);
     if (!settings->idle_ms)
         return true;
-    relay->idle = evtimer_new(relay->loop->base, relay_on_idle, relay);
+    relay->idle = loop_event(relay->loop, -1, 0, relay_on_idle, relay);
     return relay->idle && relay_await_idle(relay, settings->idle_ms);
 }
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/slab.h"
 #include "proxy/client_shares.h"
 #include "proxy/origdst.h"
 #include "proxy/session_state.h"
@@ -103,7 +104,7 @@ static void session_client_readable(evutil_socket_t fd, short what, void *arg)
 static bool session_listen(struct session *session)
 {
     if (session->client_event == NULL)
-        session->client_event = event_new(session->worker->loop->base, session->client_fd, EV_READ | EV_PERSIST, session_client_readable, session);
+        session->client_event = loop_event(session->worker->loop, session->client_fd, EV_READ | EV_PERSIST, session_client_readable, session);
     return session->client_event != NULL && event_add(session->client_event, NULL) == 0;
 }
 
@@ -116,7 +117,7 @@ static bool session_set_deadline(struct session *session, uint64_t (*deadline_ms
         return true;
     }
     if (session->deadline == NULL)
-        session->deadline = evtimer_new(session->worker->loop->base, session_late, session);
+        session->deadline = loop_event(session->worker->loop, -1, 0, session_late, session);
     uint64_t ms = deadline_ms(session);
     struct timeval tv = {(time_t)(ms / 1000), (suseconds_t)(ms % 1000 * 1000)};
     return session->deadline != NULL && evtimer_add(session->deadline, &tv) == 0;
@@ -139,6 +140,11 @@ void session_enter(struct session *session, enum session_step step)
 /* ---- birth ---- */
 
 static void session_bury(struct grave *grave);
+
+struct slab *session_slab_new(void)
+{
+    return slab_new(sizeof(struct session));
+}
 
 static void session_link(struct session *session, struct worker *worker)
 {
@@ -202,10 +208,10 @@ static void session_learn_original(struct session *session)
 
 static struct session *session_new(struct worker *worker, const struct listener *listener, int fd, const struct endpoint *peer)
 {
-    struct session *session = calloc(1, sizeof(*session));
+    struct session *session = slab_take(worker->session_slab);
     struct setup *setup = setup_pool_take(&worker->setups);
     if (session == NULL || setup == NULL) {
-        free(session);
+        slab_give(session);
         setup_pool_give(&worker->setups, setup);
         return NULL;
     }
@@ -338,7 +344,7 @@ static void session_bury(struct grave *grave)
     free(session->sni);
     free(session->user);
     config_unref(session->config);
-    free(session);
+    slab_give(session);
 }
 
 static void session_over(struct session *session)

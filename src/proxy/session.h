@@ -5,7 +5,11 @@
 #include "config/config.h"
 
 struct session;
+struct slab;
 struct worker;
+
+/* Where a worker's sessions live. NULL when out of memory. */
+struct slab *session_slab_new(void);
 
 /* Takes an accepted, non-blocking socket. It is recorded and closed whatever happens, also when memory is out;
  * a client that leaves without a byte is only counted. */

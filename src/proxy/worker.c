@@ -9,6 +9,7 @@
 #include "audit/record.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/slab.h"
 #include "proxy/listening.h"
 #include "proxy/mailbox.h"
 #include "proxy/own_address.h"
@@ -40,6 +41,7 @@ struct worker *worker_new(unsigned number, struct config *config, struct shared 
     worker->number = number;
     worker->shared = shared;
     worker->config = config_ref(config);
+    worker->session_slab = session_slab_new();
     worker->loop = loop_new();
     if (worker->loop != NULL) {
         const struct journal_settings settings = {
@@ -55,8 +57,8 @@ struct worker *worker_new(unsigned number, struct config *config, struct shared 
         worker->loop->pipes = pipe_pool_new(worker->loop, &shared->pipes);
         worker->loop->looks = relay_looks_new(worker->loop, RELAY_LOOK_MS);
     }
-    if (worker->loop == NULL || worker->journal == NULL || worker->resolver == NULL || worker->own_address == NULL || worker->listening == NULL ||
-        worker->mailbox == NULL || worker->look == NULL || worker->loop->pipes == NULL || worker->loop->looks == NULL) {
+    if (worker->session_slab == NULL || worker->loop == NULL || worker->journal == NULL || worker->resolver == NULL || worker->own_address == NULL ||
+        worker->listening == NULL || worker->mailbox == NULL || worker->look == NULL || worker->loop->pipes == NULL || worker->loop->looks == NULL) {
         worker_free(worker);
         return NULL;
     }
@@ -254,6 +256,7 @@ void worker_free(struct worker *worker)
     }
     loop_free(worker->loop);
     setup_pool_empty(&worker->setups);
+    slab_free(worker->session_slab);
     config_unref(worker->config);
     free(worker);
 }

@@ -20,6 +20,7 @@ struct mailbox;
 struct own_address;
 struct resolver;
 struct session;
+struct slab;
 
 /* What the workers of one server share: each part is safe to use from any of them. */
 struct shared {
@@ -66,6 +67,7 @@ struct worker {
     struct setup_pool setups;
     struct listening *listening; /* its listening sockets */
     struct session *sessions;    /* all of them, newest first */
+    struct slab *session_slab;   /* where they live */
     size_t session_count, linger_count;
     struct mailbox *mailbox;
     bool began; /* the `start` record is its own */

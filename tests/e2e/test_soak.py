@@ -4,6 +4,7 @@ import concurrent.futures
 import contextlib
 import os
 import pathlib
+import resource
 import shutil
 import stat
 import unittest
@@ -14,6 +15,7 @@ from harness import client_hello, echoes, long_story, wait_until
 from tunnels import NAME, TunnelStory
 
 TUNNELS = 2000
+RUSH = 600
 
 
 def descriptors(pid):
@@ -24,6 +26,14 @@ def resident_kib(pid):
     for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
             return int(line.split()[1])
+    return 0
+
+
+def anonymous(pid):
+    """Bytes of memory that are the process's own."""
+    for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Anonymous:"):
+            return int(line.split()[1]) * 1024
     return 0
 
 
@@ -62,6 +72,25 @@ class Soak(TunnelStory):
         self.assertEqual(0, self.proxy.stop())
         records = audit_check.check_file(self.proxy.audit_path)
         self.assertEqual(TUNNELS + 200, sum(1 for record in records if record["event"] == "decision"))
+
+    def test_what_a_rush_took_is_given_back(self):
+        if harness.SANITIZED:
+            self.skipTest("sanitizers keep what was freed")
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
+        self.start(workers=1)
+        server = self.proxy.children()["server"]
+        opened = self.run_tunnels(200, 16)
+        self.settle(opened)
+        before = anonymous(server)
+        tunnels = [self.open_tunnel() for _ in range(RUSH)]
+        taken = anonymous(server) - before
+        self.assertGreater(taken, RUSH * 500, "it is not measured")
+        for sock in tunnels:
+            sock.close()
+        self.settle(opened + RUSH)
+        wait_until("memory to come back", lambda: anonymous(server) - before < taken / 2)
 
     def test_valgrind_finds_nothing(self):
         if harness.SANITIZED:
