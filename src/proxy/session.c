@@ -340,8 +340,9 @@ static void session_bury(struct grave *grave)
 {
     struct session *session = (struct session *)grave;
     session_setup_free(session);
+    if (session->sni != session->host)
+        free(session->sni);
     free(session->host);
-    free(session->sni);
     free(session->user);
     config_unref(session->config);
     slab_give(session);
@@ -478,7 +479,7 @@ static void session_linger_readable(struct session *session)
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (got > 0)
-        session->lingered += (size_t)got;
+        session->lingered += (uint32_t)got;
     if (got <= 0 || session->lingered >= LINGER_BYTES)
         session_over(session);
 }

@@ -2,6 +2,7 @@
 #include "proxy/session_state.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "policy/address_class.h"
@@ -229,6 +230,15 @@ static void session_relayed(void *arg, enum relay_end end)
     session_end(arg, relay_end_text(end), NULL);
 }
 
+/* Mostly they are the same: one text is enough for as long as the tunnel is open. */
+static void session_share_names(struct session *session)
+{
+    if (session->sni == NULL || session->sni_len != session->host_len || memcmp(session->sni, session->host, session->host_len) != 0)
+        return;
+    free(session->sni);
+    session->sni = session->host;
+}
+
 void session_relay_begin(struct session *session)
 {
     struct setup *setup = session->setup;
@@ -243,5 +253,6 @@ void session_relay_begin(struct session *session)
         return;
     }
     session_ignore_client(session);
+    session_share_names(session);
     session_setup_free(session);
 }

@@ -34,7 +34,7 @@ enum session_step {
  * when it is freed. */
 struct setup {
     struct setup *next; /* the pool's */
-    uint8_t *bytes; /* from the client, from the start of what is being parsed */
+    uint8_t *bytes;     /* from the client, from the start of what is being parsed */
     size_t len, size;
     struct proxy_header balancer;
     struct connect_request request;
@@ -80,22 +80,20 @@ struct session {
     bool shares;    /* … and among those of its client */
     bool stranger;  /* the client is in no group */
     bool lingers;
-    size_t lingered; /* bytes thrown away after a refusal */
+    uint32_t lingered; /* bytes thrown away after a refusal */
 
     char id[ULID_TEXT_MAX];
     struct endpoint client;
     struct address peer;     /* the load balancer that speaks for the client; not set without one */
     struct address original; /* where a client that the network brought meant to go; not set otherwise */
-    char *host;              /* as asked for: the normal form, or what the client wrote when there is none; NULL before */
-    size_t host_len;
-    uint16_t port;
-    char *sni; /* as sent, any bytes; NULL: none */
-    size_t sni_len;
-    char *user; /* Basic user name, any bytes; NULL: none */
-    size_t user_len;
-    struct verdict verdict;
     struct endpoint upstream, egress;
     struct address egress_public;
+    uint16_t port;
+    uint32_t host_len, sni_len, user_len;
+    char *host; /* as asked for: the normal form, or what the client wrote when there is none; NULL before */
+    char *sni;  /* as sent, any bytes; NULL: none. In an open tunnel it may be `host`, if it says the same */
+    char *user; /* Basic user name, any bytes; NULL: none */
+    struct verdict verdict;
     uint64_t opened_ms; /* when the relay began; 0: never */
 };
 
