@@ -243,6 +243,12 @@ static void dns_batch_bury(struct grave *grave)
     free(batch);
 }
 
+/* The ids are drawn here: c-ares seeds its own from /dev/urandom, or where a sandbox hides that from rand(). */
+static bool dns_batch_draw_ids(struct dns_batch *batch)
+{
+    return getrandom(batch->ids, sizeof(batch->ids), 0) == (ssize_t)sizeof(batch->ids);
+}
+
 struct dns_batch *dns_batch_new(struct loop *loop, const struct dns_way *way)
 {
     struct dns_batch *batch = calloc(1, sizeof(*batch));
@@ -252,7 +258,7 @@ struct dns_batch *dns_batch_new(struct loop *loop, const struct dns_way *way)
     batch->loop = loop;
     batch->way = way;
     batch->timer = evtimer_new(loop->base, dns_batch_late, batch);
-    if (batch->timer && dns_batch_init(batch, way))
+    if (batch->timer && dns_batch_draw_ids(batch) && dns_batch_init(batch, way))
         return batch;
     if (batch->timer)
         event_free(batch->timer);
@@ -394,14 +400,10 @@ static void dns_batch_answered(void *arg, int status, int timeouts, unsigned cha
 
 /* ---- questions ---- */
 
-/* The id is drawn here: c-ares seeds its own ids from /dev/urandom, or where a sandbox hides that from rand(). */
-static int dns_batch_send(struct dns_batch *batch, const struct dns_question *question, struct dns_asked *asked)
+static int dns_batch_send(struct dns_batch *batch, const struct dns_question *question, uint16_t id, struct dns_asked *asked)
 {
-    unsigned short id;
     unsigned char *packet;
     int len;
-    if (getrandom(&id, sizeof(id), 0) != (ssize_t)sizeof(id))
-        return ARES_ENOMEM;
     int status = ares_create_query(question->name, ns_c_in, question->family == FAMILY_V6 ? ns_t_aaaa : ns_t_a, id, 1, &packet, &len, 0);
     if (status != ARES_SUCCESS)
         return status;
@@ -417,9 +419,8 @@ void dns_batch_ask(struct dns_batch *batch, const struct dns_question *question,
     assert(!dns_batch_is_full(batch));
     asked->batch = batch;
     asked->family = question->family;
-    batch->asked++;
     batch->in_flight++;
-    int status = dns_batch_send(batch, question, asked);
+    int status = dns_batch_send(batch, question, batch->ids[batch->asked++], asked);
     if (status != ARES_SUCCESS)
         dns_batch_answered(asked, status, 0, NULL, 0);
     dns_batch_wind(batch);

@@ -3,6 +3,7 @@
 #define EXEAT_PROXY_DNS_BATCH_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "proxy/dns_question.h"
 #include "proxy/dns_way.h"
@@ -26,6 +27,7 @@ struct dns_batch {
     unsigned asked, in_flight;
     int error;      /* why no socket could be had, in the present call of c-ares */
     unsigned rcode; /* of the datagram that c-ares is looking at, else 0 */
+    uint16_t ids[DNS_BATCH_MAX];
 };
 
 /* A question on its way, embedded in what its asker keeps of it. */
