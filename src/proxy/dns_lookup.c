@@ -14,6 +14,7 @@ struct dns_lookup {
     struct dns_lookups *lookups;
     struct dns_question question;
     struct dns_wait *waiting;
+    uint8_t share;
     uint64_t joinable_until_ms;
     uint64_t min_ttl_ms, max_ttl_ms, negative_ttl_ms;
 };
@@ -21,7 +22,7 @@ struct dns_lookup {
 struct dns_lookups {
     struct dns_cache *cache;
     struct dns_lookup *buckets[LOOKUP_BUCKETS];
-    unsigned count;
+    unsigned count, shares[DNS_SHARES];
     uint64_t seed;
 };
 
@@ -55,6 +56,7 @@ static void dns_lookup_unlink(struct dns_lookup *lookup)
         link = &(*link)->chain;
     *link = lookup->chain;
     lookup->lookups->count--;
+    lookup->lookups->shares[lookup->share]--;
 }
 
 /* 0: not to be kept. That nothing could be learnt is not kept, only that there is nothing. */
@@ -76,7 +78,7 @@ static void dns_lookup_answered(void *arg, const struct dns_answer *answer)
     uint64_t ttl_ms = dns_lookup_ttl_ms(lookup, answer);
     dns_lookup_unlink(lookup);
     if (ttl_ms)
-        dns_cache_put(lookup->lookups->cache, &lookup->question, answer, clock_monotonic_ms() + ttl_ms);
+        dns_cache_put(lookup->lookups->cache, &lookup->question, answer, lookup->share, clock_monotonic_ms() + ttl_ms);
     for (struct dns_wait *wait; (wait = lookup->waiting) != NULL;) {
         dns_wait_cancel(wait);
         wait->done(wait, answer);
@@ -86,13 +88,15 @@ static void dns_lookup_answered(void *arg, const struct dns_answer *answer)
 
 /* After half its time it will not be asked again often enough: who comes then starts anew. */
 static struct dns_lookup *dns_lookups_start(struct dns_lookups *lookups, struct dns_channel *channel, const struct dns_question *question,
-                                            const struct dns_settings *settings, uint64_t now_ms)
+                                            const struct dns_settings *settings, uint8_t share, uint64_t now_ms)
 {
-    struct dns_lookup *lookup = lookups->count < DNS_LOOKUPS_MAX ? calloc(1, sizeof(*lookup)) : NULL;
+    bool room = lookups->count < DNS_LOOKUPS_MAX && lookups->shares[share] < DNS_LOOKUPS_SHARE_MAX;
+    struct dns_lookup *lookup = room ? calloc(1, sizeof(*lookup)) : NULL;
     if (!lookup)
         return NULL;
     lookup->lookups = lookups;
     lookup->question = *question;
+    lookup->share = share;
     lookup->joinable_until_ms = now_ms + settings->timeout_ms / 2;
     lookup->min_ttl_ms = settings->min_ttl_ms;
     lookup->max_ttl_ms = settings->max_ttl_ms;
@@ -105,16 +109,17 @@ static struct dns_lookup *dns_lookups_start(struct dns_lookups *lookups, struct 
     lookup->chain = *bucket;
     *bucket = lookup;
     lookups->count++;
+    lookups->shares[share]++;
     return lookup;
 }
 
 bool dns_lookups_wait(struct dns_lookups *lookups, struct dns_channel *channel, const struct dns_question *question,
-                      const struct dns_settings *settings, struct dns_wait *wait)
+                      const struct dns_settings *settings, uint8_t share, struct dns_wait *wait)
 {
     uint64_t now_ms = clock_monotonic_ms();
     struct dns_lookup *lookup = dns_lookups_find(lookups, question, now_ms);
     if (!lookup)
-        lookup = dns_lookups_start(lookups, channel, question, settings, now_ms);
+        lookup = dns_lookups_start(lookups, channel, question, settings, share, now_ms);
     if (!lookup)
         return false;
     wait->next = lookup->waiting;
@@ -134,6 +139,11 @@ void dns_wait_cancel(struct dns_wait *wait)
         wait->next->link = wait->link;
     wait->next = NULL;
     wait->link = NULL;
+}
+
+unsigned dns_lookups_count(const struct dns_lookups *lookups)
+{
+    return lookups->count;
 }
 
 void dns_lookups_free(struct dns_lookups *lookups)

@@ -9,8 +9,9 @@
 #include "proxy/dns_channel.h"
 #include "proxy/dns_question.h"
 
-/* More in flight than this: overload. */
+/* More in flight than this, or more of one share: overload. */
 #define DNS_LOOKUPS_MAX 4096
+#define DNS_LOOKUPS_SHARE_MAX (DNS_LOOKUPS_MAX / 4)
 
 struct dns_lookups;
 
@@ -26,11 +27,13 @@ struct dns_lookups *dns_lookups_new(struct dns_cache *cache);
 /* Nobody may wait any more and the channels must have been freed. Safe on NULL. */
 void dns_lookups_free(struct dns_lookups *lookups);
 
-/* Joins the question in flight, or asks it of the channel, whose number stands in the question. `wait->done` runs once, from the loop, when the
- * answer is in the cache; never before this returns, and not after dns_wait_cancel. The settings say how long to keep it. False: out of memory, or
- * too many in flight. */
+/* Joins the question in flight, or asks it of the channel, whose number stands in the question, on the account of `share`. `wait->done` runs once,
+ * from the loop, when the answer is in the cache; never before this returns, and not after dns_wait_cancel. The settings say how long to keep it.
+ * False: out of memory, or too many in flight. */
 bool dns_lookups_wait(struct dns_lookups *lookups, struct dns_channel *channel, const struct dns_question *question,
-                      const struct dns_settings *settings, struct dns_wait *wait);
+                      const struct dns_settings *settings, uint8_t share, struct dns_wait *wait);
+
+unsigned dns_lookups_count(const struct dns_lookups *lookups);
 
 /* The question goes on, to fill the cache. Safe on one that does not wait. */
 void dns_wait_cancel(struct dns_wait *wait);

@@ -26,6 +26,9 @@ struct dns_answer {
     struct address addresses[RESOLVED_MAX]; /* in the order of the answer */
 };
 
+/* Clients share the cache and the questions in flight; each falls on one of so many shares, and none may have all. */
+#define DNS_SHARES 256
+
 /* False, and nothing written, when the name is longer than names are. */
 bool dns_question_init(struct dns_question *question, uint64_t channel, enum family family, const char *name);
 

@@ -2,8 +2,10 @@
 #include "proxy/resolver.h"
 
 #include <event2/event.h>
+#include <event2/event_struct.h>
 #include <stdlib.h>
 
+#include "base/hash.h"
 #include "proxy/dns_cache.h"
 #include "proxy/dns_channel.h"
 #include "proxy/dns_lookup.h"
@@ -25,9 +27,10 @@ struct resolver {
     struct loop *loop;
     struct dns_cache *cache;
     struct dns_lookups *lookups;
+    struct event *sweep;               /* while the cache holds anything */
     struct resolver_channel *channels; /* the last used first */
     unsigned channel_count;
-    uint64_t last_number;
+    uint64_t last_number, seed;
 };
 
 /* One family's share of the answer. */
@@ -43,10 +46,11 @@ enum { PART_V6, PART_V4, PARTS };
 struct resolve {
     struct grave grave;
     struct resolver *resolver;
-    struct event *event; /* the deadline, or what is ready already */
+    struct event event; /* the deadline, or what is ready already */
     struct resolve_part parts[PARTS];
     uint64_t started_ms, timeout_ms;
     struct resolve_taste taste;
+    uint8_t share;
     bool asked_dns, from_cache;
     bool left_out; /* a family was not asked, for want of a source */
     bool over;
@@ -54,15 +58,41 @@ struct resolve {
     void *arg;
 };
 
+static const struct timeval SWEEP_EVERY = {.tv_sec = 1};
+
+/* What a question in flight will bring is waited for too. */
+static void resolver_sweep(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    struct resolver *resolver = arg;
+    if (dns_cache_sweep(resolver->cache, loop_now_ms(resolver->loop)) || dns_lookups_count(resolver->lookups) > 0)
+        event_add(resolver->sweep, &SWEEP_EVERY);
+}
+
+static void resolver_keep_sweeping(struct resolver *resolver)
+{
+    if (!evtimer_pending(resolver->sweep, NULL))
+        event_add(resolver->sweep, &SWEEP_EVERY);
+}
+
+/* Of IPv6 the network counts, in which one host has as many addresses as it likes. */
+static uint8_t resolver_share(const struct resolver *resolver, const struct address *client)
+{
+    return client ? (uint8_t)(hash_bytes(client->bytes, client->family == FAMILY_V6 ? 8 : 4, resolver->seed) % DNS_SHARES) : 0;
+}
+
 struct resolver *resolver_new(struct loop *loop)
 {
     struct resolver *resolver = calloc(1, sizeof(*resolver));
     if (!resolver)
         return NULL;
     resolver->loop = loop;
-    resolver->cache = dns_cache_new(RESOLVER_CACHE_MAX);
+    resolver->seed = hash_seed();
+    resolver->cache = dns_cache_new(RESOLVER_CACHE_MAX, RESOLVER_CACHE_BYTES);
     resolver->lookups = resolver->cache ? dns_lookups_new(resolver->cache) : NULL;
-    if (resolver->lookups)
+    resolver->sweep = loop_event(loop, -1, 0, resolver_sweep, resolver);
+    if (resolver->lookups && resolver->sweep)
         return resolver;
     resolver_free(resolver);
     return NULL;
@@ -191,7 +221,7 @@ static void resolve_close(struct resolve *resolve)
     resolve->over = true;
     for (int part = 0; part < PARTS; part++)
         dns_wait_cancel(&resolve->parts[part].wait);
-    event_del(resolve->event);
+    event_del(&resolve->event);
     loop_bury(resolve->resolver->loop, &resolve->grave);
 }
 
@@ -241,7 +271,7 @@ static void resolve_wind(struct resolve *resolve)
     if (left_ms > RESOLUTION_DELAY_MS && resolve_has_acceptable(resolve))
         left_ms = RESOLUTION_DELAY_MS;
     const struct timeval wait = {.tv_sec = (time_t)(left_ms / 1000), .tv_usec = (suseconds_t)(left_ms % 1000 * 1000)};
-    event_add(resolve->event, &wait);
+    event_add(&resolve->event, &wait);
 }
 
 static void resolve_answered(struct dns_wait *wait, const struct dns_answer *answer)
@@ -259,9 +289,7 @@ static void resolve_answered(struct dns_wait *wait, const struct dns_answer *ans
 
 static void resolve_bury(struct grave *grave)
 {
-    struct resolve *resolve = (struct resolve *)grave;
-    event_free(resolve->event);
-    free(resolve);
+    free((struct resolve *)grave);
 }
 
 static struct resolve *resolve_new(struct resolver *resolver, void (*done)(void *arg, const struct resolved *resolved), void *arg)
@@ -269,11 +297,7 @@ static struct resolve *resolve_new(struct resolver *resolver, void (*done)(void 
     struct resolve *resolve = calloc(1, sizeof(*resolve));
     if (!resolve)
         return NULL;
-    resolve->event = evtimer_new(resolver->loop->base, resolve_rings, resolve);
-    if (!resolve->event) {
-        free(resolve);
-        return NULL;
-    }
+    evtimer_assign(&resolve->event, resolver->loop->base, resolve_rings, resolve);
     resolve->grave.bury = resolve_bury;
     resolve->resolver = resolver;
     resolve->started_ms = loop_now_ms(resolver->loop);
@@ -311,7 +335,8 @@ static void resolve_ask(struct resolve *resolve, const struct config *config, st
         dns_answer_fail(&part->answer, RESOLVE_FAILED, "not a name that DNS can be asked for");
     } else if (dns_cache_find(resolver->cache, &question, resolve->started_ms, &part->answer)) {
         resolve->from_cache = true;
-    } else if (dns_lookups_wait(resolver->lookups, channel->dns, &question, &config->dns, &part->wait)) {
+    } else if (dns_lookups_wait(resolver->lookups, channel->dns, &question, &config->dns, resolve->share, &part->wait)) {
+        resolver_keep_sweeping(resolver);
         part->pending = true;
         resolve->asked_dns = true;
     } else {
@@ -348,6 +373,7 @@ struct resolve *resolve_start(struct resolver *resolver, const struct config *co
     const struct static_host *host = config_static_host(config, name);
     resolve->timeout_ms = config->dns.timeout_ms;
     resolve->taste = *taste;
+    resolve->share = resolver_share(resolver, taste->client);
     if (host)
         resolve_static(resolve, host, route);
     else
@@ -355,7 +381,7 @@ struct resolve *resolve_start(struct resolver *resolver, const struct config *co
     if (resolve_is_pending(resolve))
         resolve_wind(resolve);
     else
-        event_active(resolve->event, EV_TIMEOUT, 0);
+        event_active(&resolve->event, EV_TIMEOUT, 0);
     return resolve;
 }
 
@@ -377,5 +403,6 @@ void resolver_free(struct resolver *resolver)
     }
     dns_lookups_free(resolver->lookups);
     dns_cache_free(resolver->cache);
+    loop_drop(&resolver->sweep);
     free(resolver);
 }

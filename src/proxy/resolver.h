@@ -36,10 +36,12 @@ struct resolver *resolver_new(struct loop *loop);
 /* Everything in flight must have been cancelled. */
 void resolver_free(struct resolver *resolver);
 
-/* Whether an address may be dialled at all: only such a one ends the wait for the other family early. */
+/* Who asks, and what for. Whether an address may be dialled at all: only such a one ends the wait for the other family early. */
 struct resolve_taste {
     bool (*accepts)(void *arg, const struct address *address); /* NULL: every address is fine */
     void *arg;
+    const struct address
+        *client; /* what it may have of cache and questions in flight is a share; read before resolve_start returns. NULL: nobody's */
 };
 
 /* Asks for the addresses of `name` (normal form) over `route`: hosts file first, then its own resolver (with the route's source, interface and
@@ -50,8 +52,9 @@ struct resolve *resolve_start(struct resolver *resolver, const struct config *co
                               const struct resolve_taste *taste, void (*done)(void *arg, const struct resolved *resolved), void *arg);
 void resolve_cancel(struct resolve *resolve);
 
-/* Entries in the cache, at most RESOLVER_CACHE_MAX; then the one nobody asked for longest goes. For tests. */
-#define RESOLVER_CACHE_MAX 16384
+/* Answers in the cache, one for each family of a name, and how much memory they may take. For tests. */
+#define RESOLVER_CACHE_MAX 32768
+#define RESOLVER_CACHE_BYTES (8u << 20)
 size_t resolver_cached(const struct resolver *resolver);
 
 #endif

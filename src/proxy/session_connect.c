@@ -110,7 +110,7 @@ void session_resolve_begin(struct session *session)
         session_sieve(session, &host->address, 1);
         return;
     }
-    const struct resolve_taste taste = {session_accepts, session};
+    const struct resolve_taste taste = {session_accepts, session, &session->client.ip};
     setup->resolving =
         resolve_start(session->worker->resolver, session->config, session->verdict.route, host->name, &taste, session_resolved, session);
     if (setup->resolving == NULL)

@@ -219,10 +219,13 @@ Test(resolver, says_how_it_failed)
     static const struct {
         const char *name, *detail;
     } rows[] = {
-        {"none.example", "NXDOMAIN"},         {"servfail.example", "SERVFAIL"},
-        {"refused.example", "REFUSED"},       {"formerr.example", "FORMERR"},
+        {"none.example", "NXDOMAIN"},
+        {"servfail.example", "SERVFAIL"},
+        {"refused.example", "REFUSED"},
+        {"formerr.example", "FORMERR"},
         {"notauth.example", "the resolver answered with an error"},
-        {"cut-short.example", "malformed answer"},      {"echo.example", "malformed answer"},
+        {"cut-short.example", "malformed answer"},
+        {"echo.example", "malformed answer"},
         {"big-failure.example", "no resolver gave an answer"},
         {"hidden.onion", "NXDOMAIN"}, /* RFC 7686: never asked */
         {"localhost", "NXDOMAIN"},    /* in every /etc/hosts, which is not read */
@@ -649,13 +652,13 @@ static void cache_question(struct dns_question *question, unsigned number)
 
 Test(resolver, the_cache_is_bounded_and_forgets_what_nobody_asked_for_longest)
 {
-    struct dns_cache *cache = dns_cache_new(100);
+    struct dns_cache *cache = dns_cache_new(100, SIZE_MAX);
     struct dns_answer answer = {0}, found;
     struct dns_question question;
     dns_answer_add(&answer, FAMILY_V4, "\300\0\2\1", 60);
     for (unsigned i = 0; i < 1000; i++) {
         cache_question(&question, i);
-        dns_cache_put(cache, &question, &answer, 100);
+        dns_cache_put(cache, &question, &answer, 0, 100);
         cache_question(&question, 0);
         cr_expect(dns_cache_find(cache, &question, 50, &found), "the one in use went at %u", i);
     }
@@ -670,15 +673,111 @@ Test(resolver, the_cache_is_bounded_and_forgets_what_nobody_asked_for_longest)
     dns_cache_free(cache);
 }
 
+/* With as many addresses as fit into an answer, and the longest names. */
+Test(resolver, the_cache_is_bounded_in_bytes)
+{
+    enum { BYTES = 100000 };
+    struct dns_cache *cache = dns_cache_new(SIZE_MAX, BYTES);
+    struct dns_answer answer = {0}, found;
+    struct dns_question question;
+    char name[HOSTNAME_SIZE];
+    for (uint8_t i = 0; i < RESOLVED_MAX; i++)
+        dns_answer_add(&answer, FAMILY_V6, (uint8_t[16]){0x20, 1, [15] = i}, 60);
+    for (unsigned i = 0; i < 1000; i++) {
+        snprintf(name, sizeof(name), "%0*u", HOSTNAME_MAX, i);
+        cr_assert(dns_question_init(&question, 1, FAMILY_V6, name));
+        dns_cache_put(cache, &question, &answer, 0, 100);
+        cr_expect_leq(dns_cache_bytes(cache), (size_t)BYTES);
+    }
+    cr_expect(dns_cache_find(cache, &question, 0, &found));
+    cr_expect_eq(found.count, (size_t)RESOLVED_MAX);
+    cr_expect_eq(memcmp(found.addresses, answer.addresses, sizeof(found.addresses)), 0);
+    cr_expect_gt(dns_cache_count(cache), 100u);
+    while (dns_cache_sweep(cache, 100))
+        ;
+    cr_expect_eq(dns_cache_bytes(cache), 0u);
+    dns_cache_free(cache);
+}
+
+Test(resolver, who_floods_the_cache_drives_out_only_what_is_its_own)
+{
+    enum { MAX = 1000, OTHERS = 9, EACH = 50 };
+    struct dns_cache *cache = dns_cache_new(MAX, SIZE_MAX);
+    struct dns_answer answer = {0}, found;
+    struct dns_question question;
+    unsigned kept = 0;
+    dns_answer_add(&answer, FAMILY_V4, "\300\0\2\1", 60);
+    for (unsigned i = 0; i < OTHERS * EACH; i++) {
+        cache_question(&question, 100000 + i);
+        dns_cache_put(cache, &question, &answer, (uint8_t)(1 + i % OTHERS), 100);
+    }
+    for (unsigned i = 0; i < 100 * MAX; i++) {
+        cache_question(&question, 1000000 + i);
+        dns_cache_put(cache, &question, &answer, 200, 100);
+    }
+    for (unsigned i = 0; i < OTHERS * EACH; i++) {
+        cache_question(&question, 100000 + i);
+        kept += dns_cache_find(cache, &question, 50, &found);
+    }
+    cr_expect_eq(kept, (unsigned)(OTHERS * EACH));
+    cr_expect_eq(dns_cache_count(cache), (size_t)MAX);
+    dns_cache_free(cache);
+}
+
+/* No sweep takes much more than its part, and after as many as there are parts everything that had expired is gone. */
+Test(resolver, what_has_expired_goes_part_by_part)
+{
+    enum { MANY = 10000 };
+    struct dns_cache *cache = dns_cache_new(MANY, SIZE_MAX);
+    struct dns_answer answer = {0}, found;
+    struct dns_question question;
+    dns_answer_add(&answer, FAMILY_V4, "\300\0\2\1", 60);
+    for (unsigned i = 0; i < MANY; i++) {
+        cache_question(&question, i);
+        dns_cache_put(cache, &question, &answer, (uint8_t)i, i % 100 ? 100 : 200);
+    }
+    for (unsigned part = 0; part < DNS_CACHE_PARTS; part++) {
+        const size_t before = dns_cache_count(cache);
+        cr_expect(dns_cache_sweep(cache, 100));
+        cr_expect_lt(before - dns_cache_count(cache), 2u * MANY / DNS_CACHE_PARTS);
+    }
+    cr_expect_eq(dns_cache_count(cache), MANY / 100u);
+    cache_question(&question, 500);
+    cr_expect(dns_cache_find(cache, &question, 199, &found));
+    for (unsigned part = 0; part < DNS_CACHE_PARTS; part++)
+        dns_cache_sweep(cache, 200);
+    cr_expect_eq(dns_cache_count(cache), 0u);
+    cr_expect_not(dns_cache_sweep(cache, 200));
+    dns_cache_put(cache, &question, &answer, 0, 300);
+    cr_expect(dns_cache_find(cache, &question, 200, &found), "it does not begin again after it was empty");
+    dns_cache_free(cache);
+}
+
+/* Nobody asks for them any more. */
+Test(resolver, what_has_expired_goes_by_itself)
+{
+    struct bench bench;
+    struct query query = {0};
+    bench_open(&bench);
+    bench.config.dns.min_ttl_ms = 1;
+    bench.config.dns.max_ttl_ms = 1;
+    query_ask(&query, &bench, &bench.any, "both.example");
+    cr_expect_eq(resolver_cached(bench.resolver), 2u);
+    for (uint64_t end = net_now_ms() + LONG_MS + 5000; resolver_cached(bench.resolver) > 0 && net_now_ms() < end;)
+        net_run(bench.loop, NULL, 100);
+    cr_expect_eq(resolver_cached(bench.resolver), 0u);
+    bench_close(&bench);
+}
+
 Test(resolver, the_cache_keeps_channels_families_and_names_apart)
 {
-    struct dns_cache *cache = dns_cache_new(4);
+    struct dns_cache *cache = dns_cache_new(4, SIZE_MAX);
     struct dns_answer answer = {.status = RESOLVE_FAILED, .negative = true, .detail = "NXDOMAIN"}, found;
     struct dns_question question, other;
     char longest[HOSTNAME_SIZE + 1];
     cr_assert(dns_question_init(&question, 1, FAMILY_V4, "a.example"));
-    dns_cache_put(cache, &question, &answer, 100);
-    dns_cache_put(cache, &question, &answer, 100);
+    dns_cache_put(cache, &question, &answer, 0, 100);
+    dns_cache_put(cache, &question, &answer, 1, 100);
     cr_expect_eq(dns_cache_count(cache), 1u);
     dns_question_init(&other, 2, FAMILY_V4, "a.example");
     cr_expect_not(dns_cache_find(cache, &other, 0, &found));
@@ -746,14 +845,52 @@ Test(resolver, full_batches_give_their_descriptors_back)
     bench_close(&bench);
 }
 
+static void client_of(struct query *query, struct address clients[256], uint8_t number)
+{
+    clients[number] = (struct address){.family = FAMILY_V4, .bytes = {10, 0, 0, number}};
+    query->taste.client = &clients[number];
+}
+
+Test(resolver, one_client_cannot_have_all_questions_in_flight)
+{
+    enum { OTHERS = 4 }; /* by chance one may fall on the same share */
+    struct bench bench;
+    static struct query queries[DNS_LOOKUPS_SHARE_MAX], more, others[OTHERS];
+    struct address clients[256];
+    char name[32];
+    unsigned served = 0;
+    bench_open(&bench);
+    for (int i = 0; i < DNS_LOOKUPS_SHARE_MAX; i++) {
+        client_of(&queries[i], clients, 1);
+        snprintf(name, sizeof(name), "p%d.example", i);
+        query_start(&queries[i], &bench, &bench.pinned, name);
+    }
+    client_of(&more, clients, 1);
+    query_start(&more, &bench, &bench.pinned, "one-more.example");
+    for (int i = 0; i < OTHERS; i++) {
+        client_of(&others[i], clients, (uint8_t)(2 + i));
+        query_start(&others[i], &bench, &bench.pinned, "four.example");
+    }
+    expect_failure(query_wait(&more, &bench), RESOLVE_OVERLOAD, NULL);
+    for (int i = 0; i < OTHERS; i++)
+        served += query_wait(&others[i], &bench)->status == RESOLVE_OK;
+    cr_expect_geq(served, 1u);
+    for (int i = 0; i < DNS_LOOKUPS_SHARE_MAX; i++)
+        query_wait(&queries[i], &bench);
+    expect_failure(query_ask(&more, &bench, &bench.pinned, "one-more.example"), RESOLVE_NO_WAY, NULL); /* asked, there is none */
+    bench_close(&bench);
+}
+
 Test(resolver, too_many_questions_in_flight_are_overload)
 {
     struct bench bench;
     static struct query queries[DNS_LOOKUPS_MAX], last;
+    struct address clients[256];
     char name[32];
     bench_open(&bench);
     bench.config.dns.timeout_ms = 30000;
     for (int i = 0; i < DNS_LOOKUPS_MAX; i++) {
+        client_of(&queries[i], clients, (uint8_t)i);
         snprintf(name, sizeof(name), "p%d.example", i);
         query_start(&queries[i], &bench, &bench.pinned, name);
     }
