@@ -7,7 +7,10 @@
 #include "base/clock.h"
 #include "base/hash.h"
 
-enum { LOOKUP_BUCKETS = 1024 };
+enum {
+    LOOKUP_BUCKETS = 1024,
+    JOINABLE_MS = 1000,
+};
 
 struct dns_lookup {
     struct dns_lookup *chain;
@@ -72,6 +75,24 @@ static uint64_t dns_lookup_ttl_ms(const struct dns_lookup *lookup, const struct 
     return ttl_ms < lookup->max_ttl_ms ? ttl_ms : lookup->max_ttl_ms;
 }
 
+static void dns_lookup_tell(struct dns_lookup *lookup, const struct dns_answer *answer)
+{
+    lookup->joinable_until_ms = 0;
+    for (struct dns_wait *wait; (wait = lookup->waiting) != NULL;) {
+        dns_wait_cancel(wait);
+        wait->done(wait, answer);
+    }
+}
+
+/* Who waits for the same. Those told may ask again, which puts new questions in front; none goes. */
+static void dns_lookups_tell_others(const struct dns_lookup *answered, const struct dns_answer *answer)
+{
+    struct dns_lookup *lookup = *dns_lookups_bucket(answered->lookups, &answered->question);
+    for (; lookup; lookup = lookup->chain)
+        if (dns_question_equal(&lookup->question, &answered->question))
+            dns_lookup_tell(lookup, answer);
+}
+
 static void dns_lookup_answered(void *arg, const struct dns_answer *answer)
 {
     struct dns_lookup *lookup = arg;
@@ -79,14 +100,14 @@ static void dns_lookup_answered(void *arg, const struct dns_answer *answer)
     dns_lookup_unlink(lookup);
     if (ttl_ms)
         dns_cache_put(lookup->lookups->cache, &lookup->question, answer, lookup->share, clock_monotonic_ms() + ttl_ms);
-    for (struct dns_wait *wait; (wait = lookup->waiting) != NULL;) {
-        dns_wait_cancel(wait);
-        wait->done(wait, answer);
-    }
+    dns_lookup_tell(lookup, answer);
+    if (answer->status == RESOLVE_OK || answer->negative)
+        dns_lookups_tell_others(lookup, answer);
     free(lookup);
 }
 
-/* After half its time it will not be asked again often enough: who comes then starts anew. */
+/* An unanswered question is repeated less and less often. So who comes late starts anew, and hears at once from a server that is back; then so do
+ * those who have been waiting. */
 static struct dns_lookup *dns_lookups_start(struct dns_lookups *lookups, struct dns_channel *channel, const struct dns_question *question,
                                             const struct dns_settings *settings, uint8_t share, uint64_t now_ms)
 {
@@ -97,7 +118,7 @@ static struct dns_lookup *dns_lookups_start(struct dns_lookups *lookups, struct 
     lookup->lookups = lookups;
     lookup->question = *question;
     lookup->share = share;
-    lookup->joinable_until_ms = now_ms + settings->timeout_ms / 2;
+    lookup->joinable_until_ms = now_ms + (settings->timeout_ms < 2 * JOINABLE_MS ? settings->timeout_ms / 2 : JOINABLE_MS);
     lookup->min_ttl_ms = settings->min_ttl_ms;
     lookup->max_ttl_ms = settings->max_ttl_ms;
     lookup->negative_ttl_ms = settings->negative_ttl_ms;

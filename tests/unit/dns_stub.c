@@ -191,6 +191,14 @@ static void stub_forge(struct dns_stub *stub, const struct writer *true_one, enu
     stub_send(act == STUB_FORGE_PORT ? stub->other_udp : stub->udp, &w, to);
 }
 
+static bool stub_is_released(struct dns_stub *stub)
+{
+    pthread_mutex_lock(&stub->lock);
+    bool released = stub->released;
+    pthread_mutex_unlock(&stub->lock);
+    return released;
+}
+
 static bool stub_hold(struct dns_stub *stub, const uint8_t *packet, size_t len, const struct sockaddr_in *from)
 {
     pthread_mutex_lock(&stub->lock);
@@ -214,7 +222,7 @@ static void stub_answer_udp(struct dns_stub *stub, const uint8_t *packet, size_t
     enum dns_stub_act act = reply ? reply->act : STUB_ANSWER;
     if (!again)
         stub_note(stub, &seen, from, false);
-    if (act == STUB_DROP || (act == STUB_HOLD && stub_hold(stub, packet, len, from)))
+    if (act == STUB_DROP || (act == STUB_LOSE && !stub_is_released(stub)) || (act == STUB_HOLD && stub_hold(stub, packet, len, from)))
         return;
     answer_write(&w, packet, end, &seen, reply);
     if (act >= STUB_FORGE_ID && act <= STUB_FORGE_PORT)

@@ -15,14 +15,15 @@
 enum dns_stub_act {
     STUB_ANSWER = 0,
     STUB_DROP,
-    STUB_HOLD,           /* until dns_stub_release */
-    STUB_TRUNCATE,       /* by UDP; whole by TCP, or there too with its rcode */
-    STUB_FORGE_ID,       /* forged answers come before the true one */
+    STUB_HOLD,     /* until dns_stub_release */
+    STUB_LOSE,     /* dropped until then */
+    STUB_TRUNCATE, /* by UDP; whole by TCP, or there too with its rcode */
+    STUB_FORGE_ID, /* forged answers come before the true one */
     STUB_FORGE_QUESTION,
     STUB_FORGE_PORT,
-    STUB_EMPTY_FIRST,    /* an empty datagram before the true answer */
-    STUB_CUT_SHORT,      /* says that there is a record, which is missing */
-    STUB_ECHO,           /* the question itself */
+    STUB_EMPTY_FIRST, /* an empty datagram before the true answer */
+    STUB_CUT_SHORT,   /* says that there is a record, which is missing */
+    STUB_ECHO,        /* the question itself */
 };
 
 /* What is answered to questions for `name` (and `type`, 0: both). What is not in the script has no data. */
@@ -46,7 +47,7 @@ void dns_stub_stop(struct dns_stub *stub);
 
 struct endpoint dns_stub_endpoint(const struct dns_stub *stub);
 
-/* Answers what was held, now and from now on. */
+/* Answers what was held, now and from now on, and loses no more. */
 void dns_stub_release(struct dns_stub *stub);
 
 /* Questions so far by UDP or TCP; NULL: any name, 0: any type. */

@@ -52,6 +52,7 @@ static const struct dns_stub_reply script[] = {
     {"echo.example", STUB_A, .act = STUB_ECHO},
     {"silent.example", 0, .act = STUB_DROP},
     {"held.example", 0, STUB_HOLD, .ttl = 300, .addresses = "192.0.2.13 2001:db8::13"},
+    {"lost.example", 0, STUB_LOSE, .ttl = 300, .addresses = "192.0.2.16"},
     {"late6.example", STUB_A, .ttl = 300, .addresses = "192.0.2.14"},
     {"late6.example", STUB_AAAA, STUB_HOLD, .ttl = 300, .addresses = "2001:db8::14"},
     {"late4.example", STUB_A, STUB_HOLD, .ttl = 300, .addresses = "192.0.2.15"},
@@ -563,6 +564,22 @@ Test(resolver, who_comes_late_to_an_unanswered_question_has_it_asked_anew)
     cr_expect_eq(query_wait(&joins, &bench)->status, RESOLVE_TIMEOUT);
     resolve_cancel(late.token);
     cr_expect_eq(dns_stub_different(bench.stub, "silent.example", 0), 2u);
+    bench_close(&bench);
+}
+
+/* All who wait hear it, not only who was so lucky as to ask when the server was back. */
+Test(resolver, a_server_that_is_back_answers_all_who_wait)
+{
+    struct bench bench;
+    struct query first = {0}, late = {0};
+    bench_open(&bench);
+    query_start(&first, &bench, &bench.pinned, "lost.example");
+    net_run(bench.loop, NULL, 1050); /* its first repetition is lost too, the next is far */
+    cr_expect_eq(dns_stub_asked(bench.stub, "lost.example", 0), 2u);
+    dns_stub_release(bench.stub);
+    expect_address(query_ask(&late, &bench, &bench.pinned, "lost.example"), "192.0.2.16");
+    cr_expect(first.answered);
+    expect_address(&first.resolved, "192.0.2.16");
     bench_close(&bench);
 }
 
