@@ -5,11 +5,11 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "base/slab.h"
 
 enum {
     CACHE_BUCKETS = 16384,
     PART_BUCKETS = CACHE_BUCKETS / DNS_CACHE_PARTS,
-    MALLOC_BYTES = 16, /* about what malloc(3) adds to each */
 };
 
 struct dns_entry {
@@ -24,6 +24,11 @@ struct dns_entry {
     uint8_t data[]; /* the bytes of `count` addresses of the family, then the name */
 };
 
+/* Entries come from slabs, by size: the least has room for a name of 34 letters with one IPv4 address, the last for the longest name with as many
+ * IPv6 addresses as are kept. */
+static const size_t ENTRY_SIZES[] = {96, 160, 320, sizeof(struct dns_entry) + RESOLVED_MAX * 16 + HOSTNAME_MAX};
+enum { ENTRY_SLABS = sizeof(ENTRY_SIZES) / sizeof(*ENTRY_SIZES) };
+
 /* What one share holds. */
 struct dns_account {
     struct dns_entry *newest, *oldest;
@@ -31,6 +36,7 @@ struct dns_account {
 };
 
 struct dns_cache {
+    struct slab *slabs[ENTRY_SLABS];
     struct dns_entry **buckets; /* NULL: nothing is held */
     struct dns_account accounts[DNS_SHARES];
     size_t count, bytes, max, max_bytes;
@@ -46,6 +52,13 @@ struct dns_cache *dns_cache_new(size_t max, size_t max_bytes)
     cache->max = max;
     cache->max_bytes = max_bytes;
     cache->seed = hash_seed();
+    for (size_t i = 0; i < ENTRY_SLABS; i++) {
+        cache->slabs[i] = slab_new(ENTRY_SIZES[i]);
+        if (!cache->slabs[i]) {
+            dns_cache_free(cache);
+            return NULL;
+        }
+    }
     return cache;
 }
 
@@ -62,15 +75,24 @@ static size_t dns_entry_name_at(const struct dns_entry *entry)
     return entry->count * dns_entry_address_size(entry->family);
 }
 
-static size_t dns_entry_bytes(const struct dns_entry *entry)
+/* The slab whose objects have room for so many bytes of data. */
+static size_t dns_entry_slab(size_t data_bytes)
 {
-    return MALLOC_BYTES + sizeof(*entry) + dns_entry_name_at(entry) + entry->name_len;
+    size_t slab = 0;
+    while (ENTRY_SIZES[slab] < offsetof(struct dns_entry, data) + data_bytes)
+        slab++;
+    return slab;
 }
 
-static struct dns_entry *dns_entry_new(const struct dns_question *question, const struct dns_answer *answer)
+static size_t dns_entry_bytes(const struct dns_entry *entry)
+{
+    return ENTRY_SIZES[dns_entry_slab(dns_entry_name_at(entry) + entry->name_len)];
+}
+
+static struct dns_entry *dns_entry_new(struct dns_cache *cache, const struct dns_question *question, const struct dns_answer *answer)
 {
     const size_t address_bytes = dns_entry_address_size(question->family), name_len = strlen(question->name);
-    struct dns_entry *entry = calloc(1, sizeof(*entry) + answer->count * address_bytes + name_len);
+    struct dns_entry *entry = slab_take(cache->slabs[dns_entry_slab(answer->count * address_bytes + name_len)]);
     if (!entry)
         return NULL;
     entry->channel = question->channel;
@@ -134,7 +156,7 @@ static void dns_cache_drop(struct dns_cache *cache, struct dns_entry **link)
     cache->accounts[entry->share].bytes -= bytes;
     cache->bytes -= bytes;
     cache->count--;
-    free(entry);
+    slab_give(entry);
 }
 
 static void dns_cache_evict(struct dns_cache *cache)
@@ -199,7 +221,7 @@ void dns_cache_put(struct dns_cache *cache, const struct dns_question *question,
 {
     if (!cache->buckets)
         cache->buckets = calloc(CACHE_BUCKETS, sizeof(*cache->buckets));
-    struct dns_entry *entry = cache->buckets ? dns_entry_new(question, answer) : NULL;
+    struct dns_entry *entry = cache->buckets ? dns_entry_new(cache, question, answer) : NULL;
     if (!entry)
         return;
     entry->expires_ms = expires_ms;
@@ -252,8 +274,10 @@ void dns_cache_free(struct dns_cache *cache)
     for (size_t i = 0; i < DNS_SHARES; i++)
         for (struct dns_entry *entry; (entry = cache->accounts[i].oldest) != NULL;) {
             cache->accounts[i].oldest = entry->newer;
-            free(entry);
+            slab_give(entry);
         }
+    for (size_t i = 0; i < ENTRY_SLABS; i++)
+        slab_free(cache->slabs[i]);
     free(cache->buckets);
     free(cache);
 }

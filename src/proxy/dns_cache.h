@@ -10,7 +10,7 @@
 
 struct dns_cache;
 
-/* Holds at most `max` answers (at least 1), in at most `max_bytes`, what malloc(3) needs for each included. NULL when out of memory. */
+/* Holds at most `max` answers (at least 1), in at most `max_bytes`; the table of them comes to that. NULL when out of memory. */
 struct dns_cache *dns_cache_new(size_t max, size_t max_bytes);
 void dns_cache_free(struct dns_cache *cache);
 
