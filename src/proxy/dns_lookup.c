@@ -111,8 +111,7 @@ static void dns_lookup_answered(void *arg, const struct dns_answer *answer)
 static struct dns_lookup *dns_lookups_start(struct dns_lookups *lookups, struct dns_channel *channel, const struct dns_question *question,
                                             const struct dns_settings *settings, uint8_t share, uint64_t now_ms)
 {
-    bool room = lookups->count < DNS_LOOKUPS_MAX && lookups->shares[share] < DNS_LOOKUPS_SHARE_MAX;
-    struct dns_lookup *lookup = room ? calloc(1, sizeof(*lookup)) : NULL;
+    struct dns_lookup *lookup = lookups->count < DNS_LOOKUPS_MAX ? calloc(1, sizeof(*lookup)) : NULL;
     if (!lookup)
         return NULL;
     lookup->lookups = lookups;
@@ -134,21 +133,23 @@ static struct dns_lookup *dns_lookups_start(struct dns_lookups *lookups, struct 
     return lookup;
 }
 
-bool dns_lookups_wait(struct dns_lookups *lookups, struct dns_channel *channel, const struct dns_question *question,
-                      const struct dns_settings *settings, uint8_t share, struct dns_wait *wait)
+enum resolve_status dns_lookups_wait(struct dns_lookups *lookups, struct dns_channel *channel, const struct dns_question *question,
+                                     const struct dns_settings *settings, uint8_t share, struct dns_wait *wait)
 {
     uint64_t now_ms = clock_monotonic_ms();
     struct dns_lookup *lookup = dns_lookups_find(lookups, question, now_ms);
+    if (!lookup && lookups->shares[share] >= DNS_LOOKUPS_SHARE_MAX)
+        return RESOLVE_QUOTA;
     if (!lookup)
         lookup = dns_lookups_start(lookups, channel, question, settings, share, now_ms);
     if (!lookup)
-        return false;
+        return RESOLVE_OVERLOAD;
     wait->next = lookup->waiting;
     wait->link = &lookup->waiting;
     if (wait->next)
         wait->next->link = &wait->next;
     lookup->waiting = wait;
-    return true;
+    return RESOLVE_OK;
 }
 
 void dns_wait_cancel(struct dns_wait *wait)

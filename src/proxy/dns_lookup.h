@@ -9,7 +9,7 @@
 #include "proxy/dns_channel.h"
 #include "proxy/dns_question.h"
 
-/* More in flight than this, or more of one share: overload. */
+/* More in flight than this: overload; more of one share: quota. */
 #define DNS_LOOKUPS_MAX 4096
 #define DNS_LOOKUPS_SHARE_MAX (DNS_LOOKUPS_MAX / 4)
 
@@ -29,9 +29,9 @@ void dns_lookups_free(struct dns_lookups *lookups);
 
 /* Joins the question in flight, or asks it of the channel, whose number stands in the question, on the account of `share`. `wait->done` runs once,
  * from the loop, when the answer is in the cache; never before this returns, and not after dns_wait_cancel. The settings say how long to keep it.
- * False: out of memory, or too many in flight. */
-bool dns_lookups_wait(struct dns_lookups *lookups, struct dns_channel *channel, const struct dns_question *question,
-                      const struct dns_settings *settings, uint8_t share, struct dns_wait *wait);
+ * RESOLVE_OK: waits; else why it does not, RESOLVE_OVERLOAD or RESOLVE_QUOTA. */
+enum resolve_status dns_lookups_wait(struct dns_lookups *lookups, struct dns_channel *channel, const struct dns_question *question,
+                                     const struct dns_settings *settings, uint8_t share, struct dns_wait *wait);
 
 unsigned dns_lookups_count(const struct dns_lookups *lookups);
 

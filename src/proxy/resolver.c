@@ -189,6 +189,7 @@ static int resolve_weight(const struct dns_answer *answer)
     case RESOLVE_NO_WAY:
         return 5;
     case RESOLVE_OVERLOAD:
+    case RESOLVE_QUOTA:
         return 4;
     case RESOLVE_TIMEOUT:
         return 3;
@@ -326,6 +327,24 @@ static void resolve_static(struct resolve *resolve, const struct static_host *ho
         resolve_fail(resolve, RESOLVE_NO_WAY, "the route has no source of the family that the hosts file gives");
 }
 
+static void resolve_wait(struct resolve *resolve, const struct config *config, struct resolver_channel *channel, const struct dns_question *question,
+                         struct resolve_part *part)
+{
+    struct resolver *resolver = resolve->resolver;
+    switch (dns_lookups_wait(resolver->lookups, channel->dns, question, &config->dns, resolve->share, &part->wait)) {
+    case RESOLVE_OK:
+        resolver_keep_sweeping(resolver);
+        part->pending = true;
+        resolve->asked_dns = true;
+        break;
+    case RESOLVE_QUOTA:
+        dns_answer_fail(&part->answer, RESOLVE_QUOTA, "too many names are being resolved for this client");
+        break;
+    default:
+        dns_answer_fail(&part->answer, RESOLVE_OVERLOAD, "out of memory, or too many names are being resolved");
+    }
+}
+
 static void resolve_ask(struct resolve *resolve, const struct config *config, struct resolver_channel *channel, enum family family, const char *name)
 {
     struct resolver *resolver = resolve->resolver;
@@ -335,12 +354,8 @@ static void resolve_ask(struct resolve *resolve, const struct config *config, st
         dns_answer_fail(&part->answer, RESOLVE_FAILED, "not a name that DNS can be asked for");
     } else if (dns_cache_find(resolver->cache, &question, resolve->started_ms, &part->answer)) {
         resolve->from_cache = true;
-    } else if (dns_lookups_wait(resolver->lookups, channel->dns, &question, &config->dns, resolve->share, &part->wait)) {
-        resolver_keep_sweeping(resolver);
-        part->pending = true;
-        resolve->asked_dns = true;
     } else {
-        dns_answer_fail(&part->answer, RESOLVE_OVERLOAD, "out of memory, or too many names are being resolved");
+        resolve_wait(resolve, config, channel, &question, part);
     }
 }
 

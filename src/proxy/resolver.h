@@ -17,6 +17,7 @@ enum resolve_status {
     RESOLVE_TIMEOUT,  /* dns_timeout */
     RESOLVE_NO_WAY,   /* the route's resolver cannot be asked by the route's sources: route_unavailable */
     RESOLVE_OVERLOAD, /* out of memory or descriptors */
+    RESOLVE_QUOTA,    /* too many of the client's questions are in flight */
 };
 
 struct resolved {

@@ -80,6 +80,8 @@ static enum reason session_resolve_reason(enum resolve_status status)
         return REASON_ROUTE_UNAVAILABLE;
     case RESOLVE_OVERLOAD:
         return REASON_OVERLOAD;
+    case RESOLVE_QUOTA:
+        return REASON_QUOTA;
     case RESOLVE_OK:
     case RESOLVE_FAILED:
         break;

@@ -888,7 +888,7 @@ Test(resolver, one_client_cannot_have_all_questions_in_flight)
         client_of(&others[i], clients, (uint8_t)(2 + i));
         query_start(&others[i], &bench, &bench.pinned, "four.example");
     }
-    expect_failure(query_wait(&more, &bench), RESOLVE_OVERLOAD, NULL);
+    expect_failure(query_wait(&more, &bench), RESOLVE_QUOTA, NULL);
     for (int i = 0; i < OTHERS; i++)
         served += query_wait(&others[i], &bench)->status == RESOLVE_OK;
     cr_expect_geq(served, 1u);
