@@ -10,9 +10,31 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "base/hash.h"
+
+enum {
+    KNOWN_PLACES = 256, /* one for each hash: the last answer that fell there */
+    KNOWN_MS = 1000,    /* for what the kernel is silent about: some routes go with their link */
+    NEWS_BYTES = 4096,  /* a few messages: where more are lost the kernel says so, which says enough */
+};
+
+/* What the kernel said. */
+struct own_known {
+    struct address address;
+    uint32_t mark;
+    uint64_t change; /* as of which */
+    uint64_t until_ms;
+    enum own_answer answer;
+};
+
 struct own_address {
     int fd;
-    uint32_t asked; /* how many questions: the number of the last */
+    int news;        /* where the kernel tells of changes; -1: it does not, and nothing is known for longer than it is looked at */
+    uint32_t asked;  /* how many questions: the number of the last */
+    uint64_t change; /* how many were seen, from 1 */
+    uint64_t seed;
+    struct own_known known[KNOWN_PLACES];
 };
 
 /* A question for the route to one address (rtnetlink(7)). */
@@ -30,22 +52,43 @@ union own_message {
     char space[4096];
 };
 
+/* Addresses are routes, of which rules choose one. An address is told of before it is routed, a route after: so the routes are what counts. */
+static int own_address_open_news(void)
+{
+    const uint32_t groups = RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE | RTMGRP_IPV4_RULE | 1u << (RTNLGRP_IPV6_RULE - 1) | RTMGRP_LINK;
+    const struct sockaddr_nl from = {.nl_family = AF_NETLINK, .nl_groups = groups};
+    const int size = NEWS_BYTES;
+    int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+    if (fd < 0)
+        return -1;
+    if (setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)) == 0 && bind(fd, (const struct sockaddr *)&from, sizeof(from)) == 0)
+        return fd;
+    close(fd);
+    return -1;
+}
+
 struct own_address *own_address_new(void)
 {
     struct own_address *own = calloc(1, sizeof(*own));
     if (own == NULL)
         return NULL;
     own->fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-    if (own->fd >= 0)
-        return own;
-    free(own);
-    return NULL;
+    if (own->fd < 0) {
+        free(own);
+        return NULL;
+    }
+    own->news = own_address_open_news();
+    own->change = 1;
+    own->seed = hash_seed();
+    return own;
 }
 
 void own_address_free(struct own_address *own)
 {
     if (own == NULL)
         return;
+    if (own->news >= 0)
+        close(own->news);
     close(own->fd);
     free(own);
 }
@@ -92,14 +135,59 @@ static enum own_answer own_address_read(const union own_message *answer, ssize_t
     return error == ENOMEM || error == ENOBUFS ? OWN_UNKNOWN : OWN_NO;
 }
 
-enum own_answer own_address_ask(struct own_address *own, const struct address *address, uint32_t mark)
+static enum own_answer own_address_ask_kernel(struct own_address *own, const struct address *address, uint32_t mark)
 {
-    struct address plain;
     union own_message answer;
-    if (!address_unmap(&plain, address))
-        plain = *address;
-    if (!address_is_set(&plain) || !own_address_send(own, &plain, mark))
+    if (!own_address_send(own, address, mark))
         return OWN_UNKNOWN;
     ssize_t got = own_address_receive(own, &answer);
     return own_address_read(&answer, got);
+}
+
+/* Only "nothing there" at once means that nothing has changed. What has been lost (ENOBUFS) comes before what is there; the change counts from after
+ * all of it was taken. */
+static void own_address_hear(struct own_address *own)
+{
+    bool changed = false;
+    while (recv(own->news, NULL, 0, MSG_DONTWAIT | MSG_TRUNC) >= 0 || errno == ENOBUFS)
+        changed = true;
+    if (changed || errno != EAGAIN)
+        own->change++;
+}
+
+static struct own_known *own_address_place(struct own_address *own, const struct address *address, uint32_t mark)
+{
+    uint8_t key[sizeof(*address) + sizeof(mark)];
+    memcpy(key, address, sizeof(*address));
+    memcpy(key + sizeof(*address), &mark, sizeof(mark));
+    return &own->known[hash_bytes(key, sizeof(key), own->seed) % KNOWN_PLACES];
+}
+
+static bool own_address_knows(const struct own_address *own, const struct own_known *known, const struct address *address, uint32_t mark,
+                              uint64_t now_ms)
+{
+    return known->change == own->change && now_ms < known->until_ms && known->mark == mark && address_equal(&known->address, address);
+}
+
+enum own_answer own_address_ask(struct own_address *own, const struct address *address, uint32_t mark)
+{
+    struct address plain;
+    if (!address_unmap(&plain, address))
+        plain = *address;
+    if (!address_is_set(&plain))
+        return OWN_UNKNOWN;
+    own_address_hear(own);
+    const uint64_t now_ms = clock_monotonic_ms();
+    struct own_known *known = own_address_place(own, &plain, mark);
+    if (own_address_knows(own, known, &plain, mark, now_ms))
+        return known->answer;
+    const enum own_answer answer = own_address_ask_kernel(own, &plain, mark);
+    if (answer != OWN_UNKNOWN)
+        *known = (struct own_known){.address = plain, .mark = mark, .change = own->change, .until_ms = now_ms + KNOWN_MS, .answer = answer};
+    return answer;
+}
+
+uint32_t own_address_asked(const struct own_address *own)
+{
+    return own->asked;
 }

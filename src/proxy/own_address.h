@@ -6,7 +6,7 @@
 
 #include "base/address.h"
 
-/* A worker's line to the kernel's routing tables. */
+/* A worker's line to the kernel's routing tables, and what it has said since they last changed. */
 struct own_address;
 
 /* NULL: the kernel does not give one. */
@@ -19,8 +19,12 @@ enum own_answer {
     OWN_NO,
 };
 
-/* Asks for the route that a socket with this mark (0: none) would take, which also knows of addresses that came late and of whole networks that are
- * local (AnyIP). An IPv4 address inside IPv6 is asked for as what the kernel dials, IPv4. */
+/* Answers by the route that a socket with this mark (0: none) would take, which also knows of addresses that came late and of whole networks that are
+ * local (AnyIP). An IPv4 address inside IPv6 is asked for as what the kernel dials, IPv4. What was asked a moment ago is not asked again unless the
+ * kernel has told of a change: it tells before the change is done for whoever makes it. */
 enum own_answer own_address_ask(struct own_address *own, const struct address *address, uint32_t mark);
+
+/* How many questions the kernel was asked. For tests. */
+uint32_t own_address_asked(const struct own_address *own);
 
 #endif

@@ -74,3 +74,82 @@ Test(own_address, the_mark_counts)
     cr_expect_eq(own_address_ask(own, &address, 0), OWN_NO);
     own_address_free(own);
 }
+
+/* ---- what has been asked a moment ago ---- */
+
+static enum own_answer ask_by(struct own_address *own, const char *text, uint32_t mark)
+{
+    const struct address address = net_address(text);
+    return own_address_ask(own, &address, mark);
+}
+
+Test(own_address, asks_once_for_what_does_not_change)
+{
+    if (!net_own_network())
+        cr_skip_test("SKIPPED: needs a network of its own"); /* in which nobody else changes anything */
+    struct own_address *own = own_address_new();
+    for (unsigned i = 0; i < 100; i++) {
+        cr_expect_eq(ask_by(own, "127.0.0.1", 0), OWN_YES);
+        cr_expect_eq(ask_by(own, "192.0.2.1", 0), OWN_NO);
+        cr_expect_eq(ask_by(own, "::ffff:192.0.2.1", 0), OWN_NO);
+    }
+    cr_expect_leq(own_address_asked(own), 10u); /* 2, on a machine that is not that slow */
+    own_address_free(own);
+}
+
+/* One change, what it makes of an address and a mark, and what it was before. */
+struct change {
+    const char *command, *address;
+    uint32_t mark;
+    enum own_answer before, after;
+};
+
+static const struct change CHANGES[] = {
+    {"ip address add 192.0.2.1/32 dev lo", "192.0.2.1", 0, OWN_NO, OWN_YES},
+    {"ip address del 192.0.2.1/32 dev lo", "192.0.2.1", 0, OWN_YES, OWN_NO},
+    {"ip address add 2001:db8::1/128 dev lo", "2001:db8::1", 0, OWN_NO, OWN_YES},
+    {"ip address del 2001:db8::1/128 dev lo", "2001:db8::1", 0, OWN_YES, OWN_NO},
+    {"ip route add local 198.51.100.0/24 dev lo", "198.51.100.7", 0, OWN_NO, OWN_YES},
+    {"ip route del local 198.51.100.0/24 dev lo", "198.51.100.7", 0, OWN_YES, OWN_NO},
+    {"ip -6 route add local 2001:db8:1::/48 dev lo", "2001:db8:1::7", 0, OWN_NO, OWN_YES},
+    {"ip route add local 0.0.0.0/0 dev lo table 100", "198.51.100.7", 7, OWN_NO, OWN_NO},
+    {"ip rule add fwmark 7 lookup 100", "198.51.100.7", 7, OWN_NO, OWN_YES},
+    {"ip rule del fwmark 7 lookup 100", "198.51.100.7", 7, OWN_YES, OWN_NO},
+    {"ip -6 route add local ::/0 dev lo table 100", "2001:db8:2::7", 7, OWN_NO, OWN_NO},
+    {"ip -6 rule add fwmark 7 lookup 100", "2001:db8:2::7", 7, OWN_NO, OWN_YES},
+    {"ip link add own0 type veth peer name own1", "203.0.113.9", 0, OWN_NO, OWN_NO}, /* and so it may go together with its link */
+    {"ip address add 203.0.113.9/24 dev own0", "203.0.113.9", 0, OWN_NO, OWN_YES},
+    {"ip link set own0 up", "203.0.113.9", 0, OWN_YES, OWN_YES},
+    {"ip link delete own0", "203.0.113.9", 0, OWN_YES, OWN_NO},
+};
+
+/* At once, each time: there is no moment at which exeat would dial itself. */
+Test(own_address, what_changes_is_known_at_once)
+{
+    if (!net_own_network())
+        cr_skip_test("SKIPPED: needs a network of its own");
+    struct own_address *own = own_address_new();
+    for (size_t i = 0; i < sizeof(CHANGES) / sizeof(*CHANGES); i++) {
+        const struct change *change = &CHANGES[i];
+        cr_expect_eq(ask_by(own, change->address, change->mark), change->before, "before %s", change->command);
+        if (system(change->command) != 0)
+            cr_skip_test("SKIPPED: this system has no ip(8) or no veth: %s", change->command);
+        cr_expect_eq(ask_by(own, change->address, change->mark), change->after, "after %s", change->command);
+    }
+    own_address_free(own);
+}
+
+/* More than the kernel keeps for who does not listen. */
+Test(own_address, more_changes_than_are_heard_are_a_change)
+{
+    if (!net_own_network())
+        cr_skip_test("SKIPPED: needs a network of its own");
+    struct own_address *own = own_address_new();
+    cr_expect_eq(ask_by(own, "192.0.2.200", 0), OWN_NO);
+    if (system("for i in $(seq 1 200); do echo address add 192.0.2.$i/32 dev lo; done | ip -batch -") != 0)
+        cr_skip_test("SKIPPED: ip(8) cannot add addresses");
+    cr_expect_eq(ask_by(own, "192.0.2.200", 0), OWN_YES);
+    cr_expect_eq(system("ip address del 192.0.2.200/32 dev lo"), 0);
+    cr_expect_eq(ask_by(own, "192.0.2.200", 0), OWN_NO);
+    own_address_free(own);
+}
