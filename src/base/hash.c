@@ -1,7 +1,9 @@
 /* A seeded hash of bytes, for the tables of the house. */
 #include "base/hash.h"
 
+#include <endian.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/random.h>
 
 static uint64_t hash_rotate(uint64_t word, unsigned bits)
@@ -9,7 +11,7 @@ static uint64_t hash_rotate(uint64_t word, unsigned bits)
     return word << bits | word >> (64 - bits);
 }
 
-static void hash_round(uint64_t v[4])
+static inline void hash_round(uint64_t v[4])
 {
     v[0] += v[1];
     v[2] += v[3];
@@ -22,7 +24,15 @@ static void hash_round(uint64_t v[4])
     v[2] = hash_rotate(v[2], 32);
 }
 
-static uint64_t hash_load(const uint8_t *bytes, size_t len)
+static uint64_t hash_load(const uint8_t *bytes)
+{
+    uint64_t word;
+    memcpy(&word, bytes, sizeof(word));
+    return le64toh(word);
+}
+
+/* The last, which are fewer than eight. */
+static uint64_t hash_load_rest(const uint8_t *bytes, size_t len)
 {
     uint64_t word = 0;
     for (size_t i = 0; i < len; i++)
@@ -30,7 +40,7 @@ static uint64_t hash_load(const uint8_t *bytes, size_t len)
     return word;
 }
 
-static void hash_word(uint64_t v[4], uint64_t word)
+static inline void hash_word(uint64_t v[4], uint64_t word)
 {
     v[3] ^= word;
     hash_round(v);
@@ -44,8 +54,8 @@ uint64_t hash_bytes(const void *bytes, size_t len, uint64_t seed)
     uint64_t v[4] = {k0 ^ 0x736f6d6570736575, k1 ^ 0x646f72616e646f6d, k0 ^ 0x6c7967656e657261, k1 ^ 0x7465646279746573};
     size_t left = len;
     for (; left >= 8; left -= 8, at += 8)
-        hash_word(v, hash_load(at, 8));
-    hash_word(v, hash_load(at, left) | (uint64_t)len << 56);
+        hash_word(v, hash_load(at));
+    hash_word(v, hash_load_rest(at, left) | (uint64_t)len << 56);
     v[2] ^= 0xff;
     for (int i = 0; i < 3; i++)
         hash_round(v);

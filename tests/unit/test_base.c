@@ -359,6 +359,17 @@ Test(ulid, threads_do_not_share_random_bytes)
     cr_expect_str_neq(ids[0], ids[1]);
 }
 
+/* Bytes are loaded eight at a time. */
+Test(hash, is_the_same_wherever_the_bytes_lie)
+{
+    char name[] = "........agent.buildkite.com";
+    uint64_t expected = hash_bytes("agent.buildkite.com", 19, 0);
+    for (size_t at = 8; at > 0; at--) {
+        memmove(name + at - 1, name + at, 19);
+        cr_expect_eq(hash_bytes(name + at - 1, 19, 0), expected);
+    }
+}
+
 Test(hash, depends_on_every_byte_and_the_seed)
 {
     char bytes[40] = {0};
