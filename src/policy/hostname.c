@@ -15,14 +15,17 @@ static bool hostname_is_hex(char c)
     return hostname_is_digit(c) || (c >= 'a' && c <= 'f');
 }
 
-/* One byte in its normal form, or NUL when no name may hold it. Not <ctype.h>: the locale has no say here. */
+/* One byte in its normal form, or NUL when no label may hold it. Not <ctype.h>: the locale has no say here. */
 static char hostname_fold(char c)
 {
-    if (c >= 'A' && c <= 'Z')
-        return (char)(c - 'A' + 'a');
-    if ((c >= 'a' && c <= 'z') || hostname_is_digit(c) || c == '-' || c == '_')
-        return c;
-    return '\0';
+    static const char FROM_DASH_TO_Z[] = "-\0\0"
+                                         "0123456789"
+                                         "\0\0\0\0\0\0\0"
+                                         "abcdefghijklmnopqrstuvwxyz"
+                                         "\0\0\0\0_\0"
+                                         "abcdefghijklmnopqrstuvwxyz";
+    const size_t at = (size_t)(unsigned char)c - '-';
+    return at < sizeof(FROM_DASH_TO_Z) ? FROM_DASH_TO_Z[at] : '\0';
 }
 
 /* A name whose last label is a number is an address to inet_aton(3) and to the WHATWG parser, in some base or other; a sign changes nothing for

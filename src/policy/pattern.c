@@ -98,13 +98,25 @@ static const char *pattern_read_name(struct pattern *out, const char *text, size
 {
     char ascii[PATTERN_TEXT_MAX + 1];
     const char *fault = pattern_to_ascii(ascii, text, len);
-    if (fault != NULL)
-        return fault;
-    if (!hostname_read(out->name, ascii, strlen(ascii)))
-        return "not a name: labels of 1 to 63 letters, digits, - and _, at most 253 in all, the last not a number";
+    if (fault == NULL && !hostname_read(out->name, ascii, strlen(ascii)))
+        fault = "not a name: labels of 1 to 63 letters, digits, - and _, at most 253 in all, the last not a number";
+    return fault;
+}
+
+/* What can be wrong with a name as a pattern; NULL: nothing. */
+static const char *pattern_accept(struct pattern *out, bool below)
+{
     if (pattern_has_bad_alabel(out->name))
         return "an xn-- label that is no Punycode";
+    if (below && strchr(out->name, '.') == NULL && public_suffix_is(out->name))
+        return "a wildcard over a whole top-level domain; *.name needs at least two labels there";
+    out->kind = below ? PATTERN_BELOW : PATTERN_EXACT;
     return NULL;
+}
+
+static bool pattern_starts_below(const char *text, size_t len)
+{
+    return len >= 2 && memcmp(text, "*.", 2) == 0;
 }
 
 static const char *pattern_read_host(struct pattern *out, const char *text, size_t len)
@@ -114,35 +126,40 @@ static const char *pattern_read_host(struct pattern *out, const char *text, size
         return fault;
     if (len == 1 && *text == '*')
         return "every host of the internet; name the hosts, or *.name for all below a name";
-    bool below = len >= 2 && memcmp(text, "*.", 2) == 0;
+    bool below = pattern_starts_below(text, len);
     text += below ? 2 : 0;
     len -= below ? 2 : 0;
     if (pattern_has(text, len, '*'))
         return "a * may only stand for whole labels in front: *.name";
     fault = pattern_read_name(out, text, len);
+    return fault ? fault : pattern_accept(out, below);
+}
+
+/* What is not in its normal form, or nearly: U-labels, networks, and all that is wrong. */
+static const char *pattern_read_other(struct pattern *out, const char *text, size_t len)
+{
+    const char *fault = pattern_check_text(text, len);
+    memset(out->name, 0, sizeof(out->name)); /* as far as it was read as a plain one */
     if (fault != NULL)
         return fault;
-    if (below && strchr(out->name, '.') == NULL && public_suffix_is(out->name))
-        return "a wildcard over a whole top-level domain; *.name needs at least two labels there";
-    out->kind = below ? PATTERN_BELOW : PATTERN_EXACT;
-    return NULL;
+    if (!pattern_is_network(text, len))
+        return pattern_read_host(out, text, len);
+    if (network_read(&out->network, text, len, &fault))
+        out->kind = PATTERN_NETWORK;
+    return fault;
 }
 
 bool pattern_read(struct pattern *out, const char *text, size_t len, const char **why)
 {
+    const size_t stars = pattern_starts_below(text, len) ? 2 : 0;
     memset(out, 0, sizeof(*out));
-    *why = pattern_check_text(text, len);
+    /* Nearly all of a long list are plain names, and a name is no address. */
+    if (hostname_read(out->name, text + stars, len - stars))
+        *why = pattern_accept(out, stars != 0);
+    else
+        *why = pattern_read_other(out, text, len);
     if (*why != NULL)
-        return false;
-    if (pattern_is_network(text, len)) {
-        if (!network_read(&out->network, text, len, why))
-            return false;
-        out->kind = PATTERN_NETWORK;
-        return true;
-    }
-    *why = pattern_read_host(out, text, len);
-    if (*why != NULL)
-        memset(out, 0, sizeof(*out));
+        memset(out->name, 0, sizeof(out->name)); /* of a network the caller may say what was written */
     return *why == NULL;
 }
 

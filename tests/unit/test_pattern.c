@@ -161,3 +161,14 @@ Test(pattern, kinds_do_not_mix)
     cr_expect_not(pattern_matches(&pattern, &bad));
     cr_expect_not(pattern_matches(&zero, &bad));
 }
+
+/* It was tried as a name first. */
+Test(pattern, a_network_has_no_name)
+{
+    static const char nothing[HOSTNAME_SIZE];
+    struct pattern pattern;
+    const char *why;
+    cr_assert(read_text(&pattern, "2001:db8::/32", &why));
+    cr_expect_eq(pattern.kind, PATTERN_NETWORK);
+    cr_expect_arr_eq(pattern.name, nothing, sizeof(nothing));
+}
