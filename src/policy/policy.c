@@ -264,7 +264,7 @@ bool policy_seal(struct policy *policy)
 {
     assert(!policy->sealed);
     policy_mark_used(policy);
-    policy->sealed = policy_seal_sets(policy) && policy_seal_rules(policy) && policy_seal_networks(policy);
+    policy->sealed = host_table_seal(policy->hosts) && policy_seal_sets(policy) && policy_seal_rules(policy) && policy_seal_networks(policy);
     return policy->sealed;
 }
 
