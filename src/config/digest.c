@@ -8,6 +8,8 @@
 
 #include "base/sha256.h"
 
+#define DIGEST_FEW 32 /* facts that are sorted one by one */
+
 /* Facts are kept as their hashes: a million host names need not be held twice, and hashes are quickly sorted. */
 struct digest {
     struct sha256 *hash;
@@ -65,9 +67,45 @@ void digest_add(struct digest *digest, const char *fact, size_t len)
         digest->failed = true;
 }
 
-static int digest_compare(const void *a, const void *b)
+static void digest_swap(uint8_t a[SHA256_SIZE], uint8_t b[SHA256_SIZE])
 {
-    return memcmp(a, b, SHA256_SIZE);
+    uint8_t held[SHA256_SIZE];
+    memcpy(held, a, SHA256_SIZE);
+    memmove(a, b, SHA256_SIZE); /* they may be one */
+    memcpy(b, held, SHA256_SIZE);
+}
+
+static void digest_sort_few(uint8_t (*facts)[SHA256_SIZE], size_t count)
+{
+    for (size_t i = 1; i < count; i++) {
+        for (size_t j = i; j > 0 && memcmp(facts[j - 1], facts[j], SHA256_SIZE) > 0; j--)
+            digest_swap(facts[j - 1], facts[j]);
+    }
+}
+
+/* Hashes fall evenly: by one byte after the other they are sorted in hardly more than two rounds, in place (American flag sort). They are equal up to
+ * byte number `at`. */
+static void digest_sort(uint8_t (*facts)[SHA256_SIZE], size_t count, size_t at)
+{
+    size_t ends[UINT8_MAX + 1] = {0}, next[UINT8_MAX + 1];
+    if (count < DIGEST_FEW || at == SHA256_SIZE) {
+        digest_sort_few(facts, at == SHA256_SIZE ? 0 : count);
+        return;
+    }
+    for (size_t i = 0; i < count; i++)
+        ends[facts[i][at]]++;
+    for (size_t byte = 0, total = 0; byte <= UINT8_MAX; byte++) {
+        next[byte] = total;
+        ends[byte] = total += ends[byte];
+    }
+    for (size_t byte = 0; byte <= UINT8_MAX; byte++) {
+        while (next[byte] < ends[byte]) {
+            uint8_t *fact = facts[next[byte]];
+            digest_swap(fact, facts[next[fact[at]]++]); /* where it belongs; when that is here, it is one more of these */
+        }
+    }
+    for (size_t byte = 0, start = 0; byte <= UINT8_MAX; start = ends[byte++])
+        digest_sort(facts + start, ends[byte] - start, at + 1);
 }
 
 /* Sorted, and each fact once. */
@@ -75,7 +113,7 @@ static void digest_settle(struct digest *digest)
 {
     size_t kept = 0;
     if (digest->count > 1)
-        qsort(digest->facts, digest->count, SHA256_SIZE, digest_compare);
+        digest_sort(digest->facts, digest->count, 0);
     for (size_t i = 0; i < digest->count; i++) {
         if (kept == 0 || memcmp(digest->facts[kept - 1], digest->facts[i], SHA256_SIZE) != 0)
             memmove(digest->facts[kept++], digest->facts[i], SHA256_SIZE);
