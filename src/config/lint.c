@@ -1,6 +1,7 @@
 /* Warnings about what is allowed but unwise, one function each. */
 #include "config/config.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,8 +13,8 @@
 #include "policy/address_class.h"
 
 #define LINT_EXPIRY_DAYS 14
-#define LINT_TOKEN_CIDRS 24      /* what a Buildkite token's Allowed IP Addresses take */
-#define LINT_SHADOW_PAIRS 200000 /* rules beyond so many comparisons are not compared: this is advice, and must end */
+#define LINT_TOKEN_CIDRS 24       /* what a Buildkite token's Allowed IP Addresses take */
+#define LINT_SHADOW_STEPS 5000000 /* what would take more comparisons is not compared: this is advice, and must end */
 
 struct lint {
     const struct config *config;
@@ -92,12 +93,12 @@ static void lint_built_in(const struct lint *lint)
 static void lint_shadowed(const struct lint *lint)
 {
     const struct policy *policy = lint->config->policy;
-    size_t count = policy_rule_count(policy), pairs = 0;
+    size_t count = policy_rule_count(policy), steps = LINT_SHADOW_STEPS;
     char what[512];
     for (size_t later = 1; later < count; later++) {
-        for (size_t earlier = 0; earlier < later && pairs++ < LINT_SHADOW_PAIRS; earlier++) {
+        for (size_t earlier = 0; earlier < later && steps > 0; earlier++) {
             const struct rule *first = policy_rule_at(policy, earlier), *second = policy_rule_at(policy, later);
-            if (!lint_shadow(lint->config->notes, first, second))
+            if (!lint_shadow(lint->config->notes, first, second, &steps))
                 continue;
             snprintf(what, sizeof(what), "never decides: [rule %.40s] at %.400s matches all of it before", first->name, first->at);
             lint_warn(lint, second->at, "rule", second->name, NULL, what);
@@ -270,6 +271,7 @@ static void lint_expiry(const struct lint *lint)
 void config_lint(const struct config *config, uint32_t today, struct fault_list *faults)
 {
     struct lint lint = {.config = config, .today = today, .faults = faults};
+    assert(config->notes != NULL);
     lint.local_known = local_addresses_read(&lint.local);
     lint_listeners(&lint);
     lint_patterns(&lint);

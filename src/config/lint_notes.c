@@ -6,7 +6,9 @@
 #include <string.h>
 
 #include "config/array.h"
+#include "config/document.h"
 #include "config/lint_pattern.h"
+#include "config/setting.h"
 
 struct lint_notes *lint_notes_new(void)
 {
@@ -43,6 +45,10 @@ void lint_notes_free(struct lint_notes *notes)
 
 bool lint_notes_add_list(struct lint_notes *notes, const struct host_list *list, enum list_origin origin)
 {
+    if (notes == NULL)
+        return true;
+    if (list->number != notes->list_count) /* memory ran out before, and a list is missing */
+        return false;
     struct noted_list *lists = array_room(notes->lists, notes->list_count, sizeof(*lists));
     if (lists == NULL)
         return false;
@@ -51,19 +57,9 @@ bool lint_notes_add_list(struct lint_notes *notes, const struct host_list *list,
     return true;
 }
 
-/* Patterns come list by list, so it is nearly always the last. */
-static struct noted_list *lint_notes_find_last(struct lint_notes *notes, const struct host_list *list)
+static bool lint_notes_keep_pattern(struct lint_notes *notes, struct noted_list *noted, const struct pattern *pattern)
 {
-    for (size_t i = notes->list_count; i > 0; i--) {
-        if (notes->lists[i - 1].list == list)
-            return &notes->lists[i - 1];
-    }
-    return NULL;
-}
-
-static bool lint_notes_keep_pattern(struct noted_list *noted, const struct pattern *pattern)
-{
-    if (noted->count >= LINT_PATTERNS_KEPT) {
+    if (noted->count >= LINT_PATTERNS_KEPT || notes->kept >= LINT_PATTERNS_KEPT_ALL) {
         noted->incomplete = true;
         return true;
     }
@@ -76,6 +72,7 @@ static bool lint_notes_keep_pattern(struct noted_list *noted, const struct patte
     if (kept.name == NULL)
         return false;
     patterns[noted->count++] = kept;
+    notes->kept++;
     return true;
 }
 
@@ -87,8 +84,10 @@ static char *lint_notes_pattern_text(const struct pattern *pattern)
     return asprintf(&text, "%s%s", pattern->kind == PATTERN_BELOW ? "*." : "", what) < 0 ? NULL : text;
 }
 
-static bool lint_notes_add_remark(struct lint_notes *notes, const struct lint_remark *from, const struct pattern *pattern)
+static bool lint_notes_add_remark(struct lint_notes *notes, const struct host_list *list, const struct pattern *pattern, const char *what,
+                                  const struct setting *from)
 {
+    char at[PLACE_TEXT_MAX];
     if (notes->remark_count >= LINT_REMARKS_KEPT)
         return true;
     struct lint_remark *remarks = array_room(notes->remarks, notes->remark_count, sizeof(*remarks));
@@ -96,30 +95,24 @@ static bool lint_notes_add_remark(struct lint_notes *notes, const struct lint_re
         return false;
     notes->remarks = remarks;
     struct lint_remark *remark = &remarks[notes->remark_count++];
-    *remark = *from;
-    remark->at = strdup(from->at);
-    remark->section = strdup(from->section);
-    remark->key = strdup(from->key);
+    *remark = (struct lint_remark){.list = list, .what = what};
+    remark->at = strdup(place_text(from->file, from->line, at));
+    remark->section = strdup(from->section->title);
+    remark->key = strdup(from->row->key);
     remark->pattern = lint_notes_pattern_text(pattern);
     return remark->at && remark->section && remark->key && remark->pattern;
 }
 
-bool lint_notes_add_pattern(struct lint_notes *notes, const struct host_list *list, const struct pattern *pattern, const char *at,
-                            const char *section, const char *key)
+bool lint_notes_add_pattern(struct lint_notes *notes, const struct host_list *list, const struct pattern *pattern, const struct setting *from)
 {
-    struct noted_list *noted = lint_notes_find_last(notes, list);
-    struct lint_remark remark = {.list = list, .at = (char *)at, .section = (char *)section, .key = (char *)key};
-    remark.what = lint_pattern(pattern);
-    if (noted == NULL || !lint_notes_keep_pattern(noted, pattern))
-        return false;
-    return remark.what == NULL || lint_notes_add_remark(notes, &remark, pattern);
+    if (notes == NULL)
+        return true;
+    const char *what = lint_pattern(pattern);
+    return list->number < notes->list_count && lint_notes_keep_pattern(notes, &notes->lists[list->number], pattern) &&
+           (what == NULL || lint_notes_add_remark(notes, list, pattern, what, from));
 }
 
 const struct noted_list *lint_notes_find(const struct lint_notes *notes, const struct host_list *list)
 {
-    for (size_t i = 0; i < notes->list_count; i++) {
-        if (notes->lists[i].list == list)
-            return &notes->lists[i];
-    }
-    return NULL;
+    return list->number < notes->list_count ? &notes->lists[list->number] : NULL;
 }

@@ -5,36 +5,46 @@
 
 #include "policy/public_suffix.h"
 
+/* A host with its length: of a list of a million patterns each is held against them all. */
+struct lint_name {
+    const char *text;
+    size_t len;
+};
+
+/* clang-format off */
+#define LINT_NAME(text) {text, sizeof(text) - 1}
+/* clang-format on */
+
 /* Public resolvers over HTTPS: whoever may speak to one has DNS of their own, and with it a way out in small pieces. */
-static const char *const RESOLVERS[] = {
-    "dns.google",
-    "dns64.dns.google",
-    "8888.google",
-    "cloudflare-dns.com",
-    "one.one.one.one",
-    "1dot1dot1dot1.cloudflare-dns.com",
-    "chrome.cloudflare-dns.com",
-    "mozilla.cloudflare-dns.com",
-    "security.cloudflare-dns.com",
-    "family.cloudflare-dns.com",
-    "dns.quad9.net",
-    "dns9.quad9.net",
-    "dns10.quad9.net",
-    "dns11.quad9.net",
-    "doh.opendns.com",
-    "doh.familyshield.opendns.com",
-    "dns.adguard-dns.com",
-    "unfiltered.adguard-dns.com",
-    "dns.nextdns.io",
-    "doh.cleanbrowsing.org",
-    "dns.mullvad.net",
-    "dns.controld.com",
-    "freedns.controld.com",
-    "doh.dns.sb",
-    "ordns.he.net",
-    "dns.alidns.com",
-    "doh.pub",
-    NULL,
+static const struct lint_name RESOLVERS[] = {
+    LINT_NAME("dns.google"),
+    LINT_NAME("dns64.dns.google"),
+    LINT_NAME("8888.google"),
+    LINT_NAME("cloudflare-dns.com"),
+    LINT_NAME("one.one.one.one"),
+    LINT_NAME("1dot1dot1dot1.cloudflare-dns.com"),
+    LINT_NAME("chrome.cloudflare-dns.com"),
+    LINT_NAME("mozilla.cloudflare-dns.com"),
+    LINT_NAME("security.cloudflare-dns.com"),
+    LINT_NAME("family.cloudflare-dns.com"),
+    LINT_NAME("dns.quad9.net"),
+    LINT_NAME("dns9.quad9.net"),
+    LINT_NAME("dns10.quad9.net"),
+    LINT_NAME("dns11.quad9.net"),
+    LINT_NAME("doh.opendns.com"),
+    LINT_NAME("doh.familyshield.opendns.com"),
+    LINT_NAME("dns.adguard-dns.com"),
+    LINT_NAME("unfiltered.adguard-dns.com"),
+    LINT_NAME("dns.nextdns.io"),
+    LINT_NAME("doh.cleanbrowsing.org"),
+    LINT_NAME("dns.mullvad.net"),
+    LINT_NAME("dns.controld.com"),
+    LINT_NAME("freedns.controld.com"),
+    LINT_NAME("doh.dns.sb"),
+    LINT_NAME("ordns.he.net"),
+    LINT_NAME("dns.alidns.com"),
+    LINT_NAME("doh.pub"),
+    {NULL, 0},
 };
 
 /* The same by address: of Cloudflare, Google and Quad9, whose certificates hold them. */
@@ -54,83 +64,87 @@ static const struct address RESOLVER_ADDRESSES[] = {
 };
 
 /* Storage in which any tenant has a name of their own. S3 has too many forms for a table. */
-static const char *const STORAGE[] = {
-    "storage.googleapis.com",
-    "firebasestorage.app",
-    "blob.core.windows.net",
-    "dfs.core.windows.net",
-    "file.core.windows.net",
-    "web.core.windows.net",
-    "r2.cloudflarestorage.com",
-    "r2.dev",
-    "backblazeb2.com",
-    "digitaloceanspaces.com",
-    "wasabisys.com",
-    "cloudfront.net",
-    NULL,
+static const struct lint_name STORAGE[] = {
+    LINT_NAME("storage.googleapis.com"),
+    LINT_NAME("firebasestorage.app"),
+    LINT_NAME("blob.core.windows.net"),
+    LINT_NAME("dfs.core.windows.net"),
+    LINT_NAME("file.core.windows.net"),
+    LINT_NAME("web.core.windows.net"),
+    LINT_NAME("r2.cloudflarestorage.com"),
+    LINT_NAME("r2.dev"),
+    LINT_NAME("backblazeb2.com"),
+    LINT_NAME("digitaloceanspaces.com"),
+    LINT_NAME("wasabisys.com"),
+    LINT_NAME("cloudfront.net"),
+    {NULL, 0},
 };
 
 /* Storage whose host is the same for every tenant, who stands in the path that a tunnel hides. */
-static const char *const SHARED[] = {
-    "storage.googleapis.com",
-    "storage.cloud.google.com",
-    "firebasestorage.googleapis.com",
-    NULL,
+static const struct lint_name SHARED[] = {
+    LINT_NAME("storage.googleapis.com"),
+    LINT_NAME("storage.cloud.google.com"),
+    LINT_NAME("firebasestorage.googleapis.com"),
+    {NULL, 0},
 };
 
 /* Where strangers get names with records, or a whole zone, of their own. */
 /* clang-format off */
-static const char *const ZONES[] = {
-    "duckdns.org",
-    "nip.io",
-    "sslip.io",
-    "eu.org",
-    "pp.ua",
-    "no-ip.org",
-    "noip.com",
-    "ddns.net",
-    "dyndns.org",
-    "dynu.net",
-    "afraid.org",
-    "mooo.com",
-    "cloudns.net",
-    "desec.io",
-    "dedyn.io",
-    "is-a.dev",
-    "ngrok.io",
-    "ngrok.app",
-    "oast.fun",
-    "oast.pro",
-    "oast.live",
-    "oast.site",
-    "oast.online",
-    "oast.me",
-    "interact.sh",
-    "dnslog.cn",
-    "ceye.io",
-    "burpcollaborator.net",
-    "oastify.com",
-    NULL,
+static const struct lint_name ZONES[] = {
+    LINT_NAME("duckdns.org"),
+    LINT_NAME("nip.io"),
+    LINT_NAME("sslip.io"),
+    LINT_NAME("eu.org"),
+    LINT_NAME("pp.ua"),
+    LINT_NAME("no-ip.org"),
+    LINT_NAME("noip.com"),
+    LINT_NAME("ddns.net"),
+    LINT_NAME("dyndns.org"),
+    LINT_NAME("dynu.net"),
+    LINT_NAME("afraid.org"),
+    LINT_NAME("mooo.com"),
+    LINT_NAME("cloudns.net"),
+    LINT_NAME("desec.io"),
+    LINT_NAME("dedyn.io"),
+    LINT_NAME("is-a.dev"),
+    LINT_NAME("ngrok.io"),
+    LINT_NAME("ngrok.app"),
+    LINT_NAME("oast.fun"),
+    LINT_NAME("oast.pro"),
+    LINT_NAME("oast.live"),
+    LINT_NAME("oast.site"),
+    LINT_NAME("oast.online"),
+    LINT_NAME("oast.me"),
+    LINT_NAME("interact.sh"),
+    LINT_NAME("dnslog.cn"),
+    LINT_NAME("ceye.io"),
+    LINT_NAME("burpcollaborator.net"),
+    LINT_NAME("oastify.com"),
+    {NULL, 0},
 };
 /* clang-format on */
 
+static bool lint_name_is_below(const struct lint_name *name, const struct lint_name *top)
+{
+    return name->len > top->len && name->text[name->len - top->len - 1] == '.' && memcmp(name->text + name->len - top->len, top->text, top->len) == 0;
+}
+
 bool lint_is_below(const char *name, const char *top)
 {
-    size_t name_len = strlen(name), top_len = strlen(top);
-    return name_len > top_len && name[name_len - top_len - 1] == '.' && strcmp(name + name_len - top_len, top) == 0;
+    const struct lint_name below = {name, strlen(name)}, above = {top, strlen(top)};
+    return lint_name_is_below(&below, &above);
 }
 
-static bool lint_covers(const struct pattern *pattern, const char *name)
+static bool lint_name_equal(const struct lint_name *a, const struct lint_name *b)
 {
-    if (pattern->kind == PATTERN_EXACT)
-        return strcmp(pattern->name, name) == 0;
-    return pattern->kind == PATTERN_BELOW && lint_is_below(name, pattern->name);
+    return a->len == b->len && memcmp(a->text, b->text, a->len) == 0;
 }
 
-static bool lint_covers_any(const struct pattern *pattern, const char *const *names)
+static bool lint_covers_any(const struct pattern *pattern, const struct lint_name *names)
 {
-    for (; *names != NULL; names++) {
-        if (lint_covers(pattern, *names))
+    const struct lint_name own = {pattern->name, strlen(pattern->name)};
+    for (; names->text != NULL; names++) {
+        if (pattern->kind == PATTERN_EXACT ? lint_name_equal(&own, names) : lint_name_is_below(names, &own))
             return true;
     }
     return false;
@@ -148,10 +162,11 @@ static bool lint_is_resolver(const struct pattern *pattern)
 }
 
 /* A wildcard exactly there, or further up. */
-static bool lint_is_wide(const struct pattern *pattern, const char *const *tops)
+static bool lint_is_wide(const struct pattern *pattern, const struct lint_name *tops)
 {
-    for (; pattern->kind == PATTERN_BELOW && *tops != NULL; tops++) {
-        if (strcmp(pattern->name, *tops) == 0 || lint_is_below(*tops, pattern->name))
+    const struct lint_name own = {pattern->name, strlen(pattern->name)};
+    for (; pattern->kind == PATTERN_BELOW && tops->text != NULL; tops++) {
+        if (lint_name_equal(&own, tops) || lint_name_is_below(tops, &own))
             return true;
     }
     return false;

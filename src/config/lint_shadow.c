@@ -67,11 +67,18 @@ static bool lint_shadow_pattern(const struct noted_pattern *wide, const struct n
     return lint_is_below(narrow->name, wide->name) || (narrow->kind == PATTERN_BELOW && strcmp(wide->name, narrow->name) == 0);
 }
 
-static bool lint_shadow_covers(const struct lint_notes *notes, const struct rule *earlier, const struct noted_pattern *pattern)
+/* Whether one step more may be taken. */
+static bool lint_shadow_step(size_t *steps)
+{
+    *steps -= *steps > 0;
+    return *steps > 0;
+}
+
+static bool lint_shadow_covers(const struct lint_notes *notes, const struct rule *earlier, const struct noted_pattern *pattern, size_t *steps)
 {
     for (size_t i = 0; i < earlier->list_count; i++) {
         const struct noted_list *noted = lint_notes_find(notes, earlier->lists[i]);
-        for (size_t j = 0; noted != NULL && j < noted->count; j++) {
+        for (size_t j = 0; noted != NULL && j < noted->count && lint_shadow_step(steps); j++) {
             if (lint_shadow_pattern(&noted->patterns[j], pattern))
                 return true;
         }
@@ -88,7 +95,7 @@ static bool lint_shadow_has_list(const struct rule *earlier, const struct host_l
     return false;
 }
 
-static bool lint_shadow_list(const struct lint_notes *notes, const struct rule *earlier, const struct host_list *list)
+static bool lint_shadow_list(const struct lint_notes *notes, const struct rule *earlier, const struct host_list *list, size_t *steps)
 {
     if (lint_shadow_has_list(earlier, list))
         return true;
@@ -96,18 +103,18 @@ static bool lint_shadow_list(const struct lint_notes *notes, const struct rule *
     if (noted == NULL || noted->incomplete || noted->count == 0)
         return false;
     for (size_t i = 0; i < noted->count; i++) {
-        if (!lint_shadow_covers(notes, earlier, &noted->patterns[i]))
+        if (!lint_shadow_covers(notes, earlier, &noted->patterns[i], steps))
             return false;
     }
     return true;
 }
 
-bool lint_shadow(const struct lint_notes *notes, const struct rule *earlier, const struct rule *later)
+bool lint_shadow(const struct lint_notes *notes, const struct rule *earlier, const struct rule *later, size_t *steps)
 {
-    if (later->list_count == 0 || !lint_shadow_from(earlier, later) || !lint_shadow_ports(earlier, later))
+    if (!lint_shadow_step(steps) || later->list_count == 0 || !lint_shadow_from(earlier, later) || !lint_shadow_ports(earlier, later))
         return false;
     for (size_t i = 0; i < later->list_count; i++) {
-        if (!lint_shadow_list(notes, earlier, later->lists[i]))
+        if (!lint_shadow_list(notes, earlier, later->lists[i], steps))
             return false;
     }
     return true;

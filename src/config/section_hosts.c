@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "config/hosts_builtin.h"
 #include "config/lint_notes.h"
 #include "config/suggestion.h"
@@ -17,19 +18,19 @@ void *hosts_begin(struct loader *loader, const struct section *section)
     return list && lint_notes_add_list(loader->config->notes, list, LIST_OF_USER) ? list : NULL;
 }
 
-static const char *hosts_pattern_text(const struct pattern *pattern, char *buf, size_t size)
+/* Without printf, which a million patterns would feel. */
+static void hosts_tell_digest(const struct setting *setting, const struct pattern *pattern)
 {
-    char network[NETWORK_TEXT_MAX];
-    if (pattern->kind == PATTERN_NETWORK)
-        snprintf(buf, size, "%s", network_cidr_text(&pattern->network, network));
-    else
-        snprintf(buf, size, "%s%s", pattern->kind == PATTERN_BELOW ? "*." : "", pattern->name);
-    return buf;
+    char fact[HOSTNAME_SIZE + 2], network[NETWORK_TEXT_MAX];
+    struct text text;
+    text_init(&text, fact, sizeof(fact));
+    text_add(&text, pattern->kind == PATTERN_BELOW ? "*." : "");
+    text_add(&text, pattern->kind == PATTERN_NETWORK ? network_cidr_text(&pattern->network, network) : pattern->name);
+    setting_fact(setting, fact);
 }
 
 void hosts_add_pattern(const struct setting *setting, struct host_list *list)
 {
-    char normal[HOSTNAME_SIZE + 2], at[PLACE_TEXT_MAX];
     struct pattern pattern;
     const char *why;
     if (!pattern_read(&pattern, setting->text, setting->len, &why)) {
@@ -37,10 +38,9 @@ void hosts_add_pattern(const struct setting *setting, struct host_list *list)
         return;
     }
     if (!policy_list_add(setting->loader->config->policy, list, &pattern) ||
-        !lint_notes_add_pattern(setting->loader->config->notes, list, &pattern, place_text(setting->file, setting->line, at), setting->section->title,
-                                setting->row->key))
+        !lint_notes_add_pattern(setting->loader->config->notes, list, &pattern, setting))
         setting_no_memory(setting);
-    setting_fact(setting, hosts_pattern_text(&pattern, normal, sizeof(normal)));
+    hosts_tell_digest(setting, &pattern);
 }
 
 void hosts_set_host(const struct setting *setting)

@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/lint_notes.h"
 #include "config/lint_pattern.h"
+#include "config/lint_shadow.h"
 #include "config_text.h"
 
 #define DAY 20778 /* 2026-11-21 */
@@ -158,6 +160,41 @@ Test(lint, rules_that_still_decide_something)
     lint_says(GROUPS "[rule early]\nto = a.example\n[rule late]\nto = *.a.example\n", "");
     lint_says(GROUPS "[rule early]\nto = a.example\nport = 1-442 444-65535\n[rule late]\nto = a.example\nport = 400-500\n", "");
     lint_says(GROUPS "[rule early]\nto = 10.1.0.0/16\n[rule late]\nto = 10.0.0.0/8\n", "");
+}
+
+/* Comparing costs at least as much as it compares, and ends where it may cost no more. */
+Test(lint, shadows_are_not_sought_for_ever)
+{
+    struct config *config = config_text_load(BASE "[rule early]\nto = a.example b.example c.example\n[rule late]\nto = c.example\n", NULL);
+    const struct rule *early = policy_rule_at(config->policy, 0), *late = policy_rule_at(config->policy, 1);
+    size_t steps = 100;
+    cr_expect(lint_shadow(config->notes, early, late, &steps));
+    cr_expect_eq(steps, 100 - 1 - 3);
+    cr_expect_not(lint_shadow(config->notes, late, early, &steps));
+    for (steps = 1; steps <= 4; steps++) {
+        size_t left = steps;
+        cr_expect_not(lint_shadow(config->notes, early, late, &left), "%zu steps", steps);
+        cr_expect_eq(left, 0);
+    }
+    config_unref(config);
+}
+
+/* Lists that cover one another but for a name, which took a minute when only pairs of rules were counted. */
+Test(lint, hundreds_of_rules_nearly_alike, .timeout = 20)
+{
+    enum { RULES = 600, HOSTS = 250 };
+    size_t room = RULES * (HOSTS * 24 + 100), len;
+    char *text = malloc(room);
+    len = (size_t)sprintf(text, "%s", BASE);
+    for (int rule = 0; rule < RULES; rule++) {
+        len += (size_t)sprintf(text + len, "[rule r%d]\nto =", rule);
+        for (int host = 0; host < HOSTS; host++)
+            len += (size_t)sprintf(text + len, "\n n%d.example", host);
+        len += (size_t)sprintf(text + len, "\n own%d.example\n", rule);
+    }
+    cr_assert(len < room);
+    lint_says(text, "");
+    free(text);
 }
 
 Test(lint, groups_and_lists_nobody_uses)
