@@ -51,12 +51,35 @@ void bundle_free(struct bundle *bundle)
         bundle_glob_free(bundle->globs[i]);
     free(bundle->files);
     free(bundle->globs);
+    free(bundle->digest);
     free(bundle);
 }
 
 void bundle_seal(struct bundle *bundle)
 {
     bundle->sealed = true;
+}
+
+bool bundle_set_digest(struct bundle *bundle, const char *digest)
+{
+    free(bundle->digest);
+    bundle->digest = strdup(digest);
+    return bundle->digest != NULL;
+}
+
+const char *bundle_digest(const struct bundle *bundle)
+{
+    return bundle->carried ? bundle->digest : NULL;
+}
+
+void bundle_shed(struct bundle *bundle)
+{
+    bundle_seal(bundle);
+    for (size_t i = 0; i < bundle->file_count; i++) {
+        struct bundle_file *file = bundle->files[i];
+        free((char *)file->bytes);
+        *file = (struct bundle_file){.path = file->path, .bytes = NULL, .error = file->error ? file->error : ENODATA};
+    }
 }
 
 struct bundle_file *bundle_keep_file(struct bundle *bundle, char *path, char *bytes, size_t len, int error)

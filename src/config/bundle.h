@@ -29,6 +29,14 @@ bool bundle_put(struct bundle *bundle, const char *path, const void *bytes, size
  * are the bundle's. */
 const char *const *bundle_glob(struct bundle *bundle, const char *pattern, size_t *count);
 
+/* Keeps what the files were found to mean (config_load does): it goes with them to another process. False: out of memory. */
+bool bundle_set_digest(struct bundle *bundle, const char *digest);
+/* What another process of ours found them to mean, which need not be found out again; NULL: the bundle did not come from one. */
+const char *bundle_digest(const struct bundle *bundle);
+
+/* Frees the bytes of all files and seals it: what was asked for is still known, but not what it held. */
+void bundle_shed(struct bundle *bundle);
+
 /* Through a descriptor to another process of ours: write everything that was asked for (files and globs), read it back as a sealed bundle. */
 bool bundle_write(const struct bundle *bundle, int fd);
 struct bundle *bundle_read(int fd);

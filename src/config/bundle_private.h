@@ -20,6 +20,8 @@ struct bundle {
     size_t file_count;
     struct bundle_globbed **globs;
     size_t glob_count;
+    char *digest; /* or NULL */
+    bool carried; /* from another process */
 };
 
 /* Takes both malloc'd strings, also when it fails (NULL). Either may be NULL: out of memory. */

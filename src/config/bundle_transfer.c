@@ -10,7 +10,7 @@
 #include "config/bundle_private.h"
 
 /* Stands at both ends, so that what was cut off is not taken for whole. */
-#define BUNDLE_MAGIC UINT64_C(0x31656c646e756278)
+#define BUNDLE_MAGIC UINT64_C(0x32656c646e756278)
 
 /* Numbers are 64 bits as the host has them, strings stand behind their length. */
 
@@ -56,7 +56,9 @@ static bool bundle_write_glob(int fd, const struct bundle_globbed *globbed)
 
 bool bundle_write(const struct bundle *bundle, int fd)
 {
-    bool fine = bundle_write_number(fd, BUNDLE_MAGIC) && bundle_write_number(fd, bundle->file_count) && bundle_write_number(fd, bundle->glob_count);
+    const char *digest = bundle->digest ? bundle->digest : "";
+    bool fine = bundle_write_number(fd, BUNDLE_MAGIC) && bundle_write_string(fd, digest, strlen(digest)) &&
+                bundle_write_number(fd, bundle->file_count) && bundle_write_number(fd, bundle->glob_count);
     for (size_t i = 0; fine && i < bundle->file_count; i++)
         fine = bundle_write_file(fd, bundle->files[i]);
     for (size_t i = 0; fine && i < bundle->glob_count; i++)
@@ -128,11 +130,20 @@ static bool bundle_read_glob(struct bundle *bundle, int fd)
     return true;
 }
 
+/* Empty: nobody has found it out yet. */
+static bool bundle_read_digest(struct bundle *bundle, int fd)
+{
+    size_t len = 0;
+    bundle->digest = bundle_read_string(fd, &len);
+    bundle->carried = len > 0;
+    return bundle->digest != NULL;
+}
+
 static bool bundle_read_items(struct bundle *bundle, int fd)
 {
     uint64_t magic = 0, files = 0, globs = 0;
-    if (!bundle_read_number(fd, &magic, BUNDLE_MAGIC) || magic != BUNDLE_MAGIC || !bundle_read_number(fd, &files, BUNDLE_ITEMS_MAX) ||
-        !bundle_read_number(fd, &globs, BUNDLE_ITEMS_MAX))
+    if (!bundle_read_number(fd, &magic, BUNDLE_MAGIC) || magic != BUNDLE_MAGIC || !bundle_read_digest(bundle, fd) ||
+        !bundle_read_number(fd, &files, BUNDLE_ITEMS_MAX) || !bundle_read_number(fd, &globs, BUNDLE_ITEMS_MAX))
         return false;
     for (uint64_t i = 0; i < files; i++) {
         if (!bundle_read_file(bundle, fd))

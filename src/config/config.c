@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "config/digest.h"
 #include "config/lint_notes.h"
 #include "config/loader.h"
@@ -59,15 +60,15 @@ static void config_free(struct config *config)
     free(config);
 }
 
-static struct config *config_new(void)
+static struct config *config_new(bool noting)
 {
     struct config *config = calloc(1, sizeof(*config));
     if (config == NULL)
         return NULL;
     config->refs = 1;
     config->policy = policy_new();
-    config->notes = lint_notes_new();
-    if (config->policy != NULL && config->notes != NULL)
+    config->notes = noting ? lint_notes_new() : NULL;
+    if (config->policy != NULL && (config->notes != NULL || !noting))
         return config;
     config_free(config);
     return NULL;
@@ -101,6 +102,16 @@ static bool config_has_transparent(const struct config *config)
     return false;
 }
 
+/* As whoever judged the bundle has it, or found out here. */
+static bool config_take_digest(struct loader *loader)
+{
+    char *digest = loader->config->digest;
+    const char *judged = bundle_digest(loader->bundle);
+    if (judged != NULL)
+        return text_copy(digest, CONFIG_DIGEST_SIZE, judged, strlen(judged));
+    return digest_finish(loader->digest, digest) && bundle_set_digest(loader->bundle, digest);
+}
+
 /* What no section can say by itself. */
 static void config_complete(struct loader *loader, const char *path)
 {
@@ -110,7 +121,7 @@ static void config_complete(struct loader *loader, const char *path)
     config->transparent = config_has_transparent(config);
     if (!config_never_listeners(config) || (config->transparent && !config_never_host(config))) /* the routes' sources are known by now */
         fault_add(loader->faults, path, NULL, NULL, "out of memory, or this host's own addresses cannot be listed");
-    if (!policy_seal(config->policy) || !digest_finish(loader->digest, config->digest))
+    if (!policy_seal(config->policy) || !config_take_digest(loader))
         fault_add(loader->faults, path, NULL, NULL, "out of memory");
 }
 
@@ -127,8 +138,9 @@ static void config_build(struct loader *loader, const char *path)
 struct config *config_load(struct bundle *bundle, const char *path, struct fault_list *faults)
 {
     size_t before = fault_count(faults);
-    struct loader loader = {.bundle = bundle, .faults = faults, .config = config_new(), .digest = digest_new()};
-    if (loader.config != NULL && loader.digest != NULL)
+    const bool judged = bundle_digest(bundle) != NULL;
+    struct loader loader = {.bundle = bundle, .faults = faults, .config = config_new(!judged), .digest = judged ? NULL : digest_new()};
+    if (loader.config != NULL && (loader.digest != NULL || judged))
         config_build(&loader, path);
     else
         fault_add(faults, path, NULL, NULL, "out of memory");
@@ -181,6 +193,14 @@ void config_unref(struct config *config)
 {
     if (config != NULL && __atomic_sub_fetch(&config->refs, 1, __ATOMIC_ACQ_REL) == 0)
         config_free(config);
+}
+
+void config_drop_policy(struct config *config)
+{
+    policy_free(config->policy);
+    lint_notes_free(config->notes);
+    config->policy = NULL;
+    config->notes = NULL;
 }
 
 static int config_compare_host(const void *name, const void *host)

@@ -100,7 +100,8 @@ struct config {
 #define CONFIG_EMBEDDED "exeat.default.conf"
 
 /* Reads the configuration at `path` (CONFIG_EMBEDDED: the built-in one) through the bundle. NULL when there is a fault (all are in `faults`);
- * the result has one reference. Does not lint and does not run the expectations. */
+ * the result has one reference. Does not lint and does not run the expectations. A bundle from another process of ours has been judged there: what it
+ * means is taken from it, and no notes are made for lints. */
 struct config *config_load(struct bundle *bundle, const char *path, struct fault_list *faults);
 
 /* Adds `--listen ADDR` as listener "command-line" in place of the configured ones. Before anyone shares the snapshot. */
@@ -112,10 +113,13 @@ bool config_never_listener(struct config *config, const struct endpoint *bound);
 struct config *config_ref(struct config *config);
 void config_unref(struct config *config);
 
+/* Frees the policy, which is most of a snapshot: for who has judged it and leaves deciding to another process. */
+void config_drop_policy(struct config *config);
+
 /* The static host of that name, or NULL. */
 const struct static_host *config_static_host(const struct config *config, const char *name);
 
-/* Warnings about what is allowed but unwise. `today` in days since 1970. Asks this host for its addresses. */
+/* Warnings about what is allowed but unwise, of a configuration that was read from the disk. `today` in days since 1970. Asks this host for its addresses. */
 void config_lint(const struct config *config, uint32_t today, struct fault_list *faults);
 
 /* Runs the [expect] sections; each that fails is a fault. */

@@ -19,7 +19,7 @@ struct loader {
     struct bundle *bundle;
     struct fault_list *faults;
     struct document document;
-    struct digest *digest;
+    struct digest *digest; /* NULL: it is known */
     struct config *config;
     struct exeat_settings exeat;
     const char *addresses_word;    /* of the [route] in hand: `public` or `any`, once given */

@@ -46,6 +46,8 @@ void setting_fact(const struct setting *setting, const char *value)
 {
     char fact[SETTING_FACT_MAX];
     struct text text;
+    if (setting->loader->digest == NULL)
+        return;
     text_init(&text, fact, sizeof(fact));
     text_add(&text, setting->section->title);
     text_add_char(&text, ' ');

@@ -2,6 +2,7 @@
 #include "host/process.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stddef.h>
 #include <unistd.h>
@@ -43,4 +44,9 @@ void process_settle(void)
     const int not_ours[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGPIPE, SIGXFSZ};
     for (size_t i = 0; i < sizeof(not_ours) / sizeof(not_ours[0]); i++)
         signal(not_ours[i], SIG_IGN);
+}
+
+void process_give_back(void)
+{
+    malloc_trim(0);
 }

@@ -14,4 +14,7 @@ pid_t process_start(char *role, int channel);
 /* What every started process does first: it is driven by the supervisor alone, so the signals of a terminal or a service manager are not for it. */
 void process_settle(void);
 
+/* Gives freed memory back to the kernel, which malloc keeps for more of the same: for when a configuration has been read. */
+void process_give_back(void);
+
 #endif

@@ -69,11 +69,17 @@ static bool supervisor_watch_signals(struct supervisor *sup)
     return sup->signals >= 0;
 }
 
+/* In a file in memory, for this server and those that may have to follow it. Who may go where is for the server to know, once. */
 static bool supervisor_keep_bundle(struct supervisor *sup)
 {
     sup->linked = calloc(sup->settings->workers, sizeof(*sup->linked));
     sup->bundle_fd = memfd_create("exeat-configuration", MFD_CLOEXEC);
-    return sup->linked != NULL && sup->bundle_fd >= 0 && bundle_write(sup->settings->bundle, sup->bundle_fd);
+    if (sup->linked == NULL || sup->bundle_fd < 0 || !bundle_write(sup->settings->bundle, sup->bundle_fd))
+        return false;
+    bundle_shed(sup->settings->bundle);
+    config_drop_policy(sup->settings->config);
+    process_give_back();
+    return true;
 }
 
 static void supervisor_cannot_listen(const struct listener *listener, const struct endpoint *address, int error)

@@ -5,8 +5,8 @@
 #include "config/config.h"
 
 struct supervisor_settings {
-    struct config *config;             /* already judged; borrowed */
-    struct bundle *bundle;             /* what it was made of; borrowed */
+    struct config *config;             /* already judged; borrowed, and loses its policy */
+    struct bundle *bundle;             /* what it was made of; borrowed, and loses its bytes */
     const char *config_path;           /* in that bundle */
     const char *listen;                /* `--listen`, or NULL */
     const char *ports_file;            /* `--ports-file`, or NULL */

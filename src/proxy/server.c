@@ -15,6 +15,7 @@
 #include "config/bundle.h"
 #include "config/config.h"
 #include "host/channel.h"
+#include "host/process.h"
 #include "proxy/client_shares.h"
 #include "proxy/denials.h"
 #include "proxy/mailbox.h"
@@ -49,6 +50,7 @@ static struct config *server_read_config(const struct channel_message *message)
         fault_print(faults, stderr, true, false);
     bundle_free(bundle);
     fault_list_free(faults);
+    process_give_back();
     return config;
 }
 

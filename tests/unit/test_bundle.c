@@ -141,6 +141,37 @@ Test(bundle, another_process_sees_the_same_bytes_and_no_disk)
     bundle_free(bundle);
 }
 
+Test(bundle, what_it_means_goes_with_it)
+{
+    struct bundle *bundle = bundle_new();
+    struct bundle *unknown = carry(bundle, 0);
+    cr_assert(bundle_set_digest(bundle, "sha256:00") && bundle_set_digest(bundle, "sha256:12"));
+    struct bundle *known = carry(bundle, 0);
+    cr_expect_null(bundle_digest(bundle), "its own process has to read what it judges");
+    cr_expect_null(bundle_digest(unknown));
+    cr_expect_str_eq(bundle_digest(known), "sha256:12");
+    bundle_free(bundle);
+    bundle_free(unknown);
+    bundle_free(known);
+}
+
+Test(bundle, what_was_shed_is_known_but_empty)
+{
+    struct bundle *bundle = bundle_new();
+    size_t count;
+    write_file("a.conf", "text");
+    bundle_file(bundle, "a.conf");
+    bundle_file(bundle, "missing");
+    bundle_glob(bundle, "*.conf", &count);
+    bundle_shed(bundle);
+    cr_expect(bundle_file(bundle, "a.conf")->bytes == NULL && bundle_file(bundle, "a.conf")->len == 0);
+    cr_expect_eq(bundle_file(bundle, "a.conf")->error, ENODATA);
+    cr_expect_eq(bundle_file(bundle, "missing")->error, ENOENT);
+    cr_expect_null(bundle_file(bundle, "b.conf"));
+    cr_expect_str_eq(bundle_glob(bundle, "*.conf", &count)[0], "a.conf");
+    bundle_free(bundle);
+}
+
 Test(bundle, what_was_cut_off_is_no_bundle)
 {
     struct bundle *bundle = bundle_new();

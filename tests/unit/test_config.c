@@ -753,6 +753,47 @@ static void expect_digests(const char *a, const char *b, bool same)
 #define RULE "[rule r]\nto = a.example b.example\n"
 #define TRUSTING LISTEN "proxy_protocol = required\ntrusted = "
 
+static struct config *carried_config(const struct bundle *bundle, struct fault_list *faults)
+{
+    FILE *carrier = tmpfile();
+    cr_assert(bundle_write(bundle, fileno(carrier)) && lseek(fileno(carrier), 0, SEEK_SET) == 0);
+    struct bundle *carried = bundle_read(fileno(carrier));
+    struct config *config = config_load(carried, "test.conf", faults);
+    bundle_free(carried);
+    fclose(carrier);
+    return config;
+}
+
+/* The process that serves takes the word of the one that judged. */
+Test(config, another_process_need_not_judge_again)
+{
+    static const char text[] = LISTEN ROUTE RULE "[hosts h]\nhost = dns.google\n";
+    struct fault_list *faults = fault_list_new();
+    struct bundle *bundle = bundle_new();
+    cr_assert(bundle_put(bundle, "test.conf", text, strlen(text)));
+    struct config *fresh = carried_config(bundle, faults);
+    struct config *judged = config_load(bundle, "test.conf", faults);
+    cr_assert(fresh != NULL && judged != NULL && fault_count(faults) == 0);
+    cr_expect_str_eq(fresh->digest, judged->digest, "found out by who has no other's word");
+    cr_expect_not_null(fresh->notes);
+    struct config *served = carried_config(bundle, faults);
+    cr_assert(served != NULL);
+    cr_expect_str_eq(served->digest, judged->digest);
+    cr_expect_null(served->notes);
+    cr_expect_eq(policy_rule_count(served->policy), 1);
+    cr_assert(bundle_set_digest(bundle, "sha256:12"));
+    struct config *told = carried_config(bundle, faults);
+    cr_expect_str_eq(told->digest, "sha256:12", "the word itself is taken");
+    config_drop_policy(judged);
+    cr_expect(judged->policy == NULL && judged->listener_count == 1);
+    config_unref(fresh);
+    config_unref(judged);
+    config_unref(served);
+    config_unref(told);
+    bundle_free(bundle);
+    fault_list_free(faults);
+}
+
 Test(config, digest_knows_no_spelling)
 {
     expect_digests(LISTEN ROUTE RULE, "; a comment\n" ROUTE "\n" LISTEN "[rule  r] # another\nto = B.Example.\n  a.example\nport = 443\n", true);
