@@ -149,8 +149,13 @@ class CopyFloor(Floor):
     note = "read and write of 64K"
 
 
+RULES_MAX = 100  # over which the names are spread, and …
+NAMES_A_RULE = 100  # … no fewer than these in each
+
+
 class Exeat(Subject):
     name = "exeat"
+    names = None  # how many the policy allows; None: as many as --names says first
     CONFIG = """
 [exeat]
 name = bench
@@ -161,17 +166,10 @@ workers = {workers}
 [clients bench]
 from = 127.0.0.0/8 192.0.2.0/24
 
-[hosts bench]
-host_file = names
-
 [route loopback]
 addresses = 127.0.0.0/8
 
-[rule bench]
-to    = @bench
-port  = {port}
-route = loopback
-
+{rules}
 [dns]
 server     = 127.0.0.1:9
 hosts_file = hosts
@@ -183,6 +181,15 @@ tunnels_per_client = 1000000
 file = audit.jsonl
 sync = {sync}
 """
+    RULE = """
+[hosts bench-{number}]
+host_file = names-{number}
+
+[rule bench-{number}]
+to    = @bench-{number}
+port  = {port}
+route = loopback
+"""
     LISTENERS = {"connect": "[listen explicit]\naddress = 127.0.0.1:0", "sni": "[listen network]\naddress = 127.0.0.1:0\nmode = tproxy"}
 
     @classmethod
@@ -193,13 +200,25 @@ sync = {sync}
     def knows(cls, way):
         return way == "connect" or enclosure.can_bring()
 
+    @classmethod
+    def with_names(cls, names):
+        """The same with so many of them."""
+        return type(cls.__name__, (cls,), {"name": f"{names:,} names", "names": names})
+
+    def write_rules(self):
+        """The text of the rules, whose names are written to files; the one that is asked for stands last of all."""
+        names = [f"*.n{i}.bench.test" if i % 2 else f"n{i}.bench.test" for i in range((self.names or self.settings.names[0]) - 1)] + [NAME]
+        rules = max(1, min(RULES_MAX, len(names) // NAMES_A_RULE))
+        for number in range(rules):
+            some = names[number * len(names) // rules:(number + 1) * len(names) // rules]
+            (self.directory / f"names-{number}").write_text("\n".join(some) + "\n")
+        return "".join(self.RULE.format(number=number, port=self.settings.origin_port) for number in range(rules))
+
     def start(self, way, load):
         del load
-        names = [NAME] + [f"*.n{i}.bench.test" if i % 2 else f"n{i}.bench.test" for i in range(self.settings.names - 1)]
-        (self.directory / "names").write_text("\n".join(names) + "\n")
         (self.directory / "hosts").write_text(f"127.0.0.1 {NAME}\n")
         (self.directory / "exeat.conf").write_text(self.CONFIG.format(
-            workers=self.settings.workers, listeners=self.LISTENERS[way], port=self.settings.origin_port, sync=self.settings.sync))
+            workers=self.settings.workers, listeners=self.LISTENERS[way], rules=self.write_rules(), sync=self.settings.sync))
         ports = self.directory / "ports"
         self.run(self.settings.exeat, "run", "-c", self.directory / "exeat.conf", "--ports-file", ports)
         wait_for("exeat", lambda: ports.exists() or self.process.poll() is not None)
