@@ -38,6 +38,8 @@ struct dial {
     struct event *pace, *deadline;
     struct dial_try tries[DIAL_TRIES];
     unsigned under_way;
+    struct budget *spare; /* what the tries beside the first were taken from … */
+    unsigned spared;      /* … so many of them */
     struct dialed result; /* grows until it is reported */
     void (*done)(void *arg, const struct dialed *dialed);
     void *arg;
@@ -138,6 +140,15 @@ static void dial_source_lacks(struct dial *dial, const struct source *source, en
 
 /* ---- the end of a dial ---- */
 
+/* One try is every dial's own; what the others took goes back with them. */
+static void dial_settle(struct dial *dial)
+{
+    const unsigned beside = dial->under_way > 0 ? dial->under_way - 1 : 0;
+    if (dial->spared > beside) /* which is rare: most dials touch nothing that workers share */
+        budget_give(dial->spare, dial->spared - beside);
+    dial->spared = beside;
+}
+
 static void dial_drop(struct dial_try *try)
 {
     event_free(try->writable);
@@ -145,6 +156,7 @@ static void dial_drop(struct dial_try *try)
     try->dial->under_way--;
     if (try->fd >= 0)
         close(try->fd);
+    dial_settle(try->dial);
 }
 
 static void dial_bury(struct grave *grave)
@@ -324,16 +336,26 @@ static bool dial_try(struct dial *dial)
     return dial_connect(dial, fd, &upstream, source);
 }
 
+static bool dial_may_try(struct dial *dial)
+{
+    if (dial->under_way == 0)
+        return true;
+    const bool may = budget_take(dial->spare, 1);
+    dial->spared += may;
+    return may;
+}
+
 static void dial_step(evutil_socket_t fd, short what, void *arg)
 {
     struct dial *dial = arg;
     (void)fd;
     (void)what;
-    bool started = false;
-    for (int i = 0; i < DIAL_BURST && !started && dial_has_more(dial); i++)
+    bool started = false, may = dial_has_more(dial) && dial_may_try(dial);
+    for (int i = 0; i < DIAL_BURST && may && !started && dial_has_more(dial); i++)
         started = dial_try(dial);
+    dial_settle(dial);
     if (dial_has_more(dial))
-        dial_pace(dial, started ? DIAL_DELAY_MS : 0);
+        dial_pace(dial, started || !may ? DIAL_DELAY_MS : 0);
     else if (dial->under_way == 0)
         dial_report(dial);
 }
@@ -370,6 +392,7 @@ static struct dial *dial_new(struct loop *loop, const struct dial_request *reque
     dial->route = request->route;
     dial->client = request->client;
     dial->port = request->port;
+    dial->spare = request->tries;
     dial->may_come_back = request->may_come_back;
     dial->started_ms = loop_now_ms(loop);
     dial->turn = atomic_fetch_add(&dial_turns[request->route->number % DIAL_TURNS], 1);

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "policy/policy.h"
+#include "proxy/budget.h"
 #include "proxy/loop.h"
 
 enum dial_status {
@@ -38,12 +39,13 @@ struct dial_request {
     size_t address_count;
     bool first_preferred; /* the first address is tried before all others, whatever its family */
     bool may_come_back;   /* the network may bring our own connections to our listener: each try is noted (proxy/own_dial) */
+    struct budget *tries; /* a try beside another one takes one of these, or waits */
     uint16_t port;
     uint64_t timeout_ms; /* for the whole dial */
 };
 
 /* Addresses are interleaved by family (IPv6 first, or the preferred one's), a next one is tried 250 ms after the last or at once when that fails, at
- * most 8 at a time.
+ * most 8 at a time and with one of `tries` for each but the first.
  * `done` never runs before this returns, and not after dial_cancel. The token ends with the call of `done`, or with dial_cancel: it is not to be
  * used from then on. NULL: out of memory. */
 struct dial *dial_start(struct loop *loop, const struct dial_request *request, void (*done)(void *arg, const struct dialed *dialed), void *arg);

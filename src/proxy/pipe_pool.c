@@ -23,28 +23,20 @@ struct pipe_pool {
 
 /* ---- what all pools share ---- */
 
-static bool pipe_budget_take(atomic_size_t *taken, size_t more, size_t max)
-{
-    if (atomic_fetch_add(taken, more) + more <= max)
-        return true;
-    atomic_fetch_sub(taken, more);
-    return false;
-}
-
 static bool pipe_budget_open(struct pipe_budget *budget)
 {
-    if (!pipe_budget_take(&budget->pipes, 1, budget->pipes_max))
+    if (!budget_take(&budget->pipes, 1))
         return false;
-    if (pipe_budget_take(&budget->bytes, PIPE_SIZE_FIRST, PIPE_POOL_MAX))
+    if (budget_take(&budget->bytes, PIPE_SIZE_FIRST))
         return true;
-    atomic_fetch_sub(&budget->pipes, 1);
+    budget_give(&budget->pipes, 1);
     return false;
 }
 
 static void pipe_budget_close(struct pipe_budget *budget, size_t size)
 {
-    atomic_fetch_sub(&budget->bytes, size);
-    atomic_fetch_sub(&budget->pipes, 1);
+    budget_give(&budget->bytes, size);
+    budget_give(&budget->pipes, 1);
 }
 
 /* ---- pipes that nobody uses ---- */
@@ -138,13 +130,13 @@ static struct pipe *pipe_pool_open(struct pipe_pool *pool)
 static void pipe_pool_grow(struct pipe_pool *pool, struct pipe *pipe, size_t size)
 {
     const size_t more = size - pipe->size;
-    if (size > pool->size_max || !pipe_budget_take(&pool->budget->bytes, more, PIPE_POOL_MAX))
+    if (size > pool->size_max || !budget_take(&pool->budget->bytes, more))
         return;
     if (fcntl(pipe->in, F_SETPIPE_SZ, (int)size) >= 0) {
         pipe->size = size;
         return;
     }
-    atomic_fetch_sub(&pool->budget->bytes, more);
+    budget_give(&pool->budget->bytes, more);
     pool->size_max = pipe->size;
 }
 

@@ -2,8 +2,9 @@
 #ifndef EXEAT_PROXY_PIPE_POOL_H
 #define EXEAT_PROXY_PIPE_POOL_H
 
-#include <stdatomic.h>
 #include <stddef.h>
+
+#include "proxy/budget.h"
 
 struct loop;
 struct pipe_pool;
@@ -24,8 +25,8 @@ struct pipe {
 
 /* What all workers' pools share. */
 struct pipe_budget {
-    size_t pipes_max; /* two descriptors each */
-    atomic_size_t pipes, bytes;
+    struct budget pipes; /* two descriptors each */
+    struct budget bytes; /* of PIPE_POOL_MAX */
 };
 
 /* NULL: out of memory. */

@@ -18,12 +18,9 @@
 #include "host/process.h"
 #include "proxy/client_shares.h"
 #include "proxy/denials.h"
+#include "proxy/descriptors.h"
 #include "proxy/mailbox.h"
 #include "proxy/worker.h"
-
-/* Descriptors that are not for sessions: a few a worker (epoll, eventfd, timer, journal, resolver sockets) and some for the process. */
-#define DESCRIPTORS_A_WORKER 32
-#define DESCRIPTORS_BESIDE 64
 
 struct server {
     int channel;
@@ -54,22 +51,20 @@ static struct config *server_read_config(const struct channel_message *message)
     return config;
 }
 
-static size_t server_descriptors(const struct server *server)
+static void server_share_descriptors(struct server *server)
 {
     struct rlimit limit;
-    size_t descriptors = getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : 1024;
-    size_t beside = DESCRIPTORS_BESIDE + DESCRIPTORS_A_WORKER * (size_t)server->worker_count;
-    return descriptors > beside ? descriptors - beside : 0;
-}
-
-/* Of so many descriptors one in 64 may be a pipe's; of the rest a tunnel has two, and those refused who linger, a quarter as many, one each.
- * `tunnels` in the configuration can only make it fewer. */
-static void server_share_descriptors(struct server *server, size_t descriptors)
-{
-    const size_t most = (descriptors - descriptors / 64) * 4 / 9, wanted = server->config->limits.tunnels;
-    server->shared.pipes.pipes_max = descriptors / 128;
-    server->shared.sessions_max = most == 0 ? 1 : wanted != 0 && wanted < most ? wanted : most;
-    server->shared.lingers_max = server->shared.sessions_max / (4 * server->worker_count) + 1;
+    const struct config *config = server->config;
+    const size_t descriptors = getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : 1024, wanted = config->limits.tunnels;
+    const struct descriptor_plan plan = descriptor_plan_make(&(struct descriptor_needs){
+        .limit = descriptors, .workers = server->worker_count, .listeners = config->listener_count, .tunnels_wanted = wanted});
+    if (plan.tunnels_max < wanted)
+        log_warn("tunnels = %zu: the limit of open files, %zu, leaves room for %zu", wanted, descriptors, plan.tunnels_max);
+    server->shared.sessions_max = plan.tunnels_max;
+    server->shared.lingers.max = plan.lingers_max;
+    server->shared.tries.max = plan.tries_max;
+    server->shared.pipes.pipes.max = plan.pipes_max;
+    server->shared.pipes.bytes.max = PIPE_POOL_MAX;
 }
 
 static bool server_set_worker_count(struct server *server, unsigned count)
@@ -82,7 +77,7 @@ static bool server_set_worker_count(struct server *server, unsigned count)
 
 static bool server_make_workers(struct server *server)
 {
-    server_share_descriptors(server, server_descriptors(server));
+    server_share_descriptors(server);
     for (unsigned i = 0; i < server->worker_count; i++)
         if ((server->workers[i] = worker_new(i, server->config, &server->shared)) == NULL)
             return false;

@@ -358,7 +358,8 @@ static void session_over(struct session *session)
     if (session->next != NULL)
         session->next->link = session->link;
     worker->session_count--;
-    worker->linger_count -= session->lingers;
+    if (session->lingers)
+        budget_give(&worker->shared->lingers, 1);
     session_uncount(session);
     loop_bury(worker->loop, &session->grave);
 }
@@ -379,7 +380,8 @@ static void session_leave(struct session *session, enum reason reason)
     const struct worker *worker = session->worker;
     if (session_answer_refusal(session, reason))
         session_close_client(session, true);
-    if (session->client_fd >= 0 && !worker->stopping && worker->linger_count < worker->shared->lingers_max)
+    session->lingers = session->client_fd >= 0 && !worker->stopping && budget_take(&worker->shared->lingers, 1);
+    if (session->lingers)
         session_enter(session, STEP_LINGER);
     else
         session_hang_up(session);
@@ -488,7 +490,5 @@ static void session_linger_begin(struct session *session)
 {
     session_setup_free(session);
     session_uncount(session);
-    session->lingers = true;
-    session->worker->linger_count++;
     shutdown(session->client_fd, SHUT_WR);
 }

@@ -190,6 +190,7 @@ void session_dial_begin(struct session *session)
         .address_count = setup->address_count,
         .first_preferred = setup->original_first,
         .may_come_back = session->config->transparent,
+        .tries = &session->worker->shared->tries,
         .port = session->port,
         .timeout_ms = session->config->limits.connect_timeout_ms,
     };

@@ -8,6 +8,7 @@
 
 #include "audit/journal_queue.h"
 #include "config/config.h"
+#include "proxy/budget.h"
 #include "proxy/loop.h"
 #include "proxy/pipe_pool.h"
 #include "proxy/setup_pool.h"
@@ -29,7 +30,8 @@ struct shared {
     struct probe_table *probes;
     atomic_size_t sessions; /* on all workers */
     size_t sessions_max;
-    size_t lingers_max; /* a worker: more who were refused are hung up on at once */
+    struct budget lingers; /* more who were refused are hung up on at once */
+    struct budget tries;   /* of dials that have another one under way */
     struct pipe_budget pipes;
     void (*report)(void *arg, unsigned worker, int news); /* enum worker_news, to the main thread; never waits */
     void *report_arg;
@@ -68,7 +70,7 @@ struct worker {
     struct listening *listening; /* its listening sockets */
     struct session *sessions;    /* all of them, newest first */
     struct slab *session_slab;   /* where they live */
-    size_t session_count, linger_count;
+    size_t session_count;
     struct mailbox *mailbox;
     bool began; /* the `start` record is its own */
     bool stopping;

@@ -31,16 +31,17 @@ struct test {
     unsigned answers;
     bool done;
     size_t descriptors;
+    struct budget tries;
 };
 
 static char route_name[] = "nat", lo[] = "lo", nosuch[] = "nosuch0";
 
 static void setup(struct test *test)
 {
-    *test = (struct test){.route = {.name = route_name}};
+    *test = (struct test){.route = {.name = route_name}, .tries = {ADDRESSES_MAX, 0}};
     test->route.sources = test->sources;
     test->request = (struct dial_request){
-        .route = &test->route, .client = net_address("10.20.0.1"), .addresses = test->addresses, .timeout_ms = LONG_MS};
+        .route = &test->route, .client = net_address("10.20.0.1"), .addresses = test->addresses, .tries = &test->tries, .timeout_ms = LONG_MS};
     test->loop = loop_new();
     cr_assert(test->loop);
     test->descriptors = net_descriptors();
@@ -52,6 +53,7 @@ static void teardown(struct test *test)
     if (test->done && test->dialed.status == DIAL_OK)
         close(test->dialed.fd);
     cr_expect_eq(net_descriptors(), test->descriptors, "%zu descriptors, %zu before", net_descriptors(), test->descriptors);
+    cr_expect_eq(test->tries.taken, 0);
     loop_free(test->loop);
 }
 
@@ -626,10 +628,51 @@ Test(dialer, cancelled_with_several_under_way)
     start(&test);
     net_run(test.loop, NULL, 600);
     cr_expect_eq(net_descriptors(), test.descriptors + 3, "not three under way");
+    cr_expect_eq(test.tries.taken, 2, "the first is its own");
     dial_cancel(test.dial);
     cr_expect_eq(net_descriptors(), test.descriptors);
     teardown(&test);
     close(filler);
+    close(listener);
+}
+
+Test(dialer, a_second_try_waits_until_there_may_be_one)
+{
+    struct test test;
+    struct endpoint at;
+    int filler, silent = net_silent("127.0.0.1", &at, &filler), listener = bind_twin("127.0.0.2", at.port, 8);
+    setup(&test);
+    add_address(&test, "127.0.0.1");
+    add_address(&test, "127.0.0.2");
+    test.request.port = at.port;
+    test.tries.max = 0; /* others have them all */
+    start(&test);
+    net_run(test.loop, NULL, 600);
+    cr_expect_eq(net_descriptors(), test.descriptors + 1);
+    cr_expect_not(test.done);
+    test.tries.max = 1;
+    cr_expect(net_run(test.loop, &test.done, LONG_MS));
+    expect(&test.dialed, DIAL_OK, 0);
+    teardown(&test);
+    close(listener);
+    close(filler);
+    close(silent);
+}
+
+/* A try that fails gives way to the next one: that is no second one. */
+Test(dialer, one_after_the_other_takes_nothing)
+{
+    struct test test;
+    struct endpoint at;
+    int listener = net_listen("127.0.0.1", &at);
+    setup(&test);
+    for (int i = 0; i < 3; i++)
+        add_address(&test, "127.0.0.2"); /* refused */
+    add_address(&test, "127.0.0.1");
+    test.request.port = at.port;
+    test.tries.max = 0;
+    expect(go(&test), DIAL_OK, 0);
+    teardown(&test);
     close(listener);
 }
 

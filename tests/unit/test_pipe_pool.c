@@ -16,7 +16,7 @@ struct test {
 
 static void setup(struct test *test, size_t pipes_max)
 {
-    *test = (struct test){.loop = loop_new(), .budget = {.pipes_max = pipes_max}};
+    *test = (struct test){.loop = loop_new(), .budget = {.pipes = {pipes_max, 0}, .bytes = {PIPE_POOL_MAX, 0}}};
     cr_assert(test->loop);
     test->pool = pipe_pool_new(test->loop, &test->budget);
     cr_assert(test->pool);
@@ -25,8 +25,8 @@ static void setup(struct test *test, size_t pipes_max)
 static void teardown(struct test *test)
 {
     pipe_pool_free(test->pool);
-    cr_expect_eq(test->budget.pipes, 0);
-    cr_expect_eq(test->budget.bytes, 0);
+    cr_expect_eq(test->budget.pipes.taken, 0);
+    cr_expect_eq(test->budget.bytes.taken, 0);
     loop_free(test->loop);
 }
 
@@ -50,11 +50,11 @@ Test(pipe_pool, a_pipe_grows_when_more_is_wanted_and_stays_large)
     pipe_pool_give(test.pool, pipe);
     pipe = pipe_pool_take(test.pool, PIPE_SIZE_GROWN);
     cr_expect_eq(fcntl(pipe->in, F_GETPIPE_SZ), (int)PIPE_SIZE_GROWN);
-    cr_expect_eq(test.budget.bytes, PIPE_SIZE_GROWN);
+    cr_expect_eq(test.budget.bytes.taken, PIPE_SIZE_GROWN);
     pipe_pool_give(test.pool, pipe);
     pipe = pipe_pool_take(test.pool, PIPE_SIZE_FIRST);
     cr_expect_eq(pipe->size, PIPE_SIZE_GROWN);
-    cr_expect_eq(test.budget.pipes, 1, "it is the same one");
+    cr_expect_eq(test.budget.pipes.taken, 1, "it is the same one");
     pipe_pool_give(test.pool, pipe);
     teardown(&test);
 }
@@ -69,7 +69,7 @@ Test(pipe_pool, all_pools_together_hold_no_more_than_they_may)
     while (count < 64 && (pipes[count] = pipe_pool_take(count % 2 ? other : test.pool, PIPE_SIZE_MAX)))
         count++;
     cr_expect_eq(count, PIPE_POOL_MAX / PIPE_SIZE_MAX);
-    cr_expect_eq(test.budget.bytes, PIPE_POOL_MAX);
+    cr_expect_eq(test.budget.bytes.taken, PIPE_POOL_MAX);
     pipe_pool_drop(test.pool, pipes[0]);
     pipe_pool_drop(test.pool, pipes[2]);
     pipes[0] = pipe_pool_take(other, PIPE_SIZE_GROWN);
@@ -108,11 +108,11 @@ Test(pipe_pool, what_nobody_needs_is_closed)
     pipe_pool_trim_every(test.pool, 10);
     struct pipe *busy = pipe_pool_take(test.pool, PIPE_SIZE_FIRST), *idle = pipe_pool_take(test.pool, PIPE_SIZE_FIRST);
     pipe_pool_give(test.pool, idle);
-    while (test.budget.pipes == 2)
+    while (test.budget.pipes.taken == 2)
         net_run(test.loop, NULL, 5);
-    cr_expect_eq(test.budget.pipes, 1);
+    cr_expect_eq(test.budget.pipes.taken, 1);
     pipe_pool_give(test.pool, busy);
-    while (test.budget.pipes > 0)
+    while (test.budget.pipes.taken > 0)
         net_run(test.loop, NULL, 5);
     teardown(&test);
 }

@@ -142,7 +142,8 @@ static void setup(struct test *test, void (*pair)(int[2]))
 {
     memset(test, 0, sizeof *test);
     test->loop = loop_new();
-    test->budget.pipes_max = 8;
+    test->budget.pipes.max = 8;
+    test->budget.bytes.max = PIPE_POOL_MAX;
     cr_assert(test->loop && (test->loop->pipes = pipe_pool_new(test->loop, &test->budget)));
     look_every(test, RELAY_LOOK_MS);
     peer_open(test, CLIENT, pair);
@@ -168,8 +169,8 @@ static void teardown(struct test *test)
     }
     pipe_pool_free(test->loop->pipes);
     wait_line_free(test->loop->looks);
-    cr_expect_eq(test->budget.pipes, 0);
-    cr_expect_eq(test->budget.bytes, 0);
+    cr_expect_eq(test->budget.pipes.taken, 0);
+    cr_expect_eq(test->budget.bytes.taken, 0);
     loop_free(test->loop);
 }
 
@@ -202,7 +203,7 @@ static void both_ways(void (*pair)(int[2]), uint64_t len, int buffer, size_t pip
 {
     struct test test;
     setup(&test, pair);
-    test.budget.pipes_max = pipes;
+    test.budget.pipes.max = pipes;
     for (int i = 0; i < 2; i++)
         cr_assert(setsockopt(test.peer[i].tunnel_fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer) == 0);
     start(&test, NULL, 0, 0);
@@ -237,7 +238,7 @@ static size_t pipes_needed(uint64_t portion, unsigned portions)
     for (unsigned i = 0; i < portions; i++) {
         peer_send(&test.peer[ORIGIN], portion, false);
         wait_for(&test, &test.peer[CLIENT], test.peer[ORIGIN].to_send);
-        most = test.budget.pipes > most ? test.budget.pipes : most;
+        most = test.budget.pipes.taken > most ? test.budget.pipes.taken : most;
     }
     teardown(&test);
     return most;
