@@ -6,13 +6,14 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "net.h"
 #include "roles.h"
 
-enum { MESSAGE = 64, UP_BLOCK = 65536, HEAD_MAX = 4096, PATIENCE_MS = 20000 };
+enum { MESSAGE = 64, UP_BLOCK = 65536, HEAD_MAX = 4096, SLICES_MAX = 400, PATIENCE_MS = 20000 };
 
 enum load { LOAD_SETUP, LOAD_REJECT, LOAD_ECHO, LOAD_DOWN, LOAD_UP, LOAD_IDLE, LOADS };
 
@@ -33,7 +34,9 @@ struct caller {
     enum step step;
     uint32_t len;      /* of the proxy's head, or of the message so far */
     uint64_t left;     /* bytes still to come or to go */
-    uint64_t since_ns; /* when this tunnel or message began */
+    uint64_t since_ns; /* when this tunnel or message began, or was due */
+    uint32_t owed;     /* messages that were due while one was on its way */
+    bool busy;         /* a message is on its way */
     struct caller *next;
     char head[];
 };
@@ -176,15 +179,31 @@ static void caller_refusal(struct caller *caller)
 
 /* ---- work in tunnels that stand ---- */
 
-static void caller_message(struct caller *caller)
+static void caller_message(struct caller *caller, uint64_t since_ns)
 {
     static const char message[MESSAGE];
+    caller->len = 0;
+    caller->busy = true;
+    caller->since_ns = since_ns;
+    caller_send(caller, message, MESSAGE);
+}
+
+/* As soon as the last one is back. */
+static void caller_again(struct caller *caller)
+{
     if (run.asked == run.options->count)
         return;
     run.asked++;
-    caller->len = 0;
-    caller->since_ns = client_now_ns();
-    caller_send(caller, message, MESSAGE);
+    caller_message(caller, client_now_ns());
+}
+
+/* The tunnels take turns, so each is due again after as many beats. One that was late is measured from when it was due. */
+static void caller_make_up(struct caller *caller)
+{
+    if (caller->owed == 0)
+        return;
+    caller->owed--;
+    caller_message(caller, caller->since_ns + client_tunnels() * 1000000000 / run.options->rate);
 }
 
 static void caller_echoed(struct caller *caller)
@@ -199,7 +218,11 @@ static void caller_echoed(struct caller *caller)
         return;
     client_took(caller);
     run.done++;
-    caller_message(caller);
+    caller->busy = false;
+    if (run.options->rate)
+        caller_make_up(caller);
+    else
+        caller_again(caller);
 }
 
 static void caller_down(struct caller *caller)
@@ -278,6 +301,45 @@ static void caller_ready(struct watch *watch, uint32_t events)
     }
 }
 
+/* ---- a steady rate, whatever comes back ---- */
+
+static struct {
+    struct watch watch;
+    struct caller *next; /* whose turn it is; NULL: the first one's */
+    uint64_t began_ns;
+} beat;
+
+static void beat_send(uint64_t due_ns)
+{
+    struct caller *caller = beat.next ? beat.next : run.held;
+    beat.next = caller->next;
+    if (caller->busy)
+        caller->owed++;
+    else
+        caller_message(caller, due_ns);
+}
+
+static void beat_ready(struct watch *watch, uint32_t events)
+{
+    uint64_t beats;
+    (void)events;
+    if (read(watch->fd, &beats, sizeof(beats)) != sizeof(beats))
+        return;
+    for (; beats > 0 && run.asked < run.options->count; beats--)
+        beat_send(beat.began_ns + ++run.asked * 1000000000 / run.options->rate);
+}
+
+static void beat_start(void)
+{
+    const uint64_t every_ns = 1000000000 / run.options->rate;
+    const struct timespec every = {.tv_sec = (time_t)(every_ns / 1000000000), .tv_nsec = (long)(every_ns % 1000000000)};
+    beat.watch = (struct watch){beat_ready, timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC)};
+    beat.began_ns = client_now_ns();
+    if (beat.watch.fd < 0 || timerfd_settime(beat.watch.fd, 0, &(struct itimerspec){every, every}, NULL) != 0)
+        net_fail("client: no timer");
+    net_watch(&beat.watch, EPOLLIN);
+}
+
 /* ---- the whole ---- */
 
 static void client_prepare(const struct options *options)
@@ -316,8 +378,8 @@ static void client_work(void)
 {
     for (struct caller *caller = run.held; caller; caller = caller->next) {
         caller->left = run.options->count / run.options->parallel;
-        if (run.load == LOAD_ECHO)
-            caller_message(caller);
+        if (run.load == LOAD_ECHO && !run.options->rate)
+            caller_again(caller);
         else if (run.load == LOAD_DOWN)
             caller_send(caller, "g", 1);
         else if (run.load == LOAD_UP)
@@ -325,6 +387,8 @@ static void client_work(void)
     }
     if (!LOAD_ROWS[run.load].holds)
         client_open();
+    if (run.load == LOAD_ECHO && run.options->rate)
+        beat_start();
     if (run.load == LOAD_IDLE)
         run.done = run.opened;
     client_until(&run.done, run.options->count);
@@ -336,11 +400,33 @@ static int client_compare(const void *a, const void *b)
     return (left > right) - (left < right);
 }
 
+static uint32_t client_p99(uint32_t *took_us, size_t count)
+{
+    qsort(took_us, count, sizeof(*took_us), client_compare);
+    return took_us[count * 99 / 100];
+}
+
+/* The median of the p99s of quarters of a second: what else the machine does for a moment is in a few of them. Sorts within these. */
+static uint32_t client_steady_p99(void)
+{
+    uint32_t slices[SLICES_MAX];
+    const size_t slice = run.options->rate / 4 + 1;
+    size_t count = 0;
+    for (size_t at = 0; at + slice <= run.took_count && count < SLICES_MAX; at += slice)
+        slices[count++] = client_p99(run.took_us + at, slice);
+    if (count == 0)
+        return client_p99(run.took_us, run.took_count);
+    qsort(slices, count, sizeof(*slices), client_compare);
+    return slices[count / 2];
+}
+
 static void client_report(uint64_t began_ns)
 {
     double wall_s = (double)(client_now_ns() - began_ns) / 1e9;
     printf("{\"done\": %" PRIu64 ", \"failed\": %" PRIu64 ", \"wall_s\": %.6f", run.done, run.failed, wall_s);
     if (run.took_count > 0) {
+        if (run.options->rate)
+            printf(", \"steady_p99_us\": %u", client_steady_p99());
         qsort(run.took_us, run.took_count, sizeof(*run.took_us), client_compare);
         printf(", \"p50_us\": %u, \"p99_us\": %u", run.took_us[run.took_count / 2], run.took_us[run.took_count * 99 / 100]);
     }

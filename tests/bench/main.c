@@ -13,7 +13,8 @@ static _Noreturn void main_usage(void)
 {
     fputs("usage: load origin\n"
           "       load floor --to IP:PORT [--sni] [--splice] [--reject] [--transparent]\n"
-          "       load client --to IP:PORT [--connect HOST:PORT] --name SNI --load setup|reject|echo|down|up|idle [--count N] [--parallel N]\n",
+          "       load client --to IP:PORT [--connect HOST:PORT] --name SNI --load setup|reject|echo|down|up|idle [--count N] [--parallel N]\n"
+          "                   [--rate N]\n",
           stderr);
     exit(2);
 }
@@ -39,6 +40,9 @@ static void main_option(struct options *options, int which)
         break;
     case 'p':
         options->parallel = (unsigned)strtoul(optarg, NULL, 10);
+        break;
+    case 'a':
+        options->rate = strtoull(optarg, NULL, 10);
         break;
     case 's':
         options->sni = true;
@@ -66,6 +70,7 @@ int main(int argc, char **argv)
         {"load", required_argument, NULL, 'l'},
         {"count", required_argument, NULL, 'k'},
         {"parallel", required_argument, NULL, 'p'},
+        {"rate", required_argument, NULL, 'a'},
         {"sni", no_argument, NULL, 's'},
         {"splice", no_argument, NULL, 'z'},
         {"reject", no_argument, NULL, 'r'},
@@ -78,7 +83,7 @@ int main(int argc, char **argv)
         main_usage();
     for (int which; (which = getopt_long(argc - 1, argv + 1, "", rows, NULL)) != -1;)
         main_option(&options, which);
-    if (options.parallel == 0 || options.count == 0)
+    if (options.parallel == 0 || options.count == 0 || options.rate > 1000000)
         main_usage();
     if (strcmp(argv[1], "origin") == 0)
         origin_run();

@@ -13,6 +13,7 @@ struct options {
     const char *load;      /* setup, reject, echo, down, up, idle */
     uint64_t count;        /* tunnels, messages, or bytes */
     unsigned parallel;
+    uint64_t rate;    /* echo: messages a second, over all tunnels; 0: each as soon as the last is back */
     bool reject;      /* floor: read once, and close */
     bool sni;         /* floor: the hello comes first, and no CONNECT */
     bool splice;      /* floor: bytes go through a pipe */

@@ -190,6 +190,7 @@ to    = @bench-{number}
 port  = {port}
 route = loopback
 """
+    workers = None  # as the bench is told
     LISTENERS = {"connect": "[listen explicit]\naddress = 127.0.0.1:0", "sni": "[listen network]\naddress = 127.0.0.1:0\nmode = tproxy"}
 
     @classmethod
@@ -218,7 +219,7 @@ route = loopback
         del load
         (self.directory / "hosts").write_text(f"127.0.0.1 {NAME}\n")
         (self.directory / "exeat.conf").write_text(self.CONFIG.format(
-            workers=self.settings.workers, listeners=self.LISTENERS[way], rules=self.write_rules(), sync=self.settings.sync))
+            workers=self.workers or self.settings.workers, listeners=self.LISTENERS[way], rules=self.write_rules(), sync=self.settings.sync))
         ports = self.directory / "ports"
         self.run(self.settings.exeat, "run", "-c", self.directory / "exeat.conf", "--ports-file", ports)
         wait_for("exeat", lambda: ports.exists() or self.process.poll() is not None)
@@ -236,3 +237,18 @@ route = loopback
             found = sum('"event":"decision"' in line and verdict in line for line in records)
         if found < tunnels:
             raise RuntimeError(f"exeat recorded {found} decisions for {tunnels} tunnels")
+
+
+class OneWorker(Exeat):
+    name, workers = "1 worker", 1
+
+
+class TwoWorkers(Exeat):
+    name, workers = "2 workers", 2
+
+
+class FourWorkers(Exeat):
+    name, workers = "4 workers", 4
+
+
+SCALED = (OneWorker, TwoWorkers, FourWorkers)

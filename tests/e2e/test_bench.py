@@ -21,19 +21,32 @@ class Bench(EndToEndTest):
         for result in results:
             self.assertTrue(0 < result["journal_us"] < result["whole_us"] and 0 < result["p50_ms"] <= result["p99_ms"], result)
 
-    def test_bench(self):
+    def bench(self, *cases):
+        """{(case, subject): row} of a bench so small that it says nothing."""
         load = pathlib.Path(EXEAT).parent / "tests/bench/load"
         if not load.exists():
             self.skipTest(f"there is no {load}: make check builds it")
-        cases = ["connect", "sni", "down", "echo", "idle", "reject"]
         path = self.directory / "bench.json"
         ran = subprocess.run([sys.executable, DATA / "bench/bench", "--exeat", os.path.abspath(EXEAT), "--load", load.absolute(), "--scale", "0.02", "--rounds", "1",
                               "--subjects", "floor", "exeat", "--cases", *cases, "--json", path],
                              capture_output=True, text=True, timeout=6 * PATIENCE, check=False)
         self.assertEqual(0, ran.returncode, ran.stderr)
-        medians = {row["case"]: row["median"] for row in json.loads(path.read_text())["rows"] if row["subject"] == "exeat"}
+        return {(row["case"], row["subject"]): row for row in json.loads(path.read_text())["rows"]}
+
+    def test_bench(self):
+        cases = ["connect", "sni", "down", "echo", "idle", "reject"]
+        medians = {case: row["median"] for (case, subject), row in self.bench(*cases).items() if subject == "exeat"}
         self.assertLessEqual(set(cases) - {"sni"}, set(medians))  # which may be left out where there can be no enclosure
         self.assertTrue(all(median > 0 for median in medians.values()), medians)
+
+    def test_scale(self):
+        """Rows with subjects of their own, which are compared with something else than the floor."""
+        rows = self.bench("idle-active", "connect-workers", "echo-workers")
+        self.assertEqual({("idle-active", "floor"), ("idle-active", "2 workers")} |
+                         {(case, f"{number} worker{'s' * (number > 1)}") for case in ("connect-workers", "echo-workers") for number in (1, 2, 4)}, set(rows))
+        self.assertTrue(all(row["median"] > 0 and row["ratio_least"] > 0 for row in rows.values()), rows)
+        self.assertEqual((1.2, "without the idle ones"), (rows["idle-active", "2 workers"]["bound"], rows["idle-active", "2 workers"]["base"]))
+        self.assertEqual([1, 1, 1], [rows["echo-workers", "1 worker"][key] for key in ("ratio", "ratio_least", "ratio_most")])
 
 
 class Sockmap(EndToEndTest):
