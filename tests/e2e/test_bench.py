@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import unittest
@@ -21,16 +22,22 @@ class Bench(EndToEndTest):
         for result in results:
             self.assertTrue(0 < result["journal_us"] < result["whole_us"] and 0 < result["p50_ms"] <= result["p99_ms"], result)
 
-    def bench(self, *cases):
-        """{(case, subject): row} of a bench so small that it says nothing."""
+    def run_script(self, script, *words):
+        """What it printed."""
         load = pathlib.Path(EXEAT).parent / "tests/bench/load"
         if not load.exists():
             self.skipTest(f"there is no {load}: make check builds it")
-        path = self.directory / "bench.json"
-        ran = subprocess.run([sys.executable, DATA / "bench/bench", "--exeat", os.path.abspath(EXEAT), "--load", load.absolute(), "--scale", "0.02", "--rounds", "1",
-                              "--subjects", "floor", "exeat", "--cases", *cases, "--json", path],
+        ran = subprocess.run([sys.executable, DATA / "bench" / script, "--exeat", os.path.abspath(EXEAT), "--load", load.absolute(), *words],
                              capture_output=True, text=True, timeout=6 * PATIENCE, check=False)
+        if ran.returncode == 77:
+            self.skipTest(ran.stderr)
         self.assertEqual(0, ran.returncode, ran.stderr)
+        return ran.stdout
+
+    def bench(self, *cases):
+        """{(case, subject): row} of a bench so small that it says nothing."""
+        path = self.directory / "bench.json"
+        self.run_script("bench", "--scale", "0.02", "--rounds", "1", "--subjects", "floor", "exeat", "--cases", *cases, "--json", path)
         return {(row["case"], row["subject"]): row for row in json.loads(path.read_text())["rows"]}
 
     def test_bench(self):
@@ -47,6 +54,16 @@ class Bench(EndToEndTest):
         self.assertTrue(all(row["median"] > 0 and row["ratio_least"] > 0 for row in rows.values()), rows)
         self.assertEqual((1.2, "without the idle ones"), (rows["idle-active", "2 workers"]["bound"], rows["idle-active", "2 workers"]["base"]))
         self.assertEqual([1, 1, 1], [rows["echo-workers", "1 worker"][key] for key in ("ratio", "ratio_least", "ratio_most")])
+
+    @unittest.skipUnless(shutil.which("strace"), "strace is not installed")
+    def test_syscalls(self):
+        calls = json.loads(self.run_script("syscalls", "--tunnels", "20", "--parallel", "1", "--json"))
+        found = {(call["process"], call["call"], call["on"]): call for call in calls}
+        for key in (("server", "socket", "-"), ("server", "connect", "origin"), ("server", "close", "client"), ("server", "close", "origin")):
+            self.assertEqual(1, found[key]["a_tunnel"], key)
+        self.assertLessEqual(1, found["server", "accept4", "listener"]["a_tunnel"])
+        self.assertLessEqual(1, found["journal", "write", "file"]["a_tunnel"], "alone, each has a decision of its own")
+        self.assertEqual([], [key for key, call in found.items() if call["a_tunnel"] >= 0.5 and not call["why"]], "why is each needed?")
 
 
 class Sockmap(EndToEndTest):
