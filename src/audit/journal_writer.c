@@ -478,6 +478,8 @@ int journal_writer_run(const struct journal_writer_settings *settings)
         return 1;
     log_set_sink(log_writer_put, writer.log);
     writer.watch = journal_watch_start(writer.log, settings->file);
+    if (settings->holds)
+        log_info("journal: %s", settings->holds);
     bool good = writer.watch && journal_writer_work(&writer, settings);
     journal_writer_fini(&writer);
     journal_watch_stop(writer.watch);

@@ -21,6 +21,7 @@ struct journal_order {
 };
 
 struct journal_writer_settings {
+    const char *holds;                          /* what this process has given up: said in the log; NULL: nothing is */
     const char *instance;                       /* of the records that it makes itself */
     const char *file;                           /* "-" is standard output */
     bool unchained;                             /* records carry no chain */

@@ -13,6 +13,7 @@
 #include "config/sign_key.h"
 #include "host/channel.h"
 #include "host/process.h"
+#include "host/sandbox.h"
 #include "proxy/server.h"
 
 int command_internal_server(int argc, char **argv)
@@ -42,12 +43,14 @@ struct internal_journal {
     char name[CHANNEL_TEXT_MAX], file[CHANNEL_TEXT_MAX];
     struct ed25519_key *key;
     struct journal_writer_settings settings;
+    struct sandbox_settings sandbox;
+    char holds[SANDBOX_TEXT_MAX];
 };
 
 static void internal_take_file(struct internal_journal *journal, const struct channel_message *message)
 {
     text_copy(journal->file, sizeof(journal->file), message->text, strlen(message->text));
-    journal->settings.file = journal->file;
+    journal->settings.file = journal->sandbox.audit_file = journal->file;
     journal->settings.unchained = message->a & CHANNEL_FILE_UNCHAINED;
     journal->settings.sync = message->a & CHANNEL_FILE_SYNC;
     journal->settings.served = message->a & CHANNEL_FILE_SERVED;
@@ -82,6 +85,8 @@ static bool internal_take_settings(struct internal_journal *journal)
             return false;
         if (message.kind == CHANNEL_NAME)
             internal_take_name(journal, &message);
+        else if (message.kind == CHANNEL_SANDBOX)
+            journal->sandbox.mode = (enum sandbox_mode)message.a;
         else if (message.kind == CHANNEL_RESERVE)
             journal->settings.reserve = (uint64_t)message.a << 32 | message.b;
         else if (message.kind == CHANNEL_KEY)
@@ -98,10 +103,10 @@ int command_internal_journal(int argc, char **argv)
 {
     (void)argc, (void)argv;
     process_settle();
-    struct internal_journal journal = {.settings = {.control = CHANNEL_CHILD_FD, .receive = internal_receive_order}};
+    struct internal_journal journal = {.settings = {.control = CHANNEL_CHILD_FD, .receive = internal_receive_order, .holds = journal.holds}};
     int code = COMMAND_ERROR;
     if (internal_take_settings(&journal))
-        code = journal_writer_run(&journal.settings);
+        code = sandbox_enter(SANDBOX_JOURNAL, &journal.sandbox, journal.holds) ? journal_writer_run(&journal.settings) : COMMAND_ERROR;
     else
         log_error("the journal is started by the supervisor, not by hand");
     ed25519_free(journal.key);

@@ -55,6 +55,7 @@ static void config_free(struct config *config)
     free(config->audit.sign_key);
     free(config->audit.sign_key_at);
     free(config->name);
+    free(config->user);
     policy_free(config->policy);
     lint_notes_free(config->notes);
     free(config);
@@ -147,6 +148,7 @@ struct config *config_load(struct bundle *bundle, const char *path, struct fault
     document_fini(&loader.document);
     digest_free(loader.digest);
     free(loader.exeat.name);
+    free(loader.exeat.user);
     free(loader.exeat.observe_route);
     if (fault_count(faults) == before)
         return loader.config;

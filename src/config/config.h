@@ -17,6 +17,8 @@ enum listener_mode { LISTENER_CONNECT = 0, LISTENER_REDIRECT, LISTENER_TPROXY };
 
 const char *listener_mode_text(enum listener_mode mode); /* "connect" … */
 
+enum sandbox_mode { SANDBOX_AUTO = 0, SANDBOX_ON, SANDBOX_OFF };
+
 #define WORKERS_MAX 256 /* what `workers` may be at most */
 
 /* `[listen NAME]` */
@@ -82,6 +84,8 @@ struct lint_notes;
 struct config {
     char *name;       /* the record's `instance` */
     unsigned workers; /* 0: auto */
+    char *user;       /* whom root becomes; NULL: nobody */
+    enum sandbox_mode sandbox;
     struct listener *listeners;
     size_t listener_count;
     bool transparent; /* some listener is */

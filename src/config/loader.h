@@ -9,8 +9,9 @@
 
 /* `[exeat]`, as far as it ends nowhere else. */
 struct exeat_settings {
-    char *name;
+    char *name, *user;
     unsigned workers;
+    enum sandbox_mode sandbox;
     bool observe;
     char *observe_route;
 };

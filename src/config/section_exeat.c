@@ -65,7 +65,10 @@ void exeat_finish(struct loader *loader, const struct section *section, void *ta
     free(config->name);
     config->name = exeat->name ? strdup(exeat->name) : exeat_host_name();
     config->workers = exeat->workers;
-    if (config->name == NULL)
+    config->sandbox = exeat->sandbox;
+    free(config->user);
+    config->user = exeat->user ? strdup(exeat->user) : NULL;
+    if (config->name == NULL || (config->user == NULL && exeat->user != NULL))
         section_fault(loader, section, "name", "out of memory");
     exeat_find_observe_route(loader, section);
 }

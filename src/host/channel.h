@@ -17,6 +17,7 @@ enum channel_kind {
     CHANNEL_LISTENER, /* supervisor → server: fd = a listening socket, a = listener's number, b = worker's number */
     CHANNEL_JOURNAL,  /* supervisor → server: fd = a socket to the journal process, b = worker's number; again after each restart of the journal */
     CHANNEL_NAME,     /* supervisor → journal: text = the `instance` of its records */
+    CHANNEL_SANDBOX,  /* supervisor → journal: a = enum sandbox_mode */
     CHANNEL_RESERVE,  /* supervisor → journal: a, b = the upper and lower half of how many bytes are kept free */
     CHANNEL_KEY,      /* supervisor → journal: fd = the file of the key that signs; a checkpoint after at most a records or b ms */
     CHANNEL_FILE,     /* supervisor → journal: text = the audit file, a = CHANNEL_FILE_…; that was all, begin */

@@ -29,7 +29,7 @@ static pid_t child_process(struct child *child)
     int ends[2];
     if (!channel_pair(ends))
         return -1;
-    pid_t pid = process_start(child->role, ends[1]);
+    pid_t pid = process_start(child->role, ends[1], child->capabilities);
     int error = errno;
     close(ends[1]);
     if (pid > 0)

@@ -9,8 +9,9 @@
 /* Zeroed but for its role and a channel of -1, it was never started and may start at once. */
 struct child {
     char *role;
-    pid_t pid;   /* 0: not running */
-    int channel; /* -1: none */
+    uint64_t capabilities; /* that it is started with */
+    pid_t pid;             /* 0: not running */
+    int channel;           /* -1: none */
     uint64_t started_ms;
     uint64_t again_ms; /* when it may start again */
     unsigned failures; /* how often in a row it ended soon after it began */

@@ -2,6 +2,7 @@
 #include "host/supervisor.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -21,7 +22,9 @@
 #include "host/channel.h"
 #include "host/child.h"
 #include "host/ports_file.h"
+#include "host/privileges.h"
 #include "host/process.h"
+#include "host/sandbox.h"
 
 /* How long a stop may take before what is left is killed. */
 #define STOP_PATIENCE_MS 15000
@@ -46,9 +49,10 @@ struct supervisor {
     struct bound *bound;
     size_t bound_count;
     struct child journal, server;
-    uint32_t generation; /* how often the server was started */
-    bool reopen;         /* the journal is still to be told to reopen its file */
-    bool *linked;        /* by worker of the server that runs: it has a socket to the journal that runs */
+    char holds[SANDBOX_TEXT_MAX]; /* what this process has given up */
+    uint32_t generation;          /* how often the server was started */
+    bool reopen;                  /* the journal is still to be told to reopen its file */
+    bool *linked;                 /* by worker of the server that runs: it has a socket to the journal that runs */
     uint64_t link_again_ms;
     bool ready;          /* the server said so at least once */
     uint64_t stop_by_ms; /* 0: serving */
@@ -73,13 +77,11 @@ static bool supervisor_watch_signals(struct supervisor *sup)
 static bool supervisor_keep_bundle(struct supervisor *sup)
 {
     sup->linked = calloc(sup->settings->workers, sizeof(*sup->linked));
-    sup->bundle_fd = memfd_create("exeat-configuration", MFD_CLOEXEC);
+    sup->bundle_fd = memfd_create("exeat-configuration", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (sup->linked == NULL || sup->bundle_fd < 0 || !bundle_write(sup->settings->bundle, sup->bundle_fd))
         return false;
-    bundle_shed(sup->settings->bundle);
-    config_drop_policy(sup->settings->config);
-    process_give_back();
-    return true;
+    /* every server has it, and none may change what the next one is to go by */
+    return fcntl(sup->bundle_fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) == 0;
 }
 
 static void supervisor_cannot_listen(const struct listener *listener, const struct endpoint *address, int error)
@@ -171,7 +173,7 @@ static bool supervisor_tell_journal(const struct supervisor *sup)
     const int channel = sup->journal.channel, key = sup->settings->sign_key_fd;
     if (key >= 0 && !channel_tell(channel, CHANNEL_KEY, (uint32_t)audit->checkpoint_records, (uint32_t)audit->checkpoint_ms, key))
         return false;
-    return supervisor_send(channel, CHANNEL_NAME, 0, -1, config->name) &&
+    return supervisor_send(channel, CHANNEL_NAME, 0, -1, config->name) && channel_tell(channel, CHANNEL_SANDBOX, config->sandbox, 0, -1) &&
            channel_tell(channel, CHANNEL_RESERVE, (uint32_t)(audit->reserve >> 32), (uint32_t)audit->reserve, -1) &&
            supervisor_send(channel, CHANNEL_FILE, supervisor_journal_flags(sup), -1, audit->file);
 }
@@ -446,6 +448,26 @@ static void supervisor_raise_limit(void)
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+/* What only the server goes by: a long policy need not be here, too. */
+static void supervisor_shed(struct supervisor *sup)
+{
+    bundle_shed(sup->settings->bundle);
+    config_drop_policy(sup->settings->config);
+    process_give_back();
+}
+
+/* For good: everything after it, listeners of privileged ports too, goes by what is kept. */
+static bool supervisor_give_up(struct supervisor *sup)
+{
+    const struct config *config = sup->settings->config;
+    const struct sandbox_settings sandbox = {.mode = config->sandbox};
+    struct privileges kept;
+    if (!privileges_drop(config, &kept))
+        return false;
+    sup->server.capabilities = kept.server;
+    return sandbox_enter(SANDBOX_SUPERVISOR, &sandbox, sup->holds);
+}
+
 int supervisor_run(const struct supervisor_settings *settings)
 {
     struct supervisor sup = {
@@ -458,13 +480,15 @@ int supervisor_run(const struct supervisor_settings *settings)
     if (!supervisor_watch_signals(&sup) || !supervisor_keep_bundle(&sup)) {
         log_error("cannot start: %s", strerror(errno));
         sup.exit_code = 1;
-    } else if (!supervisor_bind(&sup)) {
+    } else if (!supervisor_give_up(&sup) || !supervisor_bind(&sup)) {
         sup.exit_code = 1;
     } else {
         sup.log = log_writer_start(STDERR_FILENO); /* from here on it watches children and must not wait for whoever reads its lines */
         if (sup.log != NULL)
             log_set_sink(log_writer_put, sup.log);
         supervisor_say_warnings(settings->warnings);
+        log_info("supervisor: %s", sup.holds);
+        supervisor_shed(&sup);
         supervisor_raise_limit();
         supervisor_loop(&sup);
         log_set_sink(NULL, NULL);

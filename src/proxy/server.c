@@ -16,6 +16,7 @@
 #include "config/config.h"
 #include "host/channel.h"
 #include "host/process.h"
+#include "host/sandbox.h"
 #include "proxy/client_shares.h"
 #include "proxy/denials.h"
 #include "proxy/descriptors.h"
@@ -277,11 +278,17 @@ static bool server_has_lost(const struct server *server)
     return lost;
 }
 
+static bool server_give_up(struct server *server)
+{
+    const struct sandbox_settings sandbox = {.mode = server->config->sandbox};
+    return sandbox_enter(SANDBOX_SERVER, &sandbox, server->shared.holds);
+}
+
 int server_run(int channel)
 {
     struct server server = {.channel = channel};
     int code = 1;
-    if (server_init(&server, channel) && server_set_up(&server)) {
+    if (server_init(&server, channel) && server_set_up(&server) && server_give_up(&server)) {
         server_start_workers(&server);
         event_base_dispatch(server.base);
         code = server_has_lost(&server) ? 1 : 0;

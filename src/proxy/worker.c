@@ -2,6 +2,7 @@
 #include "proxy/worker.h"
 
 #include <event2/event.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -167,7 +168,10 @@ static void worker_look(evutil_socket_t fd, short what, void *arg)
 
 static void worker_begin(struct worker *worker)
 {
-    worker_record(worker, EVENT_START, policy_observe_route(worker->config->policy) != NULL ? "mode observe" : "mode enforce");
+    char detail[SANDBOX_TEXT_MAX + 32];
+    const char *mode = policy_observe_route(worker->config->policy) != NULL ? "observe" : "enforce";
+    snprintf(detail, sizeof(detail), "mode %s; %s", mode, worker->shared->holds);
+    worker_record(worker, EVENT_START, detail);
     worker_await(worker, PHASE_BEGINNING, loop_now_ms(worker->loop) + START_PATIENCE_MS);
 }
 

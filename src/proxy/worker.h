@@ -8,6 +8,7 @@
 
 #include "audit/journal_queue.h"
 #include "config/config.h"
+#include "host/sandbox.h"
 #include "proxy/budget.h"
 #include "proxy/loop.h"
 #include "proxy/pipe_pool.h"
@@ -33,6 +34,7 @@ struct shared {
     struct budget lingers; /* more who were refused are hung up on at once */
     struct budget tries;   /* of dials that have another one under way */
     struct pipe_budget pipes;
+    char holds[SANDBOX_TEXT_MAX]; /* what this process has given up, for the `start` record */
     void (*report)(void *arg, unsigned worker, int news); /* enum worker_news, to the main thread; never waits */
     void *report_arg;
 };

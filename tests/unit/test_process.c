@@ -66,7 +66,7 @@ TestSuite(process, .init = close_all_on_exec, .timeout = 60);
 static void start(int ends[2], pid_t *pid)
 {
     cr_assert(channel_pair(ends));
-    *pid = process_start(ROLE, ends[1]);
+    *pid = process_start(ROLE, ends[1], 0);
     cr_assert(*pid > 0);
     close(ends[1]);
 }
@@ -109,7 +109,7 @@ Test(process, the_channel_may_be_there_already)
     int ends[2], others = fcntl(CHANNEL_CHILD_FD, F_DUPFD_CLOEXEC, 0);
     cr_assert(others >= 0 && channel_pair(ends));
     cr_assert(dup3(ends[1], CHANNEL_CHILD_FD, O_CLOEXEC) == CHANNEL_CHILD_FD);
-    pid_t pid = process_start(ROLE, CHANNEL_CHILD_FD);
+    pid_t pid = process_start(ROLE, CHANNEL_CHILD_FD, 0);
     cr_assert(dup3(others, CHANNEL_CHILD_FD, O_CLOEXEC) == CHANNEL_CHILD_FD);
     close(others);
     close(ends[1]);

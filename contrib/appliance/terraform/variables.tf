@@ -187,7 +187,7 @@ variable "apt_packages" {
   type        = list(string)
   default = [
     "awscli", "nftables",
-    "libc-ares2", "libcidr0", "libevent-core-2.1-7", "libidn2-0", "libinih1", "libpsl5", "libssl3",
+    "libc-ares2", "libcidr0", "libevent-core-2.1-7", "libidn2-0", "libinih1", "libpsl5", "libseccomp2", "libssl3",
   ]
 
   validation {
