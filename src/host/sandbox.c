@@ -2,10 +2,12 @@
 #include "host/sandbox.h"
 
 #include <errno.h>
-#include <limits.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -63,19 +65,37 @@ static int sandbox_server_paths(void)
     return error;
 }
 
+/* A rule about the root of a disk goes with that disk. Where one is mounted at the directory the one above is granted, so that another may be mounted
+ * in its place. Takes the directory and gives what is to be granted, NULL when out of memory. */
+static char *sandbox_steady(char *directory)
+{
+    struct statx status;
+    char *above = NULL;
+    if (directory == NULL || statx(AT_FDCWD, directory, 0, STATX_TYPE, &status) != 0 || !(status.stx_attributes & STATX_ATTR_MOUNT_ROOT))
+        return directory;
+    if (asprintf(&above, "%s/..", directory) < 0)
+        above = NULL;
+    free(directory);
+    return above;
+}
+
 /* Rotation and FILE.head make files beside the audit file. When that is a link, what it leads to has a directory of its own. */
-static int sandbox_journal_paths(const char *file)
+static int sandbox_file_paths(const char *file)
 {
     const unsigned all = LANDLOCK_READ | LANDLOCK_LIST | LANDLOCK_WRITE;
-    const bool is_stream = strcmp(file, "-") == 0;
     const char *slash = strrchr(file, '/');
-    char *beside = slash != NULL ? strndup(file, slash == file ? 1 : (size_t)(slash - file)) : strdup(".");
-    char *behind = is_stream ? NULL : sandbox_directory(file);
-    const struct landlock_grant grants[] = {{is_stream ? NULL : beside, all}, {behind, all}};
+    char *beside = sandbox_steady(slash != NULL ? strndup(file, slash == file ? 1 : (size_t)(slash - file)) : strdup("."));
+    char *behind = sandbox_steady(sandbox_directory(file));
+    const struct landlock_grant grants[] = {{beside, all}, {behind, all}};
     const int error = beside == NULL ? ENOMEM : landlock_restrict(grants, sizeof(grants) / sizeof(grants[0]), false);
     free(beside);
     free(behind);
     return error;
+}
+
+static int sandbox_journal_paths(const char *file)
+{
+    return strcmp(file, "-") == 0 ? landlock_restrict(NULL, 0, false) : sandbox_file_paths(file);
 }
 
 /* ---- the steps ---- */
