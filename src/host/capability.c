@@ -73,10 +73,11 @@ bool capability_use(uint64_t effective)
 /* Without CAP_SETPCAP it stays as it is, and no_new_privs alone keeps an exec from bringing more. */
 static void capability_bound(uint64_t kept)
 {
+    const unsigned long fixed = SECBIT_NO_SETUID_FIXUP | SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED;
     for (unsigned long i = 0; i < BITS; i++)
-        if (!(kept & CAPABILITY_BIT(i)) && prctl(PR_CAPBSET_READ, i) == 1)
-            prctl(PR_CAPBSET_DROP, i);
-    prctl(PR_SET_SECUREBITS, SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP | SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED);
+        if (!(kept & CAPABILITY_BIT(i)) && prctl(PR_CAPBSET_READ, i, 0UL, 0UL, 0UL) == 1)
+            prctl(PR_CAPBSET_DROP, i, 0UL, 0UL, 0UL);
+    prctl(PR_SET_SECUREBITS, SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | fixed, 0UL, 0UL, 0UL);
 }
 
 bool capability_limit(uint64_t kept, uint64_t effective)

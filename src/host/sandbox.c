@@ -35,6 +35,7 @@
 struct sandbox {
     const char *name;
     int no_new_privs, dumpable, landlock, syscalls;
+    int abi;        /* the version of Landlock that was entered */
     bool restricts; /* Landlock and seccomp are for this process */
     bool off;
 };
@@ -103,12 +104,12 @@ static int sandbox_journal_paths(const char *file)
 /* Processes of one user could otherwise trace each other, read each other's memory, or take each other's descriptors. */
 static int sandbox_hide(void)
 {
-    return prctl(PR_SET_DUMPABLE, 0) == 0 ? 0 : errno;
+    return prctl(PR_SET_DUMPABLE, 0UL, 0UL, 0UL, 0UL) == 0 ? 0 : errno;
 }
 
 static int sandbox_no_new_privs(void)
 {
-    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 ? 0 : errno;
+    return prctl(PR_SET_NO_NEW_PRIVS, 1UL, 0UL, 0UL, 0UL) == 0 ? 0 : errno;
 }
 
 static void sandbox_restrict(struct sandbox *sandbox, enum sandbox_process process, const char *audit_file)
@@ -116,6 +117,7 @@ static void sandbox_restrict(struct sandbox *sandbox, enum sandbox_process proce
     sandbox->restricts = process != SANDBOX_SUPERVISOR;
     if (!sandbox->restricts)
         return;
+    sandbox->abi = landlock_abi();
     sandbox->landlock = process == SANDBOX_SERVER ? sandbox_server_paths() : sandbox_journal_paths(audit_file);
     sandbox->syscalls = syscalls_restrict(process == SANDBOX_SERVER ? SYSCALLS_SERVER : SYSCALLS_JOURNAL);
 }
@@ -142,7 +144,7 @@ static void sandbox_add(struct text *text, const char *what, int error)
         text_format(text, ", no %s (%s)", what, strerror(error));
 }
 
-static void sandbox_describe(const struct sandbox *sandbox, uint64_t capabilities, int abi, char holds[SANDBOX_TEXT_MAX])
+static void sandbox_describe(const struct sandbox *sandbox, uint64_t capabilities, char holds[SANDBOX_TEXT_MAX])
 {
     char names[CAPABILITY_TEXT_MAX], landlock[32];
     struct text text;
@@ -152,7 +154,7 @@ static void sandbox_describe(const struct sandbox *sandbox, uint64_t capabilitie
         text_add(&text, SANDBOX_INSTRUMENTED ? ", no sandbox (a build with sanitizers or counters)" : ", no sandbox (off)");
         return;
     }
-    snprintf(landlock, sizeof(landlock), abi > 0 ? "Landlock %d" : "Landlock", abi);
+    snprintf(landlock, sizeof(landlock), sandbox->landlock == 0 ? "Landlock %d" : "Landlock", sandbox->abi);
     sandbox_add(&text, "no_new_privs", sandbox->no_new_privs);
     if (sandbox->dumpable != 0)
         sandbox_add(&text, "memory of its own", sandbox->dumpable);
@@ -179,14 +181,13 @@ static bool sandbox_limit(enum sandbox_process process)
 bool sandbox_enter(enum sandbox_process process, const struct sandbox_settings *settings, char holds[SANDBOX_TEXT_MAX])
 {
     struct sandbox sandbox = {0};
-    const int abi = landlock_abi();
     if (!sandbox_limit(process)) {
         log_error("capabilities cannot be given up: %s", strerror(errno));
         return false;
     }
     const uint64_t capabilities = capability_permitted();
     sandbox_begin(&sandbox, process, settings);
-    sandbox_describe(&sandbox, capabilities, abi, holds);
+    sandbox_describe(&sandbox, capabilities, holds);
     if (settings->mode != SANDBOX_ON || sandbox_is_whole(&sandbox))
         return true;
     log_error("sandbox = on, and not all of it can be had: the %s does not start (%s)", sandbox.name, holds);

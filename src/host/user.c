@@ -19,7 +19,7 @@ static bool user_fail(const char *user, const char *step, int error)
 /* Capabilities would go with root's uid, those that are needed too. */
 static bool user_take(const char *user, uid_t uid, gid_t gid)
 {
-    if (prctl(PR_SET_KEEPCAPS, 1) != 0)
+    if (prctl(PR_SET_KEEPCAPS, 1UL, 0UL, 0UL, 0UL) != 0)
         return user_fail(user, "capabilities cannot be kept", errno);
     if (setgroups(0, NULL) != 0 || setresgid(gid, gid, gid) != 0)
         return user_fail(user, "its group cannot be taken", errno);

@@ -106,7 +106,7 @@ exec valgrind -q --trace-children=yes --leak-check=full --show-leak-kinds=defini
         plain, patience = harness.EXEAT, harness.PATIENCE
         harness.EXEAT, harness.PATIENCE = str(wrapper), 120
         try:
-            self.start()
+            self.start("[exeat]\nname = test\nworkers = 2\nsandbox = off\n")  # neither it nor valgrind knows the other's system calls
             self.settle(self.run_tunnels(TUNNELS, 8))
             self.assertEqual(0, self.proxy.stop())
         finally:
