@@ -2,18 +2,16 @@
 #include "host/sandbox.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/text.h"
 #include "host/capability.h"
 #include "host/landlock.h"
+#include "host/sandbox_paths.h"
 #include "host/syscalls.h"
 
 /* Sanitizers and gcov open files and make system calls of their own, the last of them when they have found something: they go without. */
@@ -29,8 +27,6 @@
 #define SANDBOX_INSTRUMENTED false
 #endif
 
-#define RESOLV_CONF "/etc/resolv.conf"
-
 /* Errno of each step; 0: it holds. */
 struct sandbox {
     const char *name;
@@ -39,65 +35,6 @@ struct sandbox {
     bool restricts; /* Landlock and seccomp are for this process */
     bool off;
 };
-
-/* ---- the files of each process: directories, since a rule about a file dies with its replacement ---- */
-
-/* The directory in which `path` stands when all links are followed; NULL: it cannot be had. The caller's to free. */
-static char *sandbox_directory(const char *path)
-{
-    char *real = realpath(path, NULL);
-    char *slash = real != NULL ? strrchr(real, '/') : NULL;
-    if (slash != NULL)
-        slash[slash == real ? 1 : 0] = '\0';
-    return real;
-}
-
-static int sandbox_server_paths(void)
-{
-    char *resolv = sandbox_directory(RESOLV_CONF);
-    const struct landlock_grant grants[] = {
-        {"/etc", LANDLOCK_READ},         /* resolv.conf, which is renamed into its place; c-ares reads it anew for its batches of questions */
-        {resolv, LANDLOCK_READ},         /* the same, where it is a link */
-        {"/dev/null", LANDLOCK_READ},    /* the spare descriptor of each worker */
-        {"/dev/urandom", LANDLOCK_READ}, /* c-ares */
-    };
-    const int error = landlock_restrict(grants, sizeof(grants) / sizeof(grants[0]), true);
-    free(resolv);
-    return error;
-}
-
-/* A rule about the root of a disk goes with that disk. Where one is mounted at the directory the one above is granted, so that another may be mounted
- * in its place. Takes the directory and gives what is to be granted, NULL when out of memory. */
-static char *sandbox_steady(char *directory)
-{
-    struct statx status;
-    char *above = NULL;
-    if (directory == NULL || statx(AT_FDCWD, directory, 0, STATX_TYPE, &status) != 0 || !(status.stx_attributes & STATX_ATTR_MOUNT_ROOT))
-        return directory;
-    if (asprintf(&above, "%s/..", directory) < 0)
-        above = NULL;
-    free(directory);
-    return above;
-}
-
-/* Rotation and FILE.head make files beside the audit file. When that is a link, what it leads to has a directory of its own. */
-static int sandbox_file_paths(const char *file)
-{
-    const unsigned all = LANDLOCK_READ | LANDLOCK_LIST | LANDLOCK_WRITE;
-    const char *slash = strrchr(file, '/');
-    char *beside = sandbox_steady(slash != NULL ? strndup(file, slash == file ? 1 : (size_t)(slash - file)) : strdup("."));
-    char *behind = sandbox_steady(sandbox_directory(file));
-    const struct landlock_grant grants[] = {{beside, all}, {behind, all}};
-    const int error = beside == NULL ? ENOMEM : landlock_restrict(grants, sizeof(grants) / sizeof(grants[0]), false);
-    free(beside);
-    free(behind);
-    return error;
-}
-
-static int sandbox_journal_paths(const char *file)
-{
-    return strcmp(file, "-") == 0 ? landlock_restrict(NULL, 0, false) : sandbox_file_paths(file);
-}
 
 /* ---- the steps ---- */
 
@@ -118,7 +55,7 @@ static void sandbox_restrict(struct sandbox *sandbox, enum sandbox_process proce
     if (!sandbox->restricts)
         return;
     sandbox->abi = landlock_abi();
-    sandbox->landlock = process == SANDBOX_SERVER ? sandbox_server_paths() : sandbox_journal_paths(audit_file);
+    sandbox->landlock = process == SANDBOX_SERVER ? sandbox_paths_server() : sandbox_paths_journal(audit_file);
     sandbox->syscalls = syscalls_restrict(process == SANDBOX_SERVER ? SYSCALLS_SERVER : SYSCALLS_JOURNAL);
 }
 

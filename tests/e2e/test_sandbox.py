@@ -17,6 +17,7 @@ from harness import EXEAT, policy, wait_until
 from tunnels import NAME, TunnelStory
 
 NOBODY = pwd.getpwnam("nobody")
+NAMES = 100  # more than are asked before resolv.conf is read again
 NET_BIND_SERVICE, NET_ADMIN, NET_RAW = 1 << 10, 1 << 12, 1 << 13
 
 # By the numbers of x86-64 and of the generic table alike.
@@ -259,6 +260,29 @@ class LifeGoesOn(SandboxStory):
         self.assert_sandboxed()
         tunnel.close()
         self.assertEqual(0, proxy.stop())
+
+    def test_resolvers_are_read_from_a_file_that_is_replaced(self):
+        """As dhclient and others do it: another file is renamed into its place."""
+        zones = [{f"n{i}.example.test": {"A": ["127.0.0.1"]} for i in range(NAMES)} for _ in range(2)]
+        stubs = [self.use(harness.DnsStub(zone, f"127.77.77.{i + 1}", 53)) for i, zone in enumerate(zones)]
+        etc = self.directory / "etc"
+        etc.mkdir()
+        etc.joinpath("resolv.conf").write_text("nameserver 127.77.77.1\n")
+        text = f"[exeat]\nname = test\nworkers = 1\n{policy('*.example.test', port=self.origin.port)}"
+        self.proxy = self.exeat(text, through=["unshare", "-m", "sh", "-c", f"mount --bind {etc} /etc && exec \"$0\" \"$@\""])
+
+        def asks(stub, names):
+            sock, status, head = self.proxy.connect(next(names), self.origin.port)
+            sock.close()
+            self.assertEqual(200, status, head)
+            return stub.questions
+
+        names = iter(zones[0])
+        asks(stubs[0], names)
+        self.assertTrue(stubs[0].questions)
+        etc.joinpath("new").write_text("nameserver 127.77.77.2\n")
+        etc.joinpath("new").rename(etc / "resolv.conf")
+        wait_until("the other resolver", lambda: asks(stubs[1], names))
 
     def test_the_key_may_be_roots_alone(self):
         key = self.directory / "sign.key"
