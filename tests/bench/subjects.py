@@ -160,6 +160,7 @@ class Exeat(Subject):
 [exeat]
 name = bench
 workers = {workers}
+sandbox = {sandbox}
 
 {listeners}
 
@@ -219,7 +220,8 @@ route = loopback
         del load
         (self.directory / "hosts").write_text(f"127.0.0.1 {NAME}\n")
         (self.directory / "exeat.conf").write_text(self.CONFIG.format(
-            workers=self.workers or self.settings.workers, listeners=self.LISTENERS[way], rules=self.write_rules(), sync=self.settings.sync))
+            workers=self.workers or self.settings.workers, sandbox="auto" if os.geteuid() == 0 else "off",  # in it, only root sees how much memory is had
+            listeners=self.LISTENERS[way], rules=self.write_rules(), sync=self.settings.sync))
         ports = self.directory / "ports"
         self.run(self.settings.exeat, "run", "-c", self.directory / "exeat.conf", "--ports-file", ports)
         wait_for("exeat", lambda: ports.exists() or self.process.poll() is not None)

@@ -14,6 +14,7 @@ import time
 import unittest
 
 import audit_check
+import harness
 from harness import DnsStub, Origin, client_hello, policy, receive_all, receive_exactly, wait_until
 from tunnels import NAME, TunnelStory
 
@@ -266,7 +267,7 @@ class Misbehaviour(TunnelStory):
             sock.close()
 
     def test_out_of_descriptors_clients_are_told_and_open_tunnels_go_on(self):
-        self.start(limits="request_timeout = 20s", workers=1)
+        self.start(limits="request_timeout = 20s", workers=1, sandbox=harness.SEEN)
         tunnel = self.open_tunnel()
         server = self.proxy.children()["server"]
         highest = max(int(name) for name in os.listdir(f"/proc/{server}/fd"))

@@ -162,6 +162,7 @@ class WhoRuns(SandboxStory):
         self.assertIn("no sandbox", self.detail())
 
 
+@needs_root
 class WhatIsNotHandedOver(SandboxStory):
     def test_standard_output_is_the_journals(self):
         """It may be the audit file."""

@@ -58,7 +58,7 @@ class Soak(TunnelStory):
         self.proxy.wait_records(f"{count} closes", closed, 60)
 
     def test_descriptors_and_memory_come_back(self):
-        self.start()
+        self.start(sandbox=harness.SEEN)
         server = self.proxy.children()["server"]
         self.settle(self.run_tunnels(200, 16))  # what is kept for reuse is there now
         wait_until("the lingering to end", lambda: descriptors(server) < 60)
@@ -106,7 +106,7 @@ exec valgrind -q --trace-children=yes --leak-check=full --show-leak-kinds=defini
         plain, patience = harness.EXEAT, harness.PATIENCE
         harness.EXEAT, harness.PATIENCE = str(wrapper), 120
         try:
-            self.start("[exeat]\nname = test\nworkers = 2\nsandbox = off\n")  # neither it nor valgrind knows the other's system calls
+            self.start(sandbox="off")  # neither it nor valgrind knows the other's system calls
             self.settle(self.run_tunnels(TUNNELS, 8))
             self.assertEqual(0, self.proxy.stop())
         finally:

@@ -8,6 +8,7 @@ import random
 import socket
 import unittest
 
+import harness
 from harness import SANITIZED, Origin, client_hello, long_story, receive_exactly, wait_until
 from traffic import random_source
 from tunnels import NAME, TunnelStory
@@ -97,7 +98,7 @@ class Streams(TunnelStory):
             yield {"seed": seed, "up": up, "down": down, "squeezed": self.chance.choice(("client", "origin", "", "", ""))}
 
     def test_every_byte_arrives(self):
-        self.start()
+        self.start(sandbox=harness.SEEN)
         server = self.proxy.children()["server"]
         before = pipes(server)
         with concurrent.futures.ThreadPoolExecutor(16) as pool:
