@@ -138,6 +138,7 @@ static const struct syscalls_row {
 static const struct syscalls_row DEADLY[] = {
     {SCMP_SYS(execve), SYSCALLS_BOTH, ANY},
     {SCMP_SYS(execveat), SYSCALLS_BOTH, ANY},
+    {SCMP_SYS(clone), SYSCALLS_BOTH, ONLY(HAS(0, CLONE_THREAD, 0))}, /* fork, as glibc makes it */
     {SCMP_SYS(fork), SYSCALLS_BOTH, ANY},
     {SCMP_SYS(vfork), SYSCALLS_BOTH, ANY},
     {SCMP_SYS(ptrace), SYSCALLS_BOTH, ANY},
