@@ -107,7 +107,8 @@ struct change {
 static const struct change CHANGES[] = {
     {"ip address add 192.0.2.1/32 dev lo", "192.0.2.1", 0, OWN_NO, OWN_YES},
     {"ip address del 192.0.2.1/32 dev lo", "192.0.2.1", 0, OWN_YES, OWN_NO},
-    {"ip address add 2001:db8::1/128 dev lo", "2001:db8::1", 0, OWN_NO, OWN_YES},
+    {"ip address add 2001:db8::1/128 dev lo; until ip -6 route show table local | grep -q 2001:db8::1; do :; done", "2001:db8::1", 0, OWN_NO,
+     OWN_YES}, /* the kernel routes it a moment after the command has ended */
     {"ip address del 2001:db8::1/128 dev lo", "2001:db8::1", 0, OWN_YES, OWN_NO},
     {"ip route add local 198.51.100.0/24 dev lo", "198.51.100.7", 0, OWN_NO, OWN_YES},
     {"ip route del local 198.51.100.0/24 dev lo", "198.51.100.7", 0, OWN_YES, OWN_NO},
