@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/text.h"
 #include "cli/command.h"
-#include "cli/json.h"
 #include "cli/range.h"
 #include "cli/table.h"
 

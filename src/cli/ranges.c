@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/log.h"
-#include "cli/json.h"
 #include "cli/load.h"
 #include "cli/range.h"
 #include "config/suggestion.h"

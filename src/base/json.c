@@ -1,5 +1,5 @@
 /* JSON strings on a stream. */
-#include "cli/json.h"
+#include "base/json.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* JSON strings on a stream. */
-#ifndef EXEAT_CLI_JSON_H
-#define EXEAT_CLI_JSON_H
+#ifndef EXEAT_BASE_JSON_H
+#define EXEAT_BASE_JSON_H
 
 #include <stdio.h>
 
