@@ -123,6 +123,16 @@ bool journal_queue_is_empty(const struct journal_queue *queue)
     return journal_packets_is_empty(&queue->packets);
 }
 
+uint64_t journal_queue_waiting(const struct journal_queue *queue)
+{
+    return queue->packets.last - queue->committed;
+}
+
+uint64_t journal_queue_filed(const struct journal_queue *queue)
+{
+    return queue->committed;
+}
+
 static bool journal_queue_has_room(const struct journal_queue *queue, size_t max)
 {
     return queue->packets.bytes + RECORD_MAX <= max;

@@ -78,6 +78,10 @@ void journal_queue_flush(struct journal_queue *queue);
 /* True when nothing waits to be committed. */
 bool journal_queue_is_empty(const struct journal_queue *queue);
 
+/* How many records wait to be committed, and how many have been. */
+uint64_t journal_queue_waiting(const struct journal_queue *queue);
+uint64_t journal_queue_filed(const struct journal_queue *queue);
+
 /* A sink for log_set_sink: lines go to the journal process; dropped and counted when they cannot be taken without waiting. */
 void journal_queue_log(void *queue, const char *line, size_t len);
 

@@ -6,6 +6,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "admin/admin.h"
 #include "audit/journal_writer.h"
 #include "base/ed25519.h"
 #include "base/log.h"
@@ -20,7 +21,7 @@ int command_internal_server(int argc, char **argv)
 {
     (void)argc, (void)argv;
     process_settle();
-    return server_run(CHANNEL_CHILD_FD);
+    return server_run(CHANNEL_CHILD_FD, &ADMIN_GUEST);
 }
 
 /* One socket comes for each worker of each generation of the server. */

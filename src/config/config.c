@@ -54,6 +54,7 @@ static void config_free(struct config *config)
     free(config->audit.file);
     free(config->audit.sign_key);
     free(config->audit.sign_key_at);
+    free(config->admin.socket);
     free(config->name);
     free(config->user);
     policy_free(config->policy);
@@ -91,7 +92,7 @@ static bool config_never_listeners(struct config *config)
         for (size_t j = 0; fine && j < listener->address_count; j++)
             fine = config_never_listener(config, &listener->addresses[j]);
     }
-    return fine;
+    return fine && (!address_is_set(&config->admin.metrics.ip) || config_never_listener(config, &config->admin.metrics));
 }
 
 static bool config_has_transparent(const struct config *config)

@@ -79,6 +79,15 @@ struct audit_settings {
     uint64_t checkpoint_records, checkpoint_ms; /* how much may be unsigned, and for how long */
 };
 
+/* `[admin]` */
+struct admin_settings {
+    char *socket;            /* the path of the socket that answers everything; NULL: none */
+    struct endpoint metrics; /* where metrics and health are asked for; its address not set: nowhere */
+};
+
+/* What a socket's name has room for, NUL included. */
+#define ADMIN_SOCKET_MAX 108
+
 struct lint_notes;
 
 struct config {
@@ -95,6 +104,7 @@ struct config {
     struct dns_settings dns;
     struct limit_settings limits;
     struct audit_settings audit;
+    struct admin_settings admin;
     char digest[CONFIG_DIGEST_SIZE]; /* of the meaning, not the comments: `policy` in the record */
     struct lint_notes *notes;        /* private: what config_lint says of patterns and lists */
     unsigned refs;                   /* private, atomic */
@@ -111,7 +121,7 @@ struct config *config_load(struct bundle *bundle, const char *path, struct fault
 /* Adds `--listen ADDR` as listener "command-line" in place of the configured ones. Before anyone shares the snapshot. */
 bool config_set_listen(struct config *config, const struct endpoint *address);
 
-/* Says where a listener was really bound (port 0 got its port): no route dials it from then on. Before anyone shares the snapshot. */
+/* Says where a listener, or the door for metrics, was really bound (port 0 got its port): no route dials it from then on. Before anyone shares the snapshot. */
 bool config_never_listener(struct config *config, const struct endpoint *bound);
 
 struct config *config_ref(struct config *config);

@@ -140,8 +140,10 @@ static const struct option_row ROWS[] = {
      .value = "records from 1 to 1000000 and a time from 1s to 1d, as in 1000 60s",
      .help = "A checkpoint is signed when so many records are unsigned, or the oldest of them has been so for so long."},
 
-    {"admin", "listen", TEXT, .later = "the admin listener", .help = "Where status, rules and reloads are asked for."},
-    {"admin", "metrics", TEXT, .later = "the admin listener", .help = "Where metrics and health are asked for."},
+    {"admin", "listen", OWN, .set = admin_set_listen, .value = "unix:PATH, as unix:/run/exeat/admin.sock",
+     .help = "The socket (mode 0660) where status, tunnels, rules and reloads are asked for; none when missing."},
+    {"admin", "metrics", OWN, .set = admin_set_metrics, .value = "ADDRESS:PORT, IPv6 in brackets; port 0 picks one",
+     .help = "Where metrics and health are asked for, and nothing else; nowhere when missing."},
 
     {"expect", "from", OWN, .set = expect_set_from, .required = true, .value = "the address of one client", .help = "Who asks."},
     {"expect", "allow", LIST, .set = expect_set_allow, .value = "HOST[:PORT]", .help = "What must be allowed."},

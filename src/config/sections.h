@@ -31,7 +31,11 @@ void audit_set_checkpoint(const struct setting *setting);
 
 /* section_plain.c: whose options need no more than the table */
 void *limits_begin(struct loader *loader, const struct section *section);
+
+/* section_admin.c */
 void *admin_begin(struct loader *loader, const struct section *section);
+void admin_set_listen(const struct setting *setting);
+void admin_set_metrics(const struct setting *setting);
 
 /* section_listen.c */
 void *listen_begin(struct loader *loader, const struct section *section);

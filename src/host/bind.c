@@ -3,7 +3,10 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 /* As many as the kernel's net.core.somaxconn lets wait: a restart of the server must refuse nobody. */
@@ -75,4 +78,75 @@ bool bind_listeners(struct endpoint *address, bool tproxy, int *fds, size_t coun
         return false;
     }
     return true;
+}
+
+/* ---- the Unix socket ---- */
+
+/* Nobody but its user and group may open it, from the first moment on. */
+#define UNIX_UMASK 0117
+
+static bool bind_unix_name(struct sockaddr_un *name, const char *path)
+{
+    *name = (struct sockaddr_un){.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof(name->sun_path)) {
+        errno = ENAMETOOLONG;
+        return false;
+    }
+    memcpy(name->sun_path, path, strlen(path));
+    return true;
+}
+
+/* Who is too busy to answer is there, too. */
+static bool bind_unix_is_served(const struct sockaddr_un *name)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return true;
+    bool served = connect(fd, (const struct sockaddr *)name, sizeof(*name)) == 0 || errno != ECONNREFUSED;
+    close(fd);
+    return served;
+}
+
+static bool bind_unix_clear(const struct sockaddr_un *name)
+{
+    struct stat found;
+    if (lstat(name->sun_path, &found) != 0)
+        return errno == ENOENT;
+    if (S_ISSOCK(found.st_mode) && !bind_unix_is_served(name))
+        return unlink(name->sun_path) == 0;
+    errno = S_ISSOCK(found.st_mode) ? EADDRINUSE : EEXIST;
+    return false;
+}
+
+static bool bind_unix_fd(int fd, const struct sockaddr_un *name, ino_t *inode)
+{
+    struct stat made;
+    const mode_t mask = umask(UNIX_UMASK);
+    const bool bound = bind(fd, (const struct sockaddr *)name, sizeof(*name)) == 0;
+    umask(mask);
+    if (!bound || listen(fd, BIND_BACKLOG) != 0 || lstat(name->sun_path, &made) != 0)
+        return false;
+    *inode = made.st_ino;
+    return true;
+}
+
+int bind_unix(const char *path, ino_t *inode)
+{
+    struct sockaddr_un name;
+    if (!bind_unix_name(&name, path) || !bind_unix_clear(&name))
+        return -1;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0 || bind_unix_fd(fd, &name, inode))
+        return fd;
+    int error = errno;
+    close(fd);
+    errno = error;
+    return -1;
+}
+
+void bind_unlink(const char *path, ino_t inode)
+{
+    struct stat found;
+    if (lstat(path, &found) == 0 && S_ISSOCK(found.st_mode) && found.st_ino == inode)
+        unlink(path);
 }

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "base/address.h"
 
@@ -11,5 +12,13 @@
  * `tproxy`: they take connections to any address that netfilter hands over, and answer in its name; EPERM without CAP_NET_ADMIN or CAP_NET_RAW.
  * False with errno, and nothing left open. */
 bool bind_listeners(struct endpoint *address, bool tproxy, int *fds, size_t count);
+
+/* Binds a Unix socket (mode 0660) and listens; one that a dead process left at the path goes, one on which somebody listens stays (EADDRINUSE), and
+ * so does whatever is no socket (EEXIST). *inode is what bind_unlink() knows it by. Only with one thread: it sets the umask for a moment.
+ * -1 with errno. */
+int bind_unix(const char *path, ino_t *inode);
+
+/* Removes what stands at the path, if it is that socket still. */
+void bind_unlink(const char *path, ino_t inode);
 
 #endif

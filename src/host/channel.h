@@ -23,11 +23,14 @@ enum channel_kind {
     CHANNEL_FILE,     /* supervisor → journal: text = the audit file, a = CHANNEL_FILE_…; that was all, begin */
     CHANNEL_REOPEN,   /* supervisor → journal: go on in a new file */
     CHANNEL_WORKER,   /* supervisor → journal: fd = a socket to a worker, a = the generation of its server */
-    CHANNEL_GO,       /* supervisor → server: that was all, begin */
+    CHANNEL_ADMIN,    /* supervisor → server: fd = a listening socket of [admin], a = enum channel_door */
+    CHANNEL_GO,       /* supervisor → server: that was all, begin; a = its generation */
     CHANNEL_STOP,     /* supervisor → server: close everything and end */
     CHANNEL_READY,    /* server → supervisor: serving */
     CHANNEL_UNLINKED, /* server → supervisor: the socket to the journal of worker b did not arrive, for want of descriptors */
 };
+
+enum channel_door { DOOR_ADMIN = 0, DOOR_METRICS, DOOR_COUNT }; /* `listen` and `metrics` */
 
 #define CHANNEL_FILE_UNCHAINED 1u /* `chain = no` */
 #define CHANNEL_FILE_SYNC 2u      /* `sync = batch` */

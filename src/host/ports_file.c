@@ -20,6 +20,12 @@ void ports_file_add(struct ports_file *ports, const char *name, const struct end
         fprintf(ports->stream, "%s %s\n", name, endpoint_text(address, text));
 }
 
+void ports_file_add_unix(struct ports_file *ports, const char *name, const char *path)
+{
+    if (ports->stream != NULL)
+        fprintf(ports->stream, "%s unix:%s\n", name, path);
+}
+
 bool ports_file_end(struct ports_file *ports)
 {
     bool ok = ports->path == NULL;

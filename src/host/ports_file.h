@@ -15,6 +15,7 @@ struct ports_file {
 
 void ports_file_begin(struct ports_file *ports, const char *path);
 void ports_file_add(struct ports_file *ports, const char *name, const struct endpoint *address);
+void ports_file_add_unix(struct ports_file *ports, const char *name, const char *path);
 /* Renames it into place. False with errno when anything went wrong; true when there was nothing to write. */
 bool ports_file_end(struct ports_file *ports);
 

@@ -41,6 +41,13 @@ struct bound {
     int *fds;
 };
 
+/* The doors of [admin]: one socket each for all generations. */
+struct watched {
+    int fds[DOOR_COUNT];     /* -1: none */
+    struct endpoint metrics; /* as bound */
+    ino_t socket;            /* of the file that leads to DOOR_ADMIN */
+};
+
 struct supervisor {
     const struct supervisor_settings *settings;
     struct log_writer *log;
@@ -48,6 +55,7 @@ struct supervisor {
     int bundle_fd;
     struct bound *bound;
     size_t bound_count;
+    struct watched admin;
     struct child journal, server;
     char holds[SANDBOX_TEXT_MAX]; /* what this process has given up */
     uint32_t generation;          /* how often the server was started */
@@ -121,6 +129,32 @@ static bool supervisor_bind(struct supervisor *sup)
                 return false;
     }
     return true;
+}
+
+static bool supervisor_bind_admin(struct supervisor *sup)
+{
+    const struct admin_settings *admin = &sup->settings->config->admin;
+    char text[ENDPOINT_TEXT_MAX];
+    sup->admin.metrics = admin->metrics;
+    if (address_is_set(&admin->metrics.ip) && !bind_listeners(&sup->admin.metrics, false, &sup->admin.fds[DOOR_METRICS], 1)) {
+        sup->admin.fds[DOOR_METRICS] = -1;
+        log_error("cannot listen on %s ([admin] metrics): %s", endpoint_text(&admin->metrics, text), strerror(errno));
+        return false;
+    }
+    if (admin->socket != NULL && (sup->admin.fds[DOOR_ADMIN] = bind_unix(admin->socket, &sup->admin.socket)) < 0) {
+        log_error("cannot listen on unix:%s ([admin] listen): %s", admin->socket, strerror(errno));
+        return false;
+    }
+    return true;
+}
+
+static void supervisor_unbind_admin(struct supervisor *sup)
+{
+    if (sup->admin.fds[DOOR_ADMIN] >= 0)
+        bind_unlink(sup->settings->config->admin.socket, sup->admin.socket);
+    for (int door = 0; door < DOOR_COUNT; door++)
+        if (sup->admin.fds[door] >= 0)
+            close(sup->admin.fds[door]);
 }
 
 static void supervisor_unlink(struct supervisor *sup)
@@ -202,7 +236,9 @@ static bool supervisor_start_server(struct supervisor *sup)
     for (size_t i = 0; i < sup->bound_count; i++)
         for (unsigned worker = 0; worker < sup->settings->workers; worker++)
             ok = ok && channel_tell(channel, CHANNEL_LISTENER, sup->bound[i].listener, worker, sup->bound[i].fds[worker]);
-    ok = ok && channel_tell(channel, CHANNEL_GO, 0, 0, -1);
+    for (unsigned door = 0; door < DOOR_COUNT; door++)
+        ok = ok && (sup->admin.fds[door] < 0 || channel_tell(channel, CHANNEL_ADMIN, door, 0, sup->admin.fds[door]));
+    ok = ok && channel_tell(channel, CHANNEL_GO, sup->generation, 0, -1);
     if (!ok)
         child_hang_up(&sup->server); /* half a set-up is none: without its channel it ends, and is started again */
     return ok;
@@ -322,14 +358,22 @@ static void supervisor_write_ports(const struct supervisor *sup)
     ports_file_begin(&ports, sup->settings->ports_file);
     for (size_t i = 0; i < sup->bound_count; i++)
         ports_file_add(&ports, supervisor_listener_name(sup, i), &sup->bound[i].address);
+    if (sup->admin.fds[DOOR_ADMIN] >= 0)
+        ports_file_add_unix(&ports, "admin", sup->settings->config->admin.socket);
+    if (sup->admin.fds[DOOR_METRICS] >= 0)
+        ports_file_add(&ports, "metrics", &sup->admin.metrics);
     if (!ports_file_end(&ports))
         log_error("cannot write %s: %s", sup->settings->ports_file, strerror(errno));
 }
 
 static void supervisor_say_listeners(const struct supervisor *sup)
 {
+    char text[ENDPOINT_TEXT_MAX];
+    if (sup->admin.fds[DOOR_ADMIN] >= 0)
+        log_info("administered on unix:%s", sup->settings->config->admin.socket);
+    if (sup->admin.fds[DOOR_METRICS] >= 0)
+        log_info("metrics on http://%s/metrics", endpoint_text(&sup->admin.metrics, text));
     for (size_t i = 0; i < sup->bound_count; i++) {
-        char text[ENDPOINT_TEXT_MAX];
         log_info("listening on %s (%s)", endpoint_text(&sup->bound[i].address, text), supervisor_listener_name(sup, i));
     }
 }
@@ -415,6 +459,7 @@ static void supervisor_loop(struct supervisor *sup)
 static void supervisor_free(struct supervisor *sup)
 {
     supervisor_unbind(sup);
+    supervisor_unbind_admin(sup); /* not before: an exeat that stops can still be asked how far it is */
     free(sup->bound);
     free(sup->linked);
     if (sup->bundle_fd >= 0)
@@ -474,13 +519,14 @@ int supervisor_run(const struct supervisor_settings *settings)
         .settings = settings,
         .signals = -1,
         .bundle_fd = -1,
+        .admin = {.fds = {-1, -1}},
         .journal = {.role = PROCESS_ROLE_JOURNAL, .channel = -1},
         .server = {.role = PROCESS_ROLE_SERVER, .channel = -1},
     };
     if (!supervisor_watch_signals(&sup) || !supervisor_keep_bundle(&sup)) {
         log_error("cannot start: %s", strerror(errno));
         sup.exit_code = 1;
-    } else if (!supervisor_give_up(&sup) || !supervisor_bind(&sup)) {
+    } else if (!supervisor_give_up(&sup) || !supervisor_bind(&sup) || !supervisor_bind_admin(&sup)) {
         sup.exit_code = 1;
     } else {
         sup.log = log_writer_start(STDERR_FILENO); /* from here on it watches children and must not wait for whoever reads its lines */

@@ -182,3 +182,8 @@ void listening_begin(struct listening *listening)
         listening_open(listening);
     listening->begun = true;
 }
+
+bool listening_has_begun(const struct listening *listening)
+{
+    return listening->begun;
+}

@@ -19,5 +19,6 @@ bool listening_add(struct listening *listening, const struct listener *listener,
 
 /* Begins to accept. */
 void listening_begin(struct listening *listening);
+bool listening_has_begun(const struct listening *listening);
 
 #endif

@@ -17,6 +17,7 @@
 #include "host/channel.h"
 #include "host/process.h"
 #include "host/sandbox.h"
+#include "proxy/census.h"
 #include "proxy/client_shares.h"
 #include "proxy/denials.h"
 #include "proxy/descriptors.h"
@@ -34,6 +35,12 @@ struct server {
     pthread_t threads[WORKERS_MAX];
     unsigned worker_count, running, dry;
     bool stopping;
+    uint32_t generation;
+    struct server_reloads reloads;
+    int doors[DOOR_COUNT]; /* until they are the guest's; -1: none */
+    struct census *census;
+    const struct server_guest *host_of;
+    void *guest;
 };
 
 /* ---- setting up, from the messages up to CHANNEL_GO ---- */
@@ -103,6 +110,21 @@ static bool server_add_listener(struct server *server, const struct channel_mess
            worker_add_listener(server->workers[message->b], &server->config->listeners[message->a], message->fd);
 }
 
+/* Where metrics are asked for is as much ourselves as a listener is. */
+static bool server_add_door(struct server *server, const struct channel_message *message)
+{
+    struct sockaddr_storage name;
+    socklen_t len = sizeof(name);
+    struct endpoint bound;
+    if (message->a >= DOOR_COUNT || server->config == NULL)
+        return false;
+    server->doors[message->a] = message->fd;
+    if (message->a != DOOR_METRICS)
+        return true;
+    return getsockname(message->fd, (struct sockaddr *)&name, &len) == 0 && endpoint_from_sockaddr(&bound, (struct sockaddr *)&name, len) &&
+           config_never_listener(server->config, &bound);
+}
+
 static bool server_take_setup(struct server *server, const struct channel_message *message)
 {
     switch (message->kind) {
@@ -116,6 +138,8 @@ static bool server_take_setup(struct server *server, const struct channel_messag
         if (server->workers[0] == NULL && !server_make_workers(server))
             return false;
         return server_add_listener(server, message);
+    case CHANNEL_ADMIN:
+        return server_add_door(server, message);
     default:
         return false;
     }
@@ -127,8 +151,10 @@ static bool server_set_up(struct server *server)
     for (;;) {
         if (channel_receive(server->channel, &message, true) <= 0)
             return false;
-        if (message.kind == CHANNEL_GO)
+        if (message.kind == CHANNEL_GO) {
+            server->generation = message.a;
             return server->workers[0] != NULL;
+        }
         if (!server_take_setup(server, &message)) {
             log_error("the server cannot be set up (message %u)", message.kind);
             return false;
@@ -215,6 +241,9 @@ static void server_take_news(void *arg, int news, int worker)
     case WORKER_ENDED:
         server_worker_ended(server, (unsigned)worker);
         break;
+    case WORKER_SURVEYED:
+        census_answered(server->census, (unsigned)worker);
+        break;
     }
 }
 
@@ -229,6 +258,59 @@ static void server_start_workers(struct server *server)
         server->running++;
     }
     worker_order(server->workers[0], ORDER_BEGIN, -1);
+}
+
+/* ---- the guest ---- */
+
+static bool server_begin_guest(struct server *server)
+{
+    server->census = census_new(server->base, server->workers, server->worker_count);
+    if (server->census == NULL)
+        return false;
+    server->guest = server->host_of->begin(server, server->doors);
+    for (int door = 0; door < DOOR_COUNT; door++)
+        server->doors[door] = -1;
+    return server->guest != NULL;
+}
+
+static void server_end_guest(struct server *server)
+{
+    if (server->guest != NULL)
+        server->host_of->end(server->guest);
+    census_free(server->census);
+    for (int door = 0; door < DOOR_COUNT; door++)
+        if (server->doors[door] >= 0)
+            close(server->doors[door]);
+}
+
+struct event_base *server_base(struct server *server)
+{
+    return server->base;
+}
+
+struct census *server_census(struct server *server)
+{
+    return server->census;
+}
+
+const struct config *server_config(const struct server *server)
+{
+    return server->config;
+}
+
+uint32_t server_generation(const struct server *server)
+{
+    return server->generation;
+}
+
+bool server_is_stopping(const struct server *server)
+{
+    return server->stopping;
+}
+
+struct server_reloads server_reloads(const struct server *server)
+{
+    return server->reloads;
 }
 
 /* ---- the process ---- */
@@ -251,6 +333,7 @@ static bool server_init(struct server *server, int channel)
 
 static void server_fini(struct server *server)
 {
+    server_end_guest(server);
     for (unsigned i = 0; i < server->worker_count; i++)
         worker_free(server->workers[i]);
     if (server->heard != NULL)
@@ -284,11 +367,11 @@ static bool server_give_up(struct server *server)
     return sandbox_enter(SANDBOX_SERVER, &sandbox, server->shared.holds);
 }
 
-int server_run(int channel)
+int server_run(int channel, const struct server_guest *guest)
 {
-    struct server server = {.channel = channel};
+    struct server server = {.channel = channel, .doors = {-1, -1}, .host_of = guest};
     int code = 1;
-    if (server_init(&server, channel) && server_set_up(&server) && server_give_up(&server)) {
+    if (server_init(&server, channel) && server_set_up(&server) && server_give_up(&server) && server_begin_guest(&server)) {
         server_start_workers(&server);
         event_base_dispatch(server.base);
         code = server_has_lost(&server) ? 1 : 0;

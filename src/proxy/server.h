@@ -2,7 +2,36 @@
 #ifndef EXEAT_PROXY_SERVER_H
 #define EXEAT_PROXY_SERVER_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "config/config.h"
+#include "host/channel.h"
+
+struct census;
+struct event_base;
+struct server;
+
+/* What a room above this one serves on the server's main thread. */
+struct server_guest {
+    /* Set-up is over, and no worker runs yet. The doors' sockets are the guest's; -1: there is no such door. NULL: the server cannot start. */
+    void *(*begin)(struct server *server, const int doors[DOOR_COUNT]);
+    void (*end)(void *guest); /* no worker runs any more */
+};
+
 /* Runs on the channel that the supervisor gave; returns the exit code: 0 after an orderly stop or when the supervisor is gone. */
-int server_run(int channel);
+int server_run(int channel, const struct server_guest *guest);
+
+/* For the guest, on the main thread. */
+struct event_base *server_base(struct server *server);
+struct census *server_census(struct server *server);
+const struct config *server_config(const struct server *server); /* that new sessions are judged by now */
+uint32_t server_generation(const struct server *server);         /* how many servers this supervisor has started, this one included */
+bool server_is_stopping(const struct server *server);
+
+struct server_reloads {
+    uint64_t taken, refused;
+};
+struct server_reloads server_reloads(const struct server *server); /* so far */
 
 #endif

@@ -13,6 +13,7 @@
 #include "proxy/client_shares.h"
 #include "proxy/origdst.h"
 #include "proxy/session_state.h"
+#include "proxy/tally.h"
 #include "proxy/worker.h"
 
 /* After a refusal: closing with unread bytes would send RST, and the client might never see the answer. */
@@ -223,6 +224,7 @@ static struct session *session_new(struct worker *worker, const struct listener 
                                 .origin_fd = -1,
                                 .past_http = listener_is_transparent(listener),
                                 .client = *peer};
+    setup->accepted_ms = loop_now_ms(worker->loop);
     session_learn_original(session);
     ulid_make(session->id, clock_wall_us());
     session->verdict.group = policy_group_of(session->config->policy, &peer->ip); /* known from the start: every record says who */
@@ -271,6 +273,7 @@ static void session_stillborn(struct worker *worker, const struct listener *list
         .policy = worker->config->digest,
     };
     journal_queue_add(worker->journal, &record, NEED_REFUSAL, REASON_OVERLOAD, NULL);
+    tally_decision(worker->tally, listener->name, VERDICT_DENY, REASON_OVERLOAD);
     session_close_fd(&fd, true);
 }
 

@@ -6,6 +6,8 @@
 
 struct session;
 struct slab;
+struct tally;
+struct tunnel;
 struct worker;
 
 /* Where a worker's sessions live. NULL when out of memory. */
@@ -17,6 +19,13 @@ void session_start(struct worker *worker, const struct listener *listener, int f
 
 /* The same for a connection that cannot be served (descriptors are out): 503 `overload`. */
 void session_refuse(struct worker *worker, const struct listener *listener, int fd, const struct endpoint *peer);
+
+/* For a survey. The next in the worker's list; NULL: that was the last. */
+const struct session *session_next(const struct session *session);
+/* Adds what it holds now, of which nothing is in the worker's own tally yet: its port, its open tunnel and the bytes so far. */
+void session_count(const struct session *session, struct tally *tally);
+/* False: it is no open tunnel. */
+bool session_describe(const struct session *session, struct tunnel *tunnel);
 
 /* The worker stops: an open tunnel gets its `close`, whatever is on its way is refused as draining. */
 void session_stop(struct session *session);

@@ -8,6 +8,7 @@
 #include "policy/address_class.h"
 #include "proxy/client_shares.h"
 #include "proxy/own_address.h"
+#include "proxy/tally.h"
 #include "proxy/worker.h"
 
 /* ---- the name ---- */
@@ -255,6 +256,7 @@ void session_relay_begin(struct session *session)
         session_end(session, relay_end_text(RELAY_CLIENT_RESET), "the tunnel could not be opened");
         return;
     }
+    tally_time(&session->worker->tally->setup, session->opened_ms - setup->accepted_ms);
     session_ignore_client(session);
     session_share_names(session);
     session_setup_free(session);

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "proxy/denials.h"
+#include "proxy/tally.h"
 #include "proxy/worker.h"
 
 /* Of what a client sends enough is kept for the record to show that it was cut. */
@@ -83,6 +84,19 @@ static void session_fill_verdict(struct record *record, enum verdict_kind kind, 
     record->reason = row->code;
 }
 
+/* What the metrics say is what the records say: counted here, once for each decision, and in the same milliseconds. */
+static void session_tally(const struct session *session, enum verdict_kind kind, enum reason reason, const struct record *record)
+{
+    struct tally *tally = session->worker->tally;
+    tally_decision(tally, session->listener->name, kind, reason);
+    if (session->verdict.rule != NULL)
+        tally_hit(tally, session->verdict.rule->name, &session->client.ip, record->time_us);
+    if (record->has_dns_ms)
+        tally_time(&tally->dns, record->dns_ms);
+    if (record->has_connect_ms)
+        tally_time(&tally->connect, record->connect_ms);
+}
+
 enum session_recorded session_record_allow(struct session *session)
 {
     struct record record;
@@ -92,6 +106,7 @@ enum session_recorded session_record_allow(struct session *session)
     session_fill_verdict(&record, session->verdict.kind, session->verdict.reason);
     if (!journal_queue_add(session->worker->journal, &record, NEED_DECISION, session->verdict.reason, &at_once))
         return RECORDED_NOT;
+    session_tally(session, session->verdict.kind, session->verdict.reason, &record);
     session->decided = true;
     return at_once ? RECORDED_AT_ONCE : RECORDED_WAIT;
 }
@@ -125,6 +140,7 @@ void session_record_denial(struct session *session, enum reason reason)
     session_fill_verdict(&record, VERDICT_DENY, reason);
     record.detail = session_words(session_denial_detail(session->setup));
     journal_queue_add(session->worker->journal, &record, NEED_REFUSAL, reason, NULL);
+    session_tally(session, VERDICT_DENY, reason, &record);
     bool may_ask = session->verdict.group != NULL && session->verdict.group->denials; /* nobody else could ever see it */
     if (may_ask && reason != REASON_DENIALS_ASKED && reason != REASON_CLIENT_GONE)
         session_remember_denial(session, record.reason);
@@ -137,6 +153,7 @@ void session_record_close(struct session *session, const char *end, const char *
     record.has_close = true;
     record.bytes_up = relay_bytes_up(&session->relay);
     record.bytes_down = relay_bytes_down(&session->relay);
+    tally_bytes(session->worker->tally, record.route, record.rule, record.bytes_up, record.bytes_down);
     record.duration_ms = session->opened_ms != 0 ? loop_now_ms(session->worker->loop) - session->opened_ms : 0;
     record.end = end;
     record.detail = session_words(detail);

@@ -46,8 +46,9 @@ struct setup {
     struct hello_facts facts;
     struct address addresses[RESOLVED_MAX]; /* where it may be dialled */
     size_t address_count;
-    bool original_first; /* the first of them is where the client meant to go */
-    bool own_unknown;    /* of some address it could not be found out whether it is our own */
+    bool original_first;  /* the first of them is where the client meant to go */
+    uint64_t accepted_ms; /* when the client came */
+    bool own_unknown;     /* of some address it could not be found out whether it is our own */
     struct resolve *resolving;
     struct dial *dialing;
     struct journal_wait commit;

@@ -17,6 +17,7 @@
 #include "proxy/relay.h"
 #include "proxy/resolver.h"
 #include "proxy/session.h"
+#include "proxy/survey.h"
 #include "wire/ja4_cache.h"
 
 /* A journal that does not come at all must not keep the listeners shut: then every tunnel is refused, which is an answer.
@@ -54,12 +55,14 @@ struct worker *worker_new(unsigned number, struct config *config, struct shared 
         worker->fingerprints = ja4_cache_new(hash_seed());
         worker->listening = listening_new(worker);
         worker->mailbox = mailbox_new(base, worker_take_order, worker);
+        worker->tally = tally_new();
         worker->look = event_new(base, -1, EV_PERSIST, worker_look, worker);
         worker->loop->pipes = pipe_pool_new(worker->loop, &shared->pipes);
         worker->loop->looks = relay_looks_new(worker->loop, RELAY_LOOK_MS);
     }
     if (worker->session_slab == NULL || worker->loop == NULL || worker->journal == NULL || worker->resolver == NULL || worker->own_address == NULL ||
-        worker->listening == NULL || worker->mailbox == NULL || worker->look == NULL || worker->loop->pipes == NULL || worker->loop->looks == NULL) {
+        worker->listening == NULL || worker->mailbox == NULL || worker->tally == NULL || worker->look == NULL || worker->loop->pipes == NULL ||
+        worker->loop->looks == NULL) {
         worker_free(worker);
         return NULL;
     }
@@ -75,6 +78,11 @@ void worker_order(struct worker *worker, enum worker_order order, int fd)
 {
     if (!mailbox_put(worker->mailbox, (int)order, fd) && fd >= 0)
         close(fd);
+}
+
+bool worker_ask(struct worker *worker, int wishes)
+{
+    return mailbox_put(worker->mailbox, ORDER_SURVEY, wishes);
 }
 
 static void worker_report(struct worker *worker, enum worker_news news)
@@ -206,6 +214,11 @@ static void worker_end(struct worker *worker)
     worker_await(worker, PHASE_ENDING, worker->stop_until_ms);
 }
 
+bool worker_is_listening(const struct worker *worker)
+{
+    return worker->listening != NULL && listening_has_begun(worker->listening);
+}
+
 /* ---- orders ---- */
 
 static void worker_take_order(void *arg, int order, int fd)
@@ -223,6 +236,10 @@ static void worker_take_order(void *arg, int order, int fd)
         break;
     case ORDER_STOP:
         worker_stop(worker);
+        break;
+    case ORDER_SURVEY:
+        worker->survey = survey_take(worker, fd);
+        worker_report(worker, WORKER_SURVEYED);
         break;
     case ORDER_END:
         worker_end(worker);
@@ -254,6 +271,8 @@ void worker_free(struct worker *worker)
     if (worker->journal != NULL)
         journal_queue_free(worker->journal);
     mailbox_free(worker->mailbox);
+    tally_free(worker->tally);
+    survey_free(worker->survey);
     if (worker->loop != NULL) {
         wait_line_free(worker->loop->looks);
         pipe_pool_free(worker->loop->pipes);

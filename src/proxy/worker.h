@@ -23,6 +23,8 @@ struct own_address;
 struct resolver;
 struct session;
 struct slab;
+struct survey;
+struct tally;
 
 /* What the workers of one server share: each part is safe to use from any of them. */
 struct shared {
@@ -40,7 +42,7 @@ struct shared {
 };
 
 /* What a worker tells the main thread. */
-enum worker_news { WORKER_STARTED = 1, WORKER_DRY, WORKER_ENDED };
+enum worker_news { WORKER_STARTED = 1, WORKER_DRY, WORKER_ENDED, WORKER_SURVEYED };
 
 /* What the main thread tells a worker; `fd` where one goes with it. */
 enum worker_order {
@@ -48,6 +50,7 @@ enum worker_order {
     ORDER_BEGIN,       /* write the `start` record; WORKER_STARTED when it is on file, or cannot be for now */
     ORDER_LISTEN,      /* start accepting */
     ORDER_STOP,        /* stop accepting, end every session; WORKER_DRY when none is left and all is on file, or after a while */
+    ORDER_SURVEY,      /* by worker_ask() */
     ORDER_END,         /* write the `stop` record if this worker began, leave the loop; WORKER_ENDED */
 };
 
@@ -74,7 +77,9 @@ struct worker {
     struct slab *session_slab;   /* where they live */
     size_t session_count;
     struct mailbox *mailbox;
-    bool began; /* the `start` record is its own */
+    struct tally *tally;   /* of all that is over */
+    struct survey *survey; /* the last answer, the main thread's from WORKER_SURVEYED to the next ORDER_SURVEY; NULL: out of memory */
+    bool began;            /* the `start` record is its own */
     bool stopping;
     bool lost;               /* it ended with records that are not on file */
     enum worker_phase phase; /* what it waits for, besides serving */
@@ -91,8 +96,14 @@ bool worker_add_listener(struct worker *worker, const struct listener *listener,
 /* The body of its thread; returns after ORDER_END. */
 void *worker_run(void *worker);
 
+/* Whether it accepts connections. */
+bool worker_is_listening(const struct worker *worker);
+
 /* From any thread. */
 void worker_order(struct worker *worker, enum worker_order order, int fd);
+
+/* Asks it how it stands: WORKER_SURVEYED when the answer is in its `survey`. `wishes`: enum survey_wish. From any thread; false: out of memory. */
+bool worker_ask(struct worker *worker, int wishes);
 
 /* After its thread was joined. */
 void worker_free(struct worker *worker);

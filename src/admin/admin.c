@@ -1,0 +1,268 @@
+/* The admin interface: metrics, health, tunnels and rules over HTTP, on the server's main thread. */
+#include "admin/admin.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "admin/health.h"
+#include "admin/http.h"
+#include "admin/metrics.h"
+#include "admin/rules.h"
+#include "admin/tunnels.h"
+#include "base/clock.h"
+#include "base/text.h"
+#include "proxy/census.h"
+
+#define TYPE_JSON "application/json"
+#define TYPE_TEXT "text/plain; charset=utf-8"
+
+struct admin {
+    struct server *server;
+    struct rules *rules;
+    struct http *doors[DOOR_COUNT];
+    struct inquiry *inquiries; /* who waits for the workers */
+};
+
+/* A request that waits until every worker has said how it stands. */
+struct inquiry {
+    struct census_wish wish;
+    struct inquiry *next, **link;
+    struct admin *admin;
+    struct http_request *request;
+    const struct page *page;
+};
+
+/* ---- the pages: each writes its body and returns the status ---- */
+
+struct page {
+    const char *path;
+    enum http_method method;
+    bool everywhere;         /* also at the door for metrics */
+    bool has_lines;          /* with `?format=lines` it answers in lines, for `exeat status` */
+    const char *const *keys; /* what else its query may hold; NULL: nothing */
+    int wishes;              /* enum survey_wish */
+    const char *type;
+    bool without; /* it has an answer also when a worker has none: `whole` is NULL then */
+    unsigned (*write)(FILE *to, const struct inquiry *inquiry, struct survey *whole); /* NULL: this version cannot do that */
+};
+
+static bool page_wants_lines(const struct inquiry *inquiry)
+{
+    const char *format = http_request_query(inquiry->request, "format");
+    return format != NULL && strcmp(format, "lines") == 0;
+}
+
+static unsigned page_metrics(FILE *to, const struct inquiry *inquiry, struct survey *whole)
+{
+    const struct server_reloads reloads = server_reloads(inquiry->admin->server);
+    metrics_write(to, whole, server_config(inquiry->admin->server), &reloads);
+    return 200;
+}
+
+static unsigned page_healthz(FILE *to, const struct inquiry *inquiry, struct survey *whole)
+{
+    const char *words;
+    (void)inquiry;
+    const bool alive = health_is_alive(whole, &words);
+    fprintf(to, "%s\n", words);
+    return alive ? 200 : 503;
+}
+
+static unsigned page_readyz(FILE *to, const struct inquiry *inquiry, struct survey *whole)
+{
+    const char *words;
+    const bool ready = health_is_ready(whole, server_is_stopping(inquiry->admin->server), &words);
+    fprintf(to, "%s\n", words);
+    return ready ? 200 : 503;
+}
+
+static unsigned page_tunnels(FILE *to, const struct inquiry *inquiry, struct survey *whole)
+{
+    const uint32_t generation = server_generation(inquiry->admin->server);
+    struct tunnel_filter filter;
+    for (unsigned key = 0; key < TUNNEL_KEYS; key++)
+        filter.values[key] = http_request_query(inquiry->request, TUNNEL_KEY[key]);
+    if (page_wants_lines(inquiry))
+        tunnels_write_lines(to, whole, &filter, generation);
+    else
+        tunnels_write_json(to, whole, &filter, generation);
+    return 200;
+}
+
+static unsigned page_rules(FILE *to, const struct inquiry *inquiry, struct survey *whole)
+{
+    const struct config *config = server_config(inquiry->admin->server);
+    struct rules *rules = inquiry->admin->rules;
+    rules_begin(rules, config, clock_wall_us()); /* a reload may have brought others */
+    if (page_wants_lines(inquiry))
+        rules_write_lines(to, rules, whole->tally, config);
+    else
+        rules_write_json(to, rules, whole->tally, config);
+    return 200;
+}
+
+/* clang-format off */
+static const struct page PAGES[] = {
+    {"/metrics", HTTP_GET, .everywhere = true, .wishes = SURVEY_COUNTS, .type = METRICS_TYPE, .write = page_metrics},
+    {"/healthz", HTTP_GET, .everywhere = true, .without = true, .type = TYPE_TEXT, .write = page_healthz},
+    {"/readyz", HTTP_GET, .everywhere = true, .without = true, .type = TYPE_TEXT, .write = page_readyz},
+    {"/tunnels", HTTP_GET, .has_lines = true, .keys = TUNNEL_KEY, .wishes = SURVEY_TUNNELS, .type = TYPE_JSON, .write = page_tunnels},
+    {"/rules", HTTP_GET, .has_lines = true, .wishes = SURVEY_COUNTS, .type = TYPE_JSON, .write = page_rules},
+    {"/reload", HTTP_POST, .type = TYPE_JSON},
+};
+/* clang-format on */
+#define PAGE_COUNT (sizeof(PAGES) / sizeof(PAGES[0]))
+
+static const struct page *page_find(const char *path, bool everything)
+{
+    for (size_t i = 0; i < PAGE_COUNT; i++)
+        if (strcmp(PAGES[i].path, path) == 0 && (everything || PAGES[i].everywhere))
+            return &PAGES[i];
+    return NULL;
+}
+
+static bool page_knows(const void *arg, const char *key)
+{
+    const struct page *page = arg;
+    if (page->has_lines && strcmp(key, "format") == 0)
+        return true;
+    for (const char *const *known = page->keys; known != NULL && *known != NULL; known++)
+        if (strcmp(*known, key) == 0)
+            return true;
+    return false;
+}
+
+/* ---- answers ---- */
+
+static void admin_refuse(struct http_request *request, unsigned status, const char *allow, const char *error)
+{
+    char body[256];
+    struct text text;
+    text_init(&text, body, sizeof(body));
+    text_add(&text, "{\"error\":");
+    text_add_json(&text, error, strlen(error), sizeof(body) - 32);
+    text_add(&text, "}\n");
+    http_answer(request, status, TYPE_JSON, allow, body, text.len);
+}
+
+static void inquiry_answer(struct inquiry *inquiry, struct survey *whole)
+{
+    const struct page *page = inquiry->page;
+    char *body = NULL;
+    size_t len = 0;
+    unsigned status = 0;
+    FILE *to = open_memstream(&body, &len);
+    if (to != NULL) {
+        status = page->write(to, inquiry, whole);
+        if (fclose(to) != 0)
+            status = 0;
+    }
+    if (status != 0)
+        http_answer(inquiry->request, status, page_wants_lines(inquiry) ? TYPE_TEXT : page->type, NULL, body, len);
+    else
+        admin_refuse(inquiry->request, 500, NULL, "out of memory");
+    free(body);
+}
+
+static void inquiry_free(struct inquiry *inquiry)
+{
+    *inquiry->link = inquiry->next;
+    if (inquiry->next != NULL)
+        inquiry->next->link = inquiry->link;
+    free(inquiry);
+}
+
+static void inquiry_done(struct census_wish *wish, struct survey *whole)
+{
+    struct inquiry *inquiry = (struct inquiry *)wish;
+    if (whole != NULL || inquiry->page->without)
+        inquiry_answer(inquiry, whole);
+    else
+        admin_refuse(inquiry->request, 503, NULL, "a worker does not answer");
+    inquiry_free(inquiry);
+}
+
+static void inquiry_start(struct admin *admin, struct http_request *request, const struct page *page)
+{
+    struct inquiry *inquiry = calloc(1, sizeof(*inquiry));
+    if (inquiry == NULL) {
+        admin_refuse(request, 500, NULL, "out of memory");
+        return;
+    }
+    *inquiry = (struct inquiry){.wish = {.wishes = page->wishes, .done = inquiry_done},
+                                .next = admin->inquiries,
+                                .link = &admin->inquiries,
+                                .admin = admin,
+                                .request = request,
+                                .page = page};
+    if (inquiry->next != NULL)
+        inquiry->next->link = &inquiry->next;
+    admin->inquiries = inquiry;
+    census_ask(server_census(admin->server), &inquiry->wish);
+}
+
+/* ---- requests ---- */
+
+static void admin_serve(struct admin *admin, struct http_request *request, bool everything)
+{
+    const struct page *page = page_find(http_request_path(request), everything);
+    if (page == NULL)
+        admin_refuse(request, 404, NULL,
+                     everything ? "there is no such page" : "there is no such page here; others are on the socket of [admin] listen");
+    else if (http_request_method(request) != page->method)
+        admin_refuse(request, 405, page->method == HTTP_POST ? "POST" : "GET, HEAD", "the page is not asked for like that");
+    else if (!http_request_keys(request, page_knows, page))
+        admin_refuse(request, 400, NULL, "the query has a key that this page does not know");
+    else if (page->write == NULL)
+        admin_refuse(request, 501, NULL, "this version cannot do that");
+    else
+        inquiry_start(admin, request, page);
+}
+
+static void admin_serve_everything(void *arg, struct http_request *request)
+{
+    admin_serve(arg, request, true);
+}
+
+static void admin_serve_metrics(void *arg, struct http_request *request)
+{
+    admin_serve(arg, request, false);
+}
+
+/* ---- the guest ---- */
+
+static void admin_end(void *guest)
+{
+    struct admin *admin = guest;
+    while (admin->inquiries != NULL) {
+        admin_refuse(admin->inquiries->request, 503, NULL, "stopped");
+        inquiry_free(admin->inquiries);
+    }
+    for (int door = 0; door < DOOR_COUNT; door++)
+        http_free(admin->doors[door]);
+    rules_free(admin->rules);
+    free(admin);
+}
+
+static void *admin_begin(struct server *server, const int doors[DOOR_COUNT])
+{
+    static void (*const SERVE[DOOR_COUNT])(void *,
+                                           struct http_request *) = {[DOOR_ADMIN] = admin_serve_everything, [DOOR_METRICS] = admin_serve_metrics};
+    struct admin *admin = calloc(1, sizeof(*admin));
+    bool good = admin != NULL && (admin->rules = rules_new()) != NULL;
+    if (admin != NULL)
+        admin->server = server;
+    for (int door = 0; door < DOOR_COUNT; door++)
+        if (good && doors[door] >= 0)
+            good = (admin->doors[door] = http_new(server_base(server), doors[door], SERVE[door], admin)) != NULL;
+    if (good) {
+        rules_begin(admin->rules, server_config(server), clock_wall_us());
+        return admin;
+    }
+    if (admin != NULL)
+        admin_end(admin);
+    return NULL;
+}
+
+const struct server_guest ADMIN_GUEST = {admin_begin, admin_end};
