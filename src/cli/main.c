@@ -22,6 +22,7 @@ const struct command COMMANDS[] = {
     {"env", "print what to set on an agent", command_env},
     {"hosts", "print the built-in host lists", command_hosts},
     {"audit", "verify audit files, report what is in them, export them, make the key that signs them", command_audit},
+    {"status", "say how a running exeat stands: its tunnels, its rules", command_status},
     {NULL, NULL, NULL},
 };
 
