@@ -6,10 +6,14 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "net.h"
@@ -241,4 +245,102 @@ Test(bind, out_of_descriptors_on_the_way_leaves_nothing_open)
     cr_expect_not(bound);
     cr_expect_eq(error, EMFILE);
     cr_expect_eq(net_descriptors(), held);
+}
+
+/* ---- the Unix socket ---- */
+
+static char unix_directory[] = "/tmp/exeat-bind-XXXXXX";
+
+static void enter_directory(void)
+{
+    cr_assert(mkdtemp(unix_directory) != NULL && chdir(unix_directory) == 0);
+}
+
+static void leave_directory(void)
+{
+    unlink("sock");
+    cr_expect(chdir("/") == 0 && rmdir(unix_directory) == 0);
+}
+
+TestSuite(bind_unix, .init = enter_directory, .fini = leave_directory);
+
+static bool answers(const char *path)
+{
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    strncpy(name.sun_path, path, sizeof(name.sun_path) - 1);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool answered = connect(fd, (struct sockaddr *)&name, sizeof(name)) == 0;
+    close(fd);
+    return answered;
+}
+
+Test(bind_unix, user_and_group_may_open_it_whatever_the_umask)
+{
+    const mode_t masks[] = {0, 022, 0777};
+    for (size_t i = 0; i < sizeof(masks) / sizeof(masks[0]); i++) {
+        struct stat found;
+        ino_t inode = 0;
+        umask(masks[i]);
+        int fd = bind_unix("sock", &inode);
+        cr_assert(fd >= 0, "%s", strerror(errno));
+        cr_assert(lstat("sock", &found) == 0);
+        cr_expect((found.st_mode & 07777) == 0660 && found.st_ino == inode, "%o", (unsigned)found.st_mode);
+        cr_expect(umask(022) == masks[i], "the umask is what it was");
+        cr_expect(fcntl(fd, F_GETFD) == FD_CLOEXEC && (fcntl(fd, F_GETFL) & O_NONBLOCK) != 0);
+        cr_expect(answers("sock"));
+        bind_unlink("sock", inode);
+        cr_expect(lstat("sock", &found) != 0 && errno == ENOENT);
+        close(fd);
+    }
+}
+
+Test(bind_unix, what_a_dead_one_left_goes_and_a_living_one_stays)
+{
+    ino_t inode, other;
+    int dead = bind_unix("sock", &inode);
+    close(dead);
+    int living = bind_unix("sock", &inode);
+    cr_assert(living >= 0, "%s", strerror(errno));
+    cr_expect(bind_unix("sock", &other) < 0 && errno == EADDRINUSE);
+    cr_expect(answers("sock"));
+    close(living);
+    bind_unlink("sock", inode);
+}
+
+Test(bind_unix, what_is_no_socket_is_left_alone)
+{
+    ino_t inode;
+    struct stat found;
+    int file = open("sock", O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+    cr_expect(write(file, "x", 1) == 1 && close(file) == 0);
+    cr_expect(bind_unix("sock", &inode) < 0 && errno == EEXIST);
+    cr_assert(lstat("sock", &found) == 0 && found.st_size == 1);
+    bind_unlink("sock", found.st_ino);
+    cr_expect(lstat("sock", &found) == 0, "a file is no socket of ours");
+    cr_assert(unlink("sock") == 0 && symlink("/nowhere/at/all", "sock") == 0);
+    cr_expect(bind_unix("sock", &inode) < 0 && errno == EEXIST);
+}
+
+Test(bind_unix, another_socket_at_the_path_is_not_ours_to_remove)
+{
+    ino_t ours, theirs;
+    int first = bind_unix("sock", &ours);
+    cr_assert(rename("sock", "kept") == 0);
+    int second = bind_unix("sock", &theirs);
+    cr_assert(first >= 0 && second >= 0);
+    bind_unlink("sock", ours);
+    cr_expect(answers("sock"));
+    bind_unlink("kept", ours);
+    close(first);
+    close(second);
+}
+
+Test(bind_unix, a_path_without_room_is_a_fault_and_so_is_one_without_a_directory)
+{
+    char longest[200];
+    ino_t inode;
+    memset(longest, 'a', sizeof(longest) - 1);
+    longest[sizeof(longest) - 1] = '\0';
+    cr_expect(bind_unix(longest, &inode) < 0 && errno == ENAMETOOLONG);
+    cr_expect(bind_unix("nowhere/sock", &inode) < 0 && errno == ENOENT);
 }

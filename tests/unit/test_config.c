@@ -519,7 +519,8 @@ Test(config, a_checkpoint_comes_after_records_and_a_time)
 
 Test(config, a_checkpoint_of_something_else_is_a_fault)
 {
-    static const char *const wrong[] = {"1000", "60s", "0 60s", "1000001 60s", "1000 60", "1000 999ms", "1000 25h", "60s 1000", "1000 60s 1", "1e3 60s"};
+    static const char *const wrong[] = {"1000",       "60s",      "0 60s",    "1000001 60s", "1000 60",
+                                        "1000 999ms", "1000 25h", "60s 1000", "1000 60s 1",  "1e3 60s"};
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
         char text[256], fault[512];
         snprintf(text, sizeof(text), LISTEN "[audit]\nsign_key = key.pem\ncheckpoint = %s\n", wrong[i]);
@@ -855,6 +856,42 @@ Test(options, a_checkpoint_is_records_and_a_time)
     cr_expect_not_null(strstr(option_value_text(row, text), row->fallback));
 }
 
+#define ADMIN_BASE LISTEN ROUTE RULE "[admin]\n"
+
+Test(admin, doors_are_a_socket_and_an_address)
+{
+    struct config *config = config_text_load(ADMIN_BASE "listen = unix:/run/exeat/admin.sock\nmetrics = [::1]:9128\n", NULL);
+    const struct endpoint metrics = {.ip = {.family = FAMILY_V6, .bytes = {[15] = 1}}, .port = 9128};
+    cr_expect_str_eq(config->admin.socket, "/run/exeat/admin.sock");
+    cr_expect(endpoint_equal(&config->admin.metrics, &metrics));
+    cr_expect(policy_has_never_port(config->policy, 9128), "no route leads back into it");
+    config_unref(config);
+    config = config_text_load(ADMIN_BASE "listen = unix:admin.sock\n", NULL);
+    cr_expect_str_eq(config->admin.socket, "admin.sock", "beside the file that names it, which stands here");
+    cr_expect(!address_is_set(&config->admin.metrics.ip));
+    config_unref(config);
+}
+
+Test(admin, what_is_no_door_is_a_fault)
+{
+    char text[512], path[201], faults[1024];
+    config_text_faults(
+        ADMIN_BASE "listen = /run/exeat/admin.sock\nmetrics = localhost:9128\n",
+        "test.conf:8: [admin] listen: \"/run/exeat/admin.sock\" is not allowed; allowed: unix:PATH, as unix:/run/exeat/admin.sock\n"
+        "test.conf:9: [admin] metrics: \"localhost:9128\" is not an address with a port; allowed: 127.0.0.1:9128, [2001:db8::1]:9128\n");
+    config_text_faults(ADMIN_BASE "listen = unix:\nmetrics = [::ffff:127.0.0.1]:9128\n",
+                       "test.conf:8: [admin] listen: \"unix:\" is not allowed; allowed: unix:PATH, as unix:/run/exeat/admin.sock\n"
+                       "test.conf:9: [admin] metrics: [::ffff:127.0.0.1]:9128 is IPv4 inside IPv6; allowed: 127.0.0.1:9128\n");
+    config_text_faults("[listen b]\naddress = 127.0.0.1:3128\n" ROUTE RULE "[admin]\nmetrics = 127.0.0.1:3128\n",
+                       "test.conf:8: [admin] metrics: 127.0.0.1:3128 is an address of [listen b] already\n");
+    memset(path, 'a', sizeof(path) - 1);
+    path[0] = '/';
+    path[sizeof(path) - 1] = '\0';
+    snprintf(text, sizeof(text), ADMIN_BASE "listen = unix:%s\n", path);
+    snprintf(faults, sizeof(faults), "test.conf:8: [admin] listen: the path of a socket has room for 107 bytes, and \"%s\" has 200\n", path);
+    config_text_faults(text, faults);
+}
+
 Test(embedded, default_is_what_the_manual_says)
 {
     struct fault_list *faults = fault_list_new();
@@ -868,6 +905,8 @@ Test(embedded, default_is_what_the_manual_says)
     cr_expect_eq(policy_rule_at(config->policy, 0)->route->source_count, 0);
     cr_expect(policy_group_at(config->policy, 0)->denials);
     cr_expect_str_eq(config->audit.file, "-");
+    cr_expect_str_eq(endpoint_text(&config->admin.metrics, text), "127.0.0.1:9128");
+    cr_expect_null(config->admin.socket);
     cr_expect_eq(decide(config, "::1", "agent-edge.buildkite.com"), VERDICT_ALLOW);
     config_expect(config, 20778, faults);
     cr_expect_eq(fault_count(faults), 0);
