@@ -9,6 +9,7 @@
 #include "admin/http.h"
 #include "admin/metrics.h"
 #include "admin/rules.h"
+#include "admin/rules_keeper.h"
 #include "admin/tunnels.h"
 #include "base/clock.h"
 #include "base/text.h"
@@ -20,6 +21,7 @@
 struct admin {
     struct server *server;
     struct rules *rules;
+    struct rules_keeper *keeper;
     struct http *doors[DOOR_COUNT];
     struct inquiry *inquiries; /* who waits for the workers */
 };
@@ -241,27 +243,38 @@ static void admin_end(void *guest)
     }
     for (int door = 0; door < DOOR_COUNT; door++)
         http_free(admin->doors[door]);
+    rules_keeper_free(admin->keeper);
     rules_free(admin->rules);
     free(admin);
 }
 
-static void *admin_begin(struct server *server, const int doors[DOOR_COUNT])
+static bool admin_open(struct admin *admin, const int doors[DOOR_COUNT])
 {
     static void (*const SERVE[DOOR_COUNT])(void *,
                                            struct http_request *) = {[DOOR_ADMIN] = admin_serve_everything, [DOOR_METRICS] = admin_serve_metrics};
+    for (int door = 0; door < DOOR_COUNT; door++) {
+        if (doors[door] < 0)
+            continue;
+        admin->doors[door] = http_new(server_base(admin->server), doors[door], SERVE[door], admin);
+        if (admin->doors[door] == NULL)
+            return false;
+    }
+    return true;
+}
+
+static void *admin_begin(struct server *server, const int doors[DOOR_COUNT])
+{
     struct admin *admin = calloc(1, sizeof(*admin));
-    bool good = admin != NULL && (admin->rules = rules_new()) != NULL;
-    if (admin != NULL)
-        admin->server = server;
-    for (int door = 0; door < DOOR_COUNT; door++)
-        if (good && doors[door] >= 0)
-            good = (admin->doors[door] = http_new(server_base(server), doors[door], SERVE[door], admin)) != NULL;
-    if (good) {
-        rules_begin(admin->rules, server_config(server), clock_wall_us());
+    if (admin == NULL)
+        return NULL;
+    admin->server = server;
+    admin->rules = rules_new();
+    admin->keeper = admin->rules != NULL ? rules_keeper_new(server, admin->rules) : NULL;
+    if (admin->keeper != NULL && admin_open(admin, doors)) {
+        rules_begin(admin->rules, server_config(server), clock_wall_us()); /* behind those that were kept */
         return admin;
     }
-    if (admin != NULL)
-        admin_end(admin);
+    admin_end(admin);
     return NULL;
 }
 

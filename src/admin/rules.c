@@ -9,8 +9,8 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/number.h"
+#include "host/state_file.h"
 
-#define SAVED_HEAD "exeat rules 1"
 #define SAVED_FIELDS 7 /* name, since, hits, last hit, bytes up and down, clients */
 #define CLIENTS_LEN BASE64_LEN(DISTINCT_SIZE)
 
@@ -154,7 +154,7 @@ void rules_write_lines(FILE *to, const struct rules *rules, const struct tally *
 /* All that ever were, also those that the configuration has no more: it may have them again. */
 void rules_save(FILE *to, const struct rules *rules, const struct tally *now)
 {
-    fputs(SAVED_HEAD "\n", to);
+    fputs(STATE_FILE_HEAD, to);
     for (size_t i = 0; i < rules->births.count; i++) {
         const struct rule_birth *birth = (const struct rule_birth *)rules->births.rows[i];
         char clients[CLIENTS_LEN];
@@ -211,8 +211,8 @@ static bool rules_read_line(struct rules *rules, const char *line, const char *e
 bool rules_read(struct rules *rules, const char *text, size_t len)
 {
     const char *end = text + len;
-    const size_t head = strlen(SAVED_HEAD "\n");
-    if (len < head || memcmp(text, SAVED_HEAD "\n", head) != 0)
+    const size_t head = strlen(STATE_FILE_HEAD);
+    if (len < head || memcmp(text, STATE_FILE_HEAD, head) != 0)
         return false;
     for (const char *line = text + head; line < end;) {
         const char *newline = memchr(line, '\n', (size_t)(end - line));

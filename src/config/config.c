@@ -55,6 +55,7 @@ static void config_free(struct config *config)
     free(config->audit.sign_key);
     free(config->audit.sign_key_at);
     free(config->admin.socket);
+    free(config->admin.state);
     free(config->name);
     free(config->user);
     policy_free(config->policy);

@@ -82,6 +82,7 @@ struct audit_settings {
 /* `[admin]` */
 struct admin_settings {
     char *socket;            /* the path of the socket that answers everything; NULL: none */
+    char *state;             /* the file that keeps what became of the rules; NULL: none */
     struct endpoint metrics; /* where metrics and health are asked for; its address not set: nowhere */
 };
 

@@ -144,6 +144,8 @@ static const struct option_row ROWS[] = {
      .help = "The socket (mode 0660) where status, tunnels, rules and reloads are asked for; none when missing."},
     {"admin", "metrics", OWN, .set = admin_set_metrics, .value = "ADDRESS:PORT, IPv6 in brackets; port 0 picks one",
      .help = "Where metrics and health are asked for, and nothing else; nowhere when missing."},
+    {"admin", "state", OWN, .set = admin_set_state, .value = "a path, relative to this file",
+     .help = "The file that keeps what became of each rule over restarts; counted anew with each start when missing."},
 
     {"expect", "from", OWN, .set = expect_set_from, .required = true, .value = "the address of one client", .help = "Who asks."},
     {"expect", "allow", LIST, .set = expect_set_allow, .value = "HOST[:PORT]", .help = "What must be allowed."},

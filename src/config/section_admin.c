@@ -67,3 +67,17 @@ void admin_set_metrics(const struct setting *setting)
     admin->metrics = metrics;
     setting_fact(setting, endpoint_text(&metrics, normal));
 }
+
+void admin_set_state(const struct setting *setting)
+{
+    struct admin_settings *admin = setting->target;
+    if (setting->len > OPTION_TEXT_MAX) {
+        setting_fault(setting, "too long; allowed: up to %d bytes", OPTION_TEXT_MAX);
+        return;
+    }
+    free(admin->state);
+    admin->state = path_beside(setting->file, setting->text);
+    if (admin->state == NULL)
+        setting_no_memory(setting);
+    setting_fact(setting, setting->text);
+}

@@ -36,6 +36,7 @@ void *limits_begin(struct loader *loader, const struct section *section);
 void *admin_begin(struct loader *loader, const struct section *section);
 void admin_set_listen(const struct setting *setting);
 void admin_set_metrics(const struct setting *setting);
+void admin_set_state(const struct setting *setting);
 
 /* section_listen.c */
 void *listen_begin(struct loader *loader, const struct section *section);

@@ -24,6 +24,7 @@ enum channel_kind {
     CHANNEL_REOPEN,   /* supervisor → journal: go on in a new file */
     CHANNEL_WORKER,   /* supervisor → journal: fd = a socket to a worker, a = the generation of its server */
     CHANNEL_ADMIN,    /* supervisor → server: fd = a listening socket of [admin], a = enum channel_door */
+    CHANNEL_STATE,    /* both ways: fd = what became of the rules so far, for the next server */
     CHANNEL_GO,       /* supervisor → server: that was all, begin; a = its generation */
     CHANNEL_STOP,     /* supervisor → server: close everything and end */
     CHANNEL_READY,    /* server → supervisor: serving */

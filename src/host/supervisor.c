@@ -25,6 +25,7 @@
 #include "host/privileges.h"
 #include "host/process.h"
 #include "host/sandbox.h"
+#include "host/state_file.h"
 
 /* How long a stop may take before what is left is killed. */
 #define STOP_PATIENCE_MS 15000
@@ -33,6 +34,9 @@
 #define SECOND_REQUEST_MS 500
 
 #define LINK_AGAIN_MS 100
+
+/* A stop waits this long for the counts of rules to be in their file. */
+#define STATE_PATIENCE_MS 1000
 
 /* The sockets of one address of one listener, one a worker. */
 struct bound {
@@ -56,6 +60,9 @@ struct supervisor {
     struct bound *bound;
     size_t bound_count;
     struct watched admin;
+    int state_fd;       /* what the last server left for the next; -1: nothing yet */
+    bool state_waits;   /* it is to be written to its file */
+    pid_t state_writer; /* 0: none */
     struct child journal, server;
     char holds[SANDBOX_TEXT_MAX]; /* what this process has given up */
     uint32_t generation;          /* how often the server was started */
@@ -157,6 +164,58 @@ static void supervisor_unbind_admin(struct supervisor *sup)
             close(sup->admin.fds[door]);
 }
 
+/* False: what stands there is something else, and must not be written over. */
+static bool supervisor_open_state(struct supervisor *sup)
+{
+    const char *path = sup->settings->config->admin.state;
+    if (path == NULL || (sup->state_fd = state_file_open(path)) >= 0 || errno == ENOENT)
+        return true;
+    log_error("%s ([admin] state): %s", path, errno == EINVAL ? "is not what exeat keeps there: it is not written over" : strerror(errno));
+    return false;
+}
+
+/* One write at a time: what comes while the disk hangs is written behind it. */
+static void supervisor_write_state(struct supervisor *sup)
+{
+    const char *path = sup->settings->config->admin.state;
+    if (path == NULL || !sup->state_waits || sup->state_writer != 0)
+        return;
+    sup->state_waits = false;
+    sup->state_writer = state_file_write(path, sup->state_fd);
+    if (sup->state_writer > 0)
+        return;
+    log_warn("%s ([admin] state): %s", path, strerror(errno));
+    sup->state_writer = 0;
+}
+
+static void supervisor_take_state(struct supervisor *sup, int fd)
+{
+    if (sup->state_fd >= 0)
+        close(sup->state_fd);
+    sup->state_fd = fd;
+    sup->state_waits = true;
+    supervisor_write_state(sup);
+}
+
+static void supervisor_state_written(struct supervisor *sup, int status)
+{
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+        log_warn("%s ([admin] state) cannot be written: what became of the rules is lost with the next start", sup->settings->config->admin.state);
+    sup->state_writer = 0;
+    supervisor_write_state(sup);
+}
+
+static void supervisor_end_state(struct supervisor *sup)
+{
+    for (int times = 0; times < 2 && sup->state_writer != 0; times++) {
+        state_file_wait(sup->state_writer, STATE_PATIENCE_MS);
+        sup->state_writer = 0;
+        supervisor_write_state(sup);
+    }
+    if (sup->state_fd >= 0)
+        close(sup->state_fd);
+}
+
 static void supervisor_unlink(struct supervisor *sup)
 {
     memset(sup->linked, false, sup->settings->workers * sizeof(*sup->linked));
@@ -238,6 +297,7 @@ static bool supervisor_start_server(struct supervisor *sup)
             ok = ok && channel_tell(channel, CHANNEL_LISTENER, sup->bound[i].listener, worker, sup->bound[i].fds[worker]);
     for (unsigned door = 0; door < DOOR_COUNT; door++)
         ok = ok && (sup->admin.fds[door] < 0 || channel_tell(channel, CHANNEL_ADMIN, door, 0, sup->admin.fds[door]));
+    ok = ok && (sup->state_fd < 0 || channel_tell(channel, CHANNEL_STATE, 0, 0, sup->state_fd));
     ok = ok && channel_tell(channel, CHANNEL_GO, sup->generation, 0, -1);
     if (!ok)
         child_hang_up(&sup->server); /* half a set-up is none: without its channel it ends, and is started again */
@@ -312,6 +372,10 @@ static void supervisor_reap(struct supervisor *sup)
 {
     int status;
     for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
+        if (pid == sup->state_writer) {
+            supervisor_state_written(sup, status);
+            continue;
+        }
         struct child *child = pid == sup->journal.pid ? &sup->journal : pid == sup->server.pid ? &sup->server : NULL;
         if (child == NULL)
             continue;
@@ -388,11 +452,14 @@ static void supervisor_take_ready(struct supervisor *sup)
     log_info("ready, %u workers", sup->settings->workers);
 }
 
-static void supervisor_take_message(struct supervisor *sup)
+/* False: there was none. */
+static bool supervisor_take_message(struct supervisor *sup)
 {
     struct channel_message message;
     int got = channel_receive(sup->server.channel, &message, false);
-    if (got > 0 && message.fd >= 0)
+    if (got > 0 && message.kind == CHANNEL_STATE && message.fd >= 0)
+        supervisor_take_state(sup, message.fd);
+    else if (got > 0 && message.fd >= 0)
         close(message.fd);
     if (got > 0 && message.kind == CHANNEL_READY && sup->stop_by_ms == 0)
         supervisor_take_ready(sup);
@@ -400,6 +467,7 @@ static void supervisor_take_message(struct supervisor *sup)
         sup->linked[message.b] = false;
     if (got == 0) /* its death is told by SIGCHLD; until then there is nothing to hear */
         child_hang_up(&sup->server);
+    return got > 0;
 }
 
 static int supervisor_wait_ms(const struct supervisor *sup)
@@ -447,8 +515,8 @@ static void supervisor_loop(struct supervisor *sup)
         supervisor_start_due(sup);
         struct pollfd watched[2] = {{.fd = sup->signals, .events = POLLIN}, {.fd = sup->server.channel, .events = POLLIN}};
         if (poll(watched, 2, supervisor_wait_ms(sup)) > 0) {
-            if (watched[1].revents != 0)
-                supervisor_take_message(sup);
+            while (watched[1].revents != 0 && supervisor_take_message(sup)) /* all: the last ones come right before its death */
+                continue;
             if (watched[0].revents != 0)
                 supervisor_take_signals(sup);
         }
@@ -459,6 +527,7 @@ static void supervisor_loop(struct supervisor *sup)
 static void supervisor_free(struct supervisor *sup)
 {
     supervisor_unbind(sup);
+    supervisor_end_state(sup);
     supervisor_unbind_admin(sup); /* not before: an exeat that stops can still be asked how far it is */
     free(sup->bound);
     free(sup->linked);
@@ -520,13 +589,14 @@ int supervisor_run(const struct supervisor_settings *settings)
         .signals = -1,
         .bundle_fd = -1,
         .admin = {.fds = {-1, -1}},
+        .state_fd = -1,
         .journal = {.role = PROCESS_ROLE_JOURNAL, .channel = -1},
         .server = {.role = PROCESS_ROLE_SERVER, .channel = -1},
     };
     if (!supervisor_watch_signals(&sup) || !supervisor_keep_bundle(&sup)) {
         log_error("cannot start: %s", strerror(errno));
         sup.exit_code = 1;
-    } else if (!supervisor_give_up(&sup) || !supervisor_bind(&sup) || !supervisor_bind_admin(&sup)) {
+    } else if (!supervisor_give_up(&sup) || !supervisor_bind(&sup) || !supervisor_bind_admin(&sup) || !supervisor_open_state(&sup)) {
         sup.exit_code = 1;
     } else {
         sup.log = log_writer_start(STDERR_FILENO); /* from here on it watches children and must not wait for whoever reads its lines */

@@ -79,6 +79,7 @@ static const struct syscalls_row {
     {SCMP_SYS(fcntl), SYSCALLS_BOTH, ONLY(IS(1, F_SETFL))},                          /* O_NONBLOCK */
     {SCMP_SYS(fcntl), SYSCALLS_SERVER, ONLY(IS(1, F_SETPIPE_SZ))},                   /* the relay's pipes */
     {SCMP_SYS(lseek), SYSCALLS_BOTH, ANY},
+    {SCMP_SYS(memfd_create), SYSCALLS_SERVER, ANY},                                  /* what became of the rules, for the next server */
     {SCMP_SYS(fstat), SYSCALLS_BOTH, ANY},
     {SCMP_SYS(newfstatat), SYSCALLS_BOTH, ANY},
     {SCMP_SYS(poll), SYSCALLS_BOTH, ANY},

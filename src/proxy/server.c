@@ -38,6 +38,7 @@ struct server {
     uint32_t generation;
     struct server_reloads reloads;
     int doors[DOOR_COUNT]; /* until they are the guest's; -1: none */
+    int state_fd;          /* what the last server left; -1: nothing */
     struct census *census;
     const struct server_guest *host_of;
     void *guest;
@@ -140,6 +141,9 @@ static bool server_take_setup(struct server *server, const struct channel_messag
         return server_add_listener(server, message);
     case CHANNEL_ADMIN:
         return server_add_door(server, message);
+    case CHANNEL_STATE:
+        server->state_fd = message->fd;
+        return true;
     default:
         return false;
     }
@@ -281,6 +285,8 @@ static void server_end_guest(struct server *server)
     for (int door = 0; door < DOOR_COUNT; door++)
         if (server->doors[door] >= 0)
             close(server->doors[door]);
+    if (server->state_fd >= 0)
+        close(server->state_fd);
 }
 
 struct event_base *server_base(struct server *server)
@@ -306,6 +312,24 @@ uint32_t server_generation(const struct server *server)
 bool server_is_stopping(const struct server *server)
 {
     return server->stopping;
+}
+
+int server_state(const struct server *server)
+{
+    return server->state_fd;
+}
+
+void server_leave_state(const struct server *server, int fd)
+{
+    channel_tell(server->channel, CHANNEL_STATE, 0, 0, fd);
+}
+
+bool server_sum(const struct server *server, struct tally *sum)
+{
+    bool whole = true;
+    for (unsigned i = 0; i < server->worker_count; i++)
+        whole = whole && tally_add(sum, server->workers[i]->tally);
+    return whole;
 }
 
 struct server_reloads server_reloads(const struct server *server)
@@ -369,7 +393,7 @@ static bool server_give_up(struct server *server)
 
 int server_run(int channel, const struct server_guest *guest)
 {
-    struct server server = {.channel = channel, .doors = {-1, -1}, .host_of = guest};
+    struct server server = {.channel = channel, .doors = {-1, -1}, .state_fd = -1, .host_of = guest};
     int code = 1;
     if (server_init(&server, channel) && server_set_up(&server) && server_give_up(&server) && server_begin_guest(&server)) {
         server_start_workers(&server);

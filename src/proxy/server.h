@@ -11,6 +11,7 @@
 struct census;
 struct event_base;
 struct server;
+struct tally;
 
 /* What a room above this one serves on the server's main thread. */
 struct server_guest {
@@ -28,6 +29,13 @@ struct census *server_census(struct server *server);
 const struct config *server_config(const struct server *server); /* that new sessions are judged by now */
 uint32_t server_generation(const struct server *server);         /* how many servers this supervisor has started, this one included */
 bool server_is_stopping(const struct server *server);
+
+/* A file that a former server left, as server_leave_state() was given it; -1: none. Lent. */
+int server_state(const struct server *server);
+void server_leave_state(const struct server *server, int fd);
+
+/* When no worker runs any more: adds what all of them have counted. False: out of memory, and the sum is not whole. */
+bool server_sum(const struct server *server, struct tally *sum);
 
 struct server_reloads {
     uint64_t taken, refused;
