@@ -72,3 +72,8 @@ void ulid_text(char out[ULID_TEXT_MAX], const struct ulid *ulid)
     }
     out[ULID_LEN] = '\0';
 }
+
+uint64_t ulid_wall_us(const struct ulid *ulid)
+{
+    return (ulid->high >> 16) * 1000;
+}

@@ -20,4 +20,7 @@ void ulid_make(char out[ULID_TEXT_MAX], uint64_t wall_us);
 bool ulid_read(struct ulid *out, const char text[ULID_LEN]);
 void ulid_text(char out[ULID_TEXT_MAX], const struct ulid *ulid);
 
+/* When ulid_make() made it, to the millisecond. */
+uint64_t ulid_wall_us(const struct ulid *ulid);
+
 #endif

@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/text.h"
 #include "proxy/session.h"
 #include "proxy/survey.h"
@@ -39,7 +38,8 @@ static void session_copy_name(char out[TUNNEL_NAME_MAX], const char *name)
 bool session_describe(const struct session *session, struct tunnel *tunnel)
 {
     const struct verdict *verdict = &session->verdict;
-    if (!session_is_open(session))
+    struct ulid id;
+    if (!session_is_open(session) || !ulid_read(&id, session->id))
         return false;
     *tunnel = (struct tunnel){.client_ip = session->client.ip,
                               .egress_ip = session->egress.ip,
@@ -47,7 +47,7 @@ bool session_describe(const struct session *session, struct tunnel *tunnel)
                               .port = session->port,
                               .bytes_up = relay_bytes_up(&session->relay),
                               .bytes_down = relay_bytes_down(&session->relay),
-                              .since_us = clock_wall_us() - 1000 * (loop_now_ms(session->worker->loop) - session->opened_ms)};
+                              .since_us = ulid_wall_us(&id)};
     memcpy(tunnel->id, session->id, sizeof(tunnel->id));
     if (session->host != NULL)
         text_copy(tunnel->host, sizeof(tunnel->host), session->host, session->host_len);

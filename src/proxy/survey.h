@@ -24,7 +24,8 @@ struct tunnel {
     char host[HOSTNAME_SIZE];                                                          /* as in its record, cut where it is no name */
     char client_group[TUNNEL_NAME_MAX], rule[TUNNEL_NAME_MAX], route[TUNNEL_NAME_MAX]; /* "": none */
     uint16_t port;
-    uint64_t bytes_up, bytes_down, since_us;
+    uint64_t bytes_up, bytes_down;
+    uint64_t since_us; /* when its client came */
 };
 
 struct survey {

@@ -304,11 +304,13 @@ Test(clock, text_and_day)
 Test(ulid, shape)
 {
     char id[ULID_TEXT_MAX], last[ULID_TEXT_MAX] = "";
+    struct ulid read;
     for (int i = 0; i < 200; i++) {
         ulid_make(id, UINT64_C(1469918176385000)); /* the time of the specification's example */
         cr_assert_eq(strlen(id), 26);
         cr_assert_eq(strspn(id, "0123456789ABCDEFGHJKMNPQRSTVWXYZ"), 26);
         cr_assert(strncmp(id, "01ARYZ6S41", 10) == 0, "%s", id);
+        cr_assert(ulid_read(&read, id) && ulid_wall_us(&read) == UINT64_C(1469918176385000));
         cr_assert_str_neq(id, last);
         memcpy(last, id, sizeof(id));
     }
