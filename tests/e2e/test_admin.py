@@ -186,13 +186,6 @@ class HealthTest(WatchedStory):
         wait_until("ready again", lambda: self.open_door.ask("/readyz")[0] == 200)
         wait_until("an empty queue", lambda: self.open_door.metrics()[sample("exeat_journal_queue")] == 0)
 
-    def test_a_server_that_hangs_answers_nobody_and_is_back_afterwards(self):
-        self.start()
-        server = self.proxy.children()["server"]
-        os.kill(server, signal.SIGSTOP)
-        os.kill(server, signal.SIGCONT)
-        self.assertEqual("alive\n", self.socket.good("/healthz"))
-
 
 class MetricsTest(ProxyStory):
     """Counter by counter, after every kind of end that a session can have here."""

@@ -18,7 +18,7 @@ static struct address client(uint32_t number)
 Test(name_table, rows_are_found_by_any_bytes_and_keep_their_order)
 {
     struct name_table table = {.row_size = sizeof(struct tally_route), .max = 1000};
-    char name[16];
+    char name[24];
     for (int i = 0; i < 500; i++) {
         snprintf(name, sizeof(name), "name %d", i);
         struct tally_route *row = name_table_row(&table, name, strlen(name));
