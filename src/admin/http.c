@@ -15,7 +15,7 @@
 
 #include "base/clock.h"
 
-/* Enough for whoever watches one exeat. One more, and the oldest has to go: who holds connections open keeps nobody out. */
+/* Enough for whoever watches one exeat. One more, and one has to go: who holds connections open keeps nobody out. */
 #define VISITORS_MAX 32
 
 /* For all of a visit, from the first byte to the last: evhttp's own timeout begins anew with each byte. */
@@ -32,6 +32,8 @@ struct visitor {
     struct bufferevent *arriving;         /* evhttp makes its connection of it in this turn; a reference of our own; NULL: it has */
     struct evhttp_connection *connection; /* until it closes; NULL: not yet, or a free place */
     uint64_t since_ms;
+    uint64_t number; /* in the order of coming */
+    bool asked;      /* its request is being answered */
     bool dismissed;
 };
 
@@ -44,6 +46,7 @@ struct http {
     struct event *resume;  /* listens again, after descriptors were out */
     struct visitor visitors[VISITORS_MAX];
     size_t visitor_count;
+    uint64_t visits; /* so far */
     void (*serve)(void *arg, struct http_request *request);
     void *arg;
 };
@@ -78,7 +81,7 @@ static struct bufferevent *http_visit(struct event_base *base, void *arg)
     if (arriving == NULL)
         return NULL; /* evhttp tries by itself, with no better luck */
     bufferevent_incref(arriving);
-    *visitor = (struct visitor){.arriving = arriving, .since_ms = clock_monotonic_ms()};
+    *visitor = (struct visitor){.arriving = arriving, .since_ms = clock_monotonic_ms(), .number = http->visits++};
     if (++http->visitor_count == VISITORS_MAX)
         evconnlistener_disable(http->listener);
     event_active(http->arrived, EV_TIMEOUT, 0);
@@ -109,16 +112,22 @@ static void http_dismiss(struct visitor *visitor)
     visitor->dismissed = true;
 }
 
-static void http_dismiss_oldest(struct http *http)
+/* Who holds a connection without asking goes before who waits for an answer. */
+static bool visitor_goes_first(const struct visitor *visitor, const struct visitor *other)
 {
-    struct visitor *oldest = NULL;
+    return visitor->asked != other->asked ? other->asked : visitor->number < other->number;
+}
+
+static void http_dismiss_one(struct http *http)
+{
+    struct visitor *first = NULL;
     for (size_t i = 0; i < VISITORS_MAX; i++) {
         struct visitor *visitor = &http->visitors[i];
-        if (visitor->connection != NULL && !visitor->dismissed && (oldest == NULL || visitor->since_ms < oldest->since_ms))
-            oldest = visitor;
+        if (visitor->connection != NULL && !visitor->dismissed && (first == NULL || visitor_goes_first(visitor, first)))
+            first = visitor;
     }
-    if (oldest != NULL)
-        http_dismiss(oldest);
+    if (first != NULL)
+        http_dismiss(first);
 }
 
 /* evhttp's connection is the argument of the callbacks that it has set; without them it had no memory for one. */
@@ -145,7 +154,7 @@ static void http_arrived(evutil_socket_t fd, short what, void *arg)
         if (http->visitors[i].arriving != NULL)
             http_arrive(http, &http->visitors[i]);
     if (http->visitor_count == VISITORS_MAX)
-        http_dismiss_oldest(http);
+        http_dismiss_one(http);
 }
 
 static void http_watch(evutil_socket_t fd, short what, void *arg)
@@ -181,9 +190,17 @@ static void http_resume(evutil_socket_t fd, short what, void *arg)
 
 /* ---- requests ---- */
 
+static void http_note_asked(struct http *http, const struct evhttp_connection *connection)
+{
+    for (size_t i = 0; i < VISITORS_MAX; i++)
+        if (http->visitors[i].connection == connection)
+            http->visitors[i].asked = true;
+}
+
 static void http_serve(struct evhttp_request *from, void *arg)
 {
     struct http *http = arg;
+    http_note_asked(http, evhttp_request_get_connection(from));
     struct http_request *request = calloc(1, sizeof(*request));
     if (request == NULL) {
         evhttp_send_error(from, HTTP_INTERNAL, NULL);
