@@ -40,7 +40,7 @@ struct server {
     int doors[DOOR_COUNT]; /* until they are the guest's; -1: none */
     int state_fd;          /* what the last server left; -1: nothing */
     struct census *census;
-    const struct server_guest *host_of;
+    const struct server_guest *room; /* whose guest is here, once set-up is over */
     void *guest;
 };
 
@@ -271,7 +271,7 @@ static bool server_begin_guest(struct server *server)
     server->census = census_new(server->base, server->workers, server->worker_count);
     if (server->census == NULL)
         return false;
-    server->guest = server->host_of->begin(server, server->doors);
+    server->guest = server->room->begin(server, server->doors);
     for (int door = 0; door < DOOR_COUNT; door++)
         server->doors[door] = -1;
     return server->guest != NULL;
@@ -280,7 +280,7 @@ static bool server_begin_guest(struct server *server)
 static void server_end_guest(struct server *server)
 {
     if (server->guest != NULL)
-        server->host_of->end(server->guest);
+        server->room->end(server->guest);
     census_free(server->census);
     for (int door = 0; door < DOOR_COUNT; door++)
         if (server->doors[door] >= 0)
@@ -393,7 +393,7 @@ static bool server_give_up(struct server *server)
 
 int server_run(int channel, const struct server_guest *guest)
 {
-    struct server server = {.channel = channel, .doors = {-1, -1}, .state_fd = -1, .host_of = guest};
+    struct server server = {.channel = channel, .doors = {-1, -1}, .state_fd = -1, .room = guest};
     int code = 1;
     if (server_init(&server, channel) && server_set_up(&server) && server_give_up(&server) && server_begin_guest(&server)) {
         server_start_workers(&server);
