@@ -61,6 +61,8 @@ def main(vectors, out):
     for row in rows(vectors / "log_injection.jsonl"):
         for name, how in (("pieces", 0), ("same", 64), ("long", 127)):
             write(out, "fuzz_record", f"{row['id']}-{name}", bytes([how]) + bytes.fromhex(row["hex"]))
+    clients = base64.b64encode(bytes(range(4)) * 256)
+    write(out, "fuzz_rules", "two", b"exeat rules 1\n" + b"".join(name + b" 1 2 3 4 5 " + clients + b"\n" for name in (b"agents", b"internal")))
 
 
 if __name__ == "__main__":
