@@ -33,6 +33,7 @@ enum reason_cut { CUT_FIN = 0, CUT_ACCESS_DENIED, CUT_DECODE_ERROR, CUT_RESET };
     X(SNI_MISMATCH, "sni_mismatch", CLASS_POLICY, 0, "", ENDING_NONE, CUT_ACCESS_DENIED, "was sent another server name (SNI)")                      \
     X(SNI_DENIED, "sni_denied", CLASS_POLICY, 0, "", ENDING_NONE, CUT_ACCESS_DENIED, "was sent a server name (SNI) that is not allowed")            \
     X(ECH_DENIED, "ech_denied", CLASS_POLICY, 0, "", ENDING_NONE, CUT_ACCESS_DENIED, "was sent an encrypted ClientHello (ECH)")                     \
+    X(POLICY_REVOKED, "policy_revoked", CLASS_POLICY, 403, "http_request_denied", ENDING_NONE, CUT_ACCESS_DENIED, "is not allowed any more")         \
     X(BAD_REQUEST, "bad_request", CLASS_CLIENT, 400, "http_request_error", ENDING_NONE, CUT_FIN, "bad request")                                     \
     X(PROXY_HEADER, "proxy_header", CLASS_CLIENT, 400, "http_request_error", ENDING_NONE, CUT_FIN, "bad PROXY header")                              \
     X(METHOD_NOT_ALLOWED, "method_not_allowed", CLASS_CLIENT, 405, "http_request_denied", ENDING_NONE, CUT_FIN, "only CONNECT is served")           \

@@ -59,7 +59,7 @@ Test(reason, classes_are_those_of_the_audit_record)
         const char *codes;
     } classes[] = {
         {"policy", " client_unknown default_deny rule_deny rule_expired address_literal address_forbidden not_tls sni_missing sni_invalid"
-                   " sni_mismatch sni_denied ech_denied unknown "},
+                   " sni_mismatch sni_denied ech_denied policy_revoked unknown "},
         {"client", " bad_request proxy_header method_not_allowed request_timeout request_too_large hello_timeout hello_malformed hello_too_large"
                    " client_gone denials_asked "},
         {"network", " dns_failed dns_timeout connect_failed connect_timeout route_unavailable "},
@@ -90,7 +90,7 @@ Test(reason, statuses_mean_one_thing)
         const char *codes;
     } statuses[] = {
         {400, " bad_request proxy_header "},
-        {403, " client_unknown default_deny rule_deny rule_expired address_literal address_forbidden unknown "},
+        {403, " client_unknown default_deny rule_deny rule_expired address_literal address_forbidden policy_revoked unknown "},
         {405, " method_not_allowed "},
         {408, " request_timeout "},
         {431, " request_too_large "},
