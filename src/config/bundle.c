@@ -6,8 +6,10 @@
 #include <glob.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/hash.h"
 #include "config/array.h"
 #include "config/bundle_private.h"
 #include "config/config.h"
@@ -78,7 +80,7 @@ void bundle_shed(struct bundle *bundle)
     for (size_t i = 0; i < bundle->file_count; i++) {
         struct bundle_file *file = bundle->files[i];
         free((char *)file->bytes);
-        *file = (struct bundle_file){.path = file->path, .bytes = NULL, .error = file->error ? file->error : ENODATA};
+        *file = (struct bundle_file){.path = file->path, .bytes = NULL, .error = file->error ? file->error : ENODATA, .stamp = file->stamp};
     }
 }
 
@@ -142,16 +144,37 @@ static char *bundle_slurp(int fd, size_t *len, int *error)
     return bytes;
 }
 
+/* Never 0: also a file that is not there is so now, and may be there later. */
+static uint64_t bundle_stamp(const struct stat *file)
+{
+    const uint64_t facts[] = {file->st_dev,
+                              file->st_ino,
+                              (uint64_t)file->st_size,
+                              (uint64_t)file->st_mtim.tv_sec,
+                              (uint64_t)file->st_mtim.tv_nsec,
+                              (uint64_t)file->st_ctim.tv_sec,
+                              (uint64_t)file->st_ctim.tv_nsec};
+    return hash_bytes(facts, sizeof(facts), 0) | 1;
+}
+
 static struct bundle_file *bundle_open_file(struct bundle *bundle, const char *path)
 {
     int error = 0;
     size_t len = 0;
+    struct stat found = {0};
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    if (fd < 0)
-        return bundle_keep_file(bundle, strdup(path), strdup(""), 0, errno);
-    char *bytes = bundle_slurp(fd, &len, &error);
-    close(fd);
-    return bundle_keep_file(bundle, strdup(path), bytes, len, error);
+    if (fd < 0) {
+        error = errno;
+    } else if (fstat(fd, &found) != 0) { /* before it is read: what is written meanwhile is another state */
+        error = errno;
+    }
+    char *bytes = error == 0 ? bundle_slurp(fd, &len, &error) : strdup("");
+    if (fd >= 0)
+        close(fd);
+    struct bundle_file *file = bundle_keep_file(bundle, strdup(path), bytes, len, error);
+    if (file != NULL)
+        file->stamp = bundle_stamp(&found);
+    return file;
 }
 
 const struct bundle_file *bundle_file(struct bundle *bundle, const char *path)
@@ -257,4 +280,60 @@ const char *const *bundle_glob(struct bundle *bundle, const char *pattern, size_
         return NULL;
     *count = globbed->found.count;
     return (const char *const *)globbed->found.paths;
+}
+
+const struct bundle_file *bundle_file_at(const struct bundle *bundle, size_t index)
+{
+    return index < bundle->file_count ? bundle->files[index] : NULL;
+}
+
+const char *bundle_glob_at(const struct bundle *bundle, size_t index)
+{
+    return index < bundle->glob_count ? bundle->globs[index]->pattern : NULL;
+}
+
+/* ---- what became of it on the disk ---- */
+
+static uint64_t bundle_state_glob(const struct bundle_globbed *globbed, uint64_t state)
+{
+    state = hash_bytes(&globbed->error, sizeof(globbed->error), state);
+    for (size_t i = 0; i < globbed->found.count; i++)
+        state = hash_bytes(globbed->found.paths[i], strlen(globbed->found.paths[i]) + 1, state);
+    return state;
+}
+
+uint64_t bundle_state_read(const struct bundle *bundle)
+{
+    uint64_t state = 0;
+    for (size_t i = 0; i < bundle->file_count; i++)
+        state = hash_bytes(&bundle->files[i]->stamp, sizeof(bundle->files[i]->stamp), state);
+    for (size_t i = 0; i < bundle->glob_count; i++)
+        state = bundle_state_glob(bundle->globs[i], state);
+    return state;
+}
+
+static uint64_t bundle_stamp_now(const struct bundle_file *file)
+{
+    struct stat found;
+    if (file->stamp == 0)
+        return 0;
+    if (stat(file->path, &found) != 0)
+        memset(&found, 0, sizeof(found));
+    return bundle_stamp(&found);
+}
+
+uint64_t bundle_state_now(const struct bundle *bundle)
+{
+    uint64_t state = 0;
+    for (size_t i = 0; i < bundle->file_count; i++) {
+        const uint64_t stamp = bundle_stamp_now(bundle->files[i]);
+        state = hash_bytes(&stamp, sizeof(stamp), state);
+    }
+    for (size_t i = 0; i < bundle->glob_count; i++) {
+        struct bundle_globbed now = {.pattern = bundle->globs[i]->pattern};
+        bundle_glob_ask(&now);
+        state = bundle_state_glob(&now, state);
+        path_list_fini(&now.found);
+    }
+    return state;
 }

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct bundle;
 
@@ -11,7 +12,8 @@ struct bundle_file {
     const char *path; /* as the configuration names it, made absolute or relative to the including file's directory */
     const char *bytes;
     size_t len;
-    int error; /* errno when it could not be read, else 0 */
+    int error;      /* errno when it could not be read, else 0 */
+    uint64_t stamp; /* which file this was, and of when, as it was opened; 0: it was not read from a disk */
 };
 
 /* A bundle that reads files from the disk as they are asked for and keeps them. */
@@ -36,6 +38,14 @@ const char *bundle_digest(const struct bundle *bundle);
 
 /* Frees the bytes of all files and seals it: what was asked for is still known, but not what it held. */
 void bundle_shed(struct bundle *bundle);
+
+/* Everything that was asked for so far, by number; NULL past the last. */
+const struct bundle_file *bundle_file_at(const struct bundle *bundle, size_t index);
+const char *bundle_glob_at(const struct bundle *bundle, size_t index); /* the pattern */
+
+/* In one number which files these were when they were read, and which they would be if they were read from the disk now. */
+uint64_t bundle_state_read(const struct bundle *bundle);
+uint64_t bundle_state_now(const struct bundle *bundle);
 
 /* Through a descriptor to another process of ours: write everything that was asked for (files and globs), read it back as a sealed bundle. */
 bool bundle_write(const struct bundle *bundle, int fd);

@@ -43,7 +43,7 @@ static void config_free_expectations(struct config *config)
     free(config->expectations);
 }
 
-static void config_free(struct config *config)
+void config_free(struct config *config)
 {
     config_free_listeners(config);
     config_free_expectations(config);
@@ -122,6 +122,8 @@ static void config_complete(struct loader *loader, const char *path)
     if (config->listener_count == 0)
         fault_add(loader->faults, path, NULL, NULL, "nothing to listen on; required is a [listen NAME] with an address");
     config->transparent = config_has_transparent(config);
+    for (size_t i = 0; i < config->listener_count; i++)
+        config->listeners[i].config = config;
     if (!config_never_listeners(config) || (config->transparent && !config_never_host(config))) /* the routes' sources are known by now */
         fault_add(loader->faults, path, NULL, NULL, "out of memory, or this host's own addresses cannot be listed");
     if (!policy_seal(config->policy) || !config_take_digest(loader))
@@ -140,9 +142,16 @@ static void config_build(struct loader *loader, const char *path)
 
 struct config *config_load(struct bundle *bundle, const char *path, struct fault_list *faults)
 {
+    return config_load_facts(bundle, path, faults, NULL);
+}
+
+struct config *config_load_facts(struct bundle *bundle, const char *path, struct fault_list *faults, const struct fact_taker *taker)
+{
     size_t before = fault_count(faults);
     const bool judged = bundle_digest(bundle) != NULL;
-    struct loader loader = {.bundle = bundle, .faults = faults, .config = config_new(!judged), .digest = judged ? NULL : digest_new()};
+    struct loader loader = {.bundle = bundle, .faults = faults, .taker = taker};
+    loader.config = config_new(!judged);
+    loader.digest = judged ? NULL : digest_new();
     if (loader.config != NULL && (loader.digest != NULL || judged))
         config_build(&loader, path);
     else
@@ -177,6 +186,7 @@ bool config_set_listen(struct config *config, const struct endpoint *address)
     config->listeners = listener;
     config->listener_count = 1;
     config->transparent = false; /* what is never dialled for the listeners of the file stays so: rather too much than too little */
+    listener->config = config;
     listener->name = strdup("command-line");
     listener->at = strdup("--listen");
     listener->addresses = malloc(sizeof(*address));
@@ -187,6 +197,48 @@ bool config_set_listen(struct config *config, const struct endpoint *address)
     return config_never_listener(config, address);
 }
 
+bool config_set_instance(struct config *config, const char *name, bool continue_on_failure)
+{
+    char *copy = strdup(name);
+    if (copy == NULL)
+        return false;
+    free(config->name);
+    config->name = copy;
+    config->audit.continue_on_failure = continue_on_failure;
+    return true;
+}
+
+static char *config_copy(const char *text, bool *fine)
+{
+    char *copy = text != NULL ? strdup(text) : NULL;
+    *fine = *fine && (copy != NULL || text == NULL);
+    return copy;
+}
+
+bool config_keep(struct config *config, const struct config *now)
+{
+    bool fine = true;
+    free(config->name);
+    free(config->audit.file);
+    free(config->audit.sign_key);
+    free(config->audit.sign_key_at);
+    free(config->admin.socket);
+    free(config->admin.state);
+    free(config->user);
+    config->name = config_copy(now->name, &fine);
+    config->workers = now->workers;
+    config->user = config_copy(now->user, &fine);
+    config->sandbox = now->sandbox;
+    config->admin = now->admin;
+    config->admin.socket = config_copy(now->admin.socket, &fine);
+    config->admin.state = config_copy(now->admin.state, &fine);
+    config->audit = now->audit;
+    config->audit.file = config_copy(now->audit.file, &fine);
+    config->audit.sign_key = config_copy(now->audit.sign_key, &fine);
+    config->audit.sign_key_at = config_copy(now->audit.sign_key_at, &fine);
+    return fine;
+}
+
 struct config *config_ref(struct config *config)
 {
     __atomic_add_fetch(&config->refs, 1, __ATOMIC_RELAXED);
@@ -195,7 +247,11 @@ struct config *config_ref(struct config *config)
 
 void config_unref(struct config *config)
 {
-    if (config != NULL && __atomic_sub_fetch(&config->refs, 1, __ATOMIC_ACQ_REL) == 0)
+    if (config == NULL || __atomic_sub_fetch(&config->refs, 1, __ATOMIC_ACQ_REL) != 0)
+        return;
+    if (config->last != NULL)
+        config->last(config->last_arg, config);
+    else
         config_free(config);
 }
 
@@ -205,6 +261,12 @@ void config_drop_policy(struct config *config)
     lint_notes_free(config->notes);
     config->policy = NULL;
     config->notes = NULL;
+}
+
+void config_on_last(struct config *config, void (*last)(void *arg, struct config *config), void *arg)
+{
+    config->last = last;
+    config->last_arg = arg;
 }
 
 static int config_compare_host(const void *name, const void *host)
@@ -228,4 +290,15 @@ const char *listener_mode_text(enum listener_mode mode)
 {
     static const char *const WORDS[] = {[LISTENER_CONNECT] = "connect", [LISTENER_REDIRECT] = "redirect", [LISTENER_TPROXY] = "tproxy"};
     return WORDS[mode];
+}
+
+const struct listener *listener_ref(const struct listener *listener)
+{
+    config_ref(listener->config);
+    return listener;
+}
+
+void listener_unref(const struct listener *listener)
+{
+    config_unref(listener->config);
 }

@@ -8,6 +8,7 @@
 
 #include "base/address.h"
 #include "config/bundle.h"
+#include "config/facts.h"
 #include "config/fault.h"
 #include "policy/policy.h"
 
@@ -21,8 +22,11 @@ enum sandbox_mode { SANDBOX_AUTO = 0, SANDBOX_ON, SANDBOX_OFF };
 
 #define WORKERS_MAX 256 /* what `workers` may be at most */
 
+struct config;
+
 /* `[listen NAME]` */
 struct listener {
+    struct config *config; /* that it is of */
     char *name;
     char *at;
     struct endpoint *addresses;
@@ -96,6 +100,8 @@ struct config {
     unsigned workers; /* 0: auto */
     char *user;       /* whom root becomes; NULL: nobody */
     enum sandbox_mode sandbox;
+    bool keep_revoked; /* `on_revoke = keep` */
+    bool watch;
     struct listener *listeners;
     size_t listener_count;
     bool transparent; /* some listener is */
@@ -109,6 +115,9 @@ struct config {
     char digest[CONFIG_DIGEST_SIZE]; /* of the meaning, not the comments: `policy` in the record */
     struct lint_notes *notes;        /* private: what config_lint says of patterns and lists */
     unsigned refs;                   /* private, atomic */
+    void (*last)(void *arg, struct config *config);
+    void *last_arg;
+    struct config *next; /* for whom `last` gave it to */
 };
 
 /* Path under which the embedded default stands in every bundle. */
@@ -118,6 +127,14 @@ struct config {
  * the result has one reference. Does not lint and does not run the expectations. A bundle from another process of ours has been judged there: what it
  * means is taken from it, and no notes are made for lints. */
 struct config *config_load(struct bundle *bundle, const char *path, struct fault_list *faults);
+/* The same; `taker` is told each fact of it, in the order of reading, also when there is a fault in the end. */
+struct config *config_load_facts(struct bundle *bundle, const char *path, struct fault_list *faults, const struct fact_taker *taker);
+
+/* Gives it what its server was started with: `instance` and on_failure. Before anyone shares it. False: out of memory. */
+bool config_set_instance(struct config *config, const char *name, bool continue_on_failure);
+
+/* Makes it go on with what only a restart changes, as `now` has it. Before anyone shares it. False: out of memory. */
+bool config_keep(struct config *config, const struct config *now);
 
 /* Adds `--listen ADDR` as listener "command-line" in place of the configured ones. Before anyone shares the snapshot. */
 bool config_set_listen(struct config *config, const struct endpoint *address);
@@ -125,11 +142,20 @@ bool config_set_listen(struct config *config, const struct endpoint *address);
 /* Says where a listener, or the door for metrics, was really bound (port 0 got its port): no route dials it from then on. Before anyone shares the snapshot. */
 bool config_never_listener(struct config *config, const struct endpoint *bound);
 
+/* A reference to the configuration that it is of. */
+const struct listener *listener_ref(const struct listener *listener);
+void listener_unref(const struct listener *listener);
+
 struct config *config_ref(struct config *config);
 void config_unref(struct config *config);
 
 /* Frees the policy, which is most of a snapshot: for who has judged it and leaves deciding to another process. */
 void config_drop_policy(struct config *config);
+
+/* From now on the last reference does not free it where it is dropped, on a thread that may have better to do: `last` is called there, and whoever
+ * it tells calls config_free(). */
+void config_on_last(struct config *config, void (*last)(void *arg, struct config *config), void *arg);
+void config_free(struct config *config);
 
 /* The static host of that name, or NULL. */
 const struct static_host *config_static_host(const struct config *config, const char *name);

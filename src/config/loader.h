@@ -14,6 +14,8 @@ struct exeat_settings {
     enum sandbox_mode sandbox;
     bool observe;
     char *observe_route;
+    bool keep_revoked; /* on_revoke = keep */
+    bool watch;
 };
 
 struct loader {
@@ -22,6 +24,7 @@ struct loader {
     struct document document;
     struct digest *digest; /* NULL: it is known */
     struct config *config;
+    const struct fact_taker *taker; /* or NULL */
     struct exeat_settings exeat;
     const char *addresses_word;    /* of the [route] in hand: `public` or `any`, once given */
     struct host_list *inline_list; /* of the [rule] in hand: its own patterns, once there are any */

@@ -27,6 +27,7 @@ struct option_row {
     enum option_type type;
     bool list; /* `set` is called for each word; else it takes one value */
     bool required;
+    bool restart;        /* a reload does not change it: the value of the start goes on */
     size_t offset, size; /* where in the section's target; size 0: nowhere */
     /* OPTION_OWN and lists */
     void (*set)(const struct setting *setting);

@@ -66,6 +66,8 @@ void exeat_finish(struct loader *loader, const struct section *section, void *ta
     config->name = exeat->name ? strdup(exeat->name) : exeat_host_name();
     config->workers = exeat->workers;
     config->sandbox = exeat->sandbox;
+    config->keep_revoked = exeat->keep_revoked;
+    config->watch = exeat->watch;
     free(config->user);
     config->user = exeat->user ? strdup(exeat->user) : NULL;
     if (config->name == NULL || (config->user == NULL && exeat->user != NULL))

@@ -42,20 +42,43 @@ void setting_no_memory(const struct setting *setting)
     setting_fault(setting, "out of memory");
 }
 
-void setting_fact(const struct setting *setting, const char *value)
+static void setting_tell(const struct setting *setting, const char *key, const char *value)
+{
+    const struct fact_taker *taker = setting->loader->taker;
+    const struct option_row *row = setting->row;
+    const struct fact fact = {
+        .title = setting->section->title,
+        .key = key,
+        .value = value,
+        .many = row->list || setting->meaning != NULL,
+        .restart = row->restart,
+        .file = setting->file,
+        .line = setting->line,
+    };
+    if (taker != NULL)
+        taker->take(taker->arg, &fact);
+}
+
+static void setting_digest(const struct setting *setting, const char *key, const char *value)
 {
     char fact[SETTING_FACT_MAX];
     struct text text;
-    if (setting->loader->digest == NULL)
-        return;
     text_init(&text, fact, sizeof(fact));
     text_add(&text, setting->section->title);
     text_add_char(&text, ' ');
-    text_add(&text, setting->meaning ? setting->meaning : setting->row->key);
+    text_add(&text, key);
     text_add_char(&text, ' ');
     text_add(&text, value);
     assert(!text.cut);
     digest_add(setting->loader->digest, fact, text.len);
+}
+
+void setting_fact(const struct setting *setting, const char *value)
+{
+    const char *key = setting->meaning ? setting->meaning : setting->row->key;
+    if (setting->loader->digest != NULL)
+        setting_digest(setting, key, value);
+    setting_tell(setting, key, value);
 }
 
 void setting_network_fault(const struct setting *setting, const struct network *network, const char *why)
