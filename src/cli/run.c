@@ -10,7 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "cli/load.h"
-#include "config/config.h"
+#include "config/candidate.h"
 #include "config/sign_key.h"
 #include "host/supervisor.h"
 #include "proxy/server.h"
@@ -25,9 +25,9 @@ static const char RUN_USAGE[] = "usage: exeat run [OPTION]...\n"
                                 "      --help             print this and exit\n"
                                 "\n"
                                 "SIGINT and SIGTERM end every tunnel with its record and stop; a second one stops at once.\n"
+                                "SIGHUP reads the configuration anew and goes on by it, or stays as it is when it has a fault.\n"
                                 "SIGUSR1 goes on in a new audit file, after the old one was renamed.\n"
-                                "SIGHUP and SIGUSR2 are kept for a later version: this one names them in the log and does\n"
-                                "nothing.\n";
+                                "SIGUSR2 is kept for a later version: this one names it in the log and does nothing.\n";
 
 struct run_options {
     const char *path, *listen, *ports_file;
@@ -111,28 +111,33 @@ static bool run_replace_listeners(struct config *config, const char *text)
     return false;
 }
 
+static int run_supervise(const struct run_options *options, struct candidate *candidate, struct fault_list *faults, int sign_key_fd)
+{
+    const struct supervisor_settings settings = {
+        .candidate = candidate,
+        .config_path = options->path != NULL ? options->path : CONFIG_EMBEDDED,
+        .listen = options->listen,
+        .ports_file = options->ports_file,
+        .warnings = faults,
+        .workers = run_workers(candidate->config),
+        .sign_key_fd = sign_key_fd,
+    };
+    return supervisor_run(&settings);
+}
+
+/* The bundle is gone when this returns. */
 static int run_serve(const struct run_options *options, struct bundle *bundle, struct fault_list *faults)
 {
-    int sign_key_fd = -1;
+    int sign_key_fd = -1, code = COMMAND_ERROR;
     struct config *config = run_load(options, bundle, faults, &sign_key_fd);
-    if (config == NULL)
-        return COMMAND_ERROR;
-    int code = COMMAND_ERROR;
-    if (run_replace_listeners(config, options->listen)) {
-        const struct supervisor_settings settings = {
-            .config = config,
-            .bundle = bundle,
-            .config_path = options->path != NULL ? options->path : CONFIG_EMBEDDED,
-            .listen = options->listen,
-            .ports_file = options->ports_file,
-            .warnings = faults,
-            .workers = run_workers(config),
-            .sign_key_fd = sign_key_fd,
-        };
-        code = supervisor_run(&settings);
+    struct candidate *candidate = config != NULL && run_replace_listeners(config, options->listen) ? candidate_serving(bundle, config) : NULL;
+    if (candidate != NULL) {
+        code = run_supervise(options, candidate, faults, sign_key_fd);
+    } else {
+        config_unref(config);
+        bundle_free(bundle);
     }
     run_close(sign_key_fd);
-    config_unref(config);
     return code;
 }
 
@@ -145,8 +150,13 @@ int command_run(int argc, char **argv)
         return command_help(RUN_USAGE);
     struct bundle *bundle = bundle_new();
     struct fault_list *faults = fault_list_new();
-    int code = bundle != NULL && faults != NULL ? run_serve(&options, bundle, faults) : command_no_memory();
+    int code;
+    if (bundle != NULL && faults != NULL) {
+        code = run_serve(&options, bundle, faults);
+    } else {
+        code = command_no_memory();
+        bundle_free(bundle);
+    }
     fault_list_free(faults);
-    bundle_free(bundle);
     return code;
 }

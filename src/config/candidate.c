@@ -1,6 +1,7 @@
 /* A configuration that is read beside the one that serves: judged in full, and held against that. */
 #include "config/candidate.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,8 +40,10 @@ void candidate_free(struct candidate *candidate)
 
 bool candidate_store(struct candidate *candidate)
 {
-    candidate->fd = memfd_create("exeat-configuration", MFD_CLOEXEC);
-    if (candidate->fd < 0 || !bundle_write(candidate->bundle, candidate->fd))
+    /* every server has it, and none may change what the next one is to go by */
+    const int seals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
+    candidate->fd = memfd_create("exeat-configuration", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (candidate->fd < 0 || !bundle_write(candidate->bundle, candidate->fd) || fcntl(candidate->fd, F_ADD_SEALS, seals) != 0)
         return false;
     bundle_shed(candidate->bundle);
     config_drop_policy(candidate->config);

@@ -2,6 +2,7 @@
 #include "host/bind.h"
 
 #include <errno.h>
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -66,6 +67,11 @@ bool bind_listeners(struct endpoint *address, bool tproxy, int *fds, size_t coun
 {
     if (address->port != 0 && !bind_is_free(address, tproxy))
         return false;
+    return bind_listeners_beside(address, tproxy, fds, count);
+}
+
+bool bind_listeners_beside(struct endpoint *address, bool tproxy, int *fds, size_t count)
+{
     for (size_t i = 0; i < count; i++) {
         fds[i] = bind_one(address, tproxy, true);
         if (fds[i] >= 0 && (i > 0 || bind_learn(fds[i], address)))
@@ -78,6 +84,27 @@ bool bind_listeners(struct endpoint *address, bool tproxy, int *fds, size_t coun
         return false;
     }
     return true;
+}
+
+bool bind_make_tproxy(const int *fds, size_t count, enum family family)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!bind_make_transparent(fds[i], family == FAMILY_V6 ? AF_INET6 : AF_INET))
+            return false;
+    return true;
+}
+
+void bind_silence(const int *fds, size_t count)
+{
+    enum { TCP_FLAGS = 13, SYN = 0x02, ACK = 0x10, ALL = -1 };
+    struct sock_filter drop_first[] = {
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, TCP_FLAGS), /* a socket's filter sees a segment from its TCP header on */
+        BPF_STMT(BPF_ALU | BPF_AND | BPF_K, SYN | ACK), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYN, 0, 1), BPF_STMT(BPF_RET | BPF_K, 0),
+        BPF_STMT(BPF_RET | BPF_K, (uint32_t)ALL),
+    };
+    const struct sock_fprog program = {.len = sizeof(drop_first) / sizeof(drop_first[0]), .filter = drop_first};
+    for (size_t i = 0; i < count; i++)
+        (void)setsockopt(fds[i], SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)); /* without it a late one may be reset */
 }
 
 /* ---- the Unix socket ---- */

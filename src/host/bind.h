@@ -12,6 +12,15 @@
  * `tproxy`: they take connections to any address that netfilter hands over, and answer in its name; EPERM without CAP_NET_ADMIN or CAP_NET_RAW.
  * False with errno, and nothing left open. */
 bool bind_listeners(struct endpoint *address, bool tproxy, int *fds, size_t count);
+/* The same where it is known that whoever listens there already is this program. */
+bool bind_listeners_beside(struct endpoint *address, bool tproxy, int *fds, size_t count);
+
+/* Sockets that listen already are to be tproxy ones, too. False with errno. */
+bool bind_make_tproxy(const int *fds, size_t count, enum family family);
+
+/* From now on nobody new gets an answer from these listening sockets, as if the packets were lost; who has one is let in. When all those have been
+ * accepted the sockets can be closed without a reset: before, whoever waits in their queues would get one. */
+void bind_silence(const int *fds, size_t count);
 
 /* Binds a Unix socket (mode 0660) and listens; one that a dead process left at the path goes, one on which somebody listens stays (EADDRINUSE), and
  * so does whatever is no socket (EEXIST). *inode is what bind_unlink() knows it by. Only with one thread: it sets the umask for a moment.

@@ -7,6 +7,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/text.h"
+
 /* What goes over the wire before the text; the descriptor travels beside it. */
 #define CHANNEL_HEAD offsetof(struct channel_message, fd)
 
@@ -55,6 +57,13 @@ bool channel_send(int end, const struct channel_message *message)
         sent = sendmsg(end, &header, MSG_NOSIGNAL);
     while (sent < 0 && errno == EINTR);
     return sent >= 0;
+}
+
+bool channel_say(int end, enum channel_kind kind, uint32_t a, uint32_t b, int fd, const char *text)
+{
+    struct channel_message message = {.kind = kind, .a = a, .b = b, .fd = fd};
+    text_copy(message.text, sizeof(message.text), text, strlen(text));
+    return channel_send(end, &message);
 }
 
 bool channel_tell(int end, enum channel_kind kind, uint32_t a, uint32_t b, int fd)

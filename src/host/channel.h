@@ -12,26 +12,36 @@
 
 enum channel_kind {
     CHANNEL_NONE = 0,
-    CHANNEL_CONFIG,   /* supervisor → server: text = path of the configuration, fd = its bundle */
-    CHANNEL_LISTEN,   /* supervisor → server: text = the address of `--listen`, which replaces the configured listeners */
-    CHANNEL_LISTENER, /* supervisor → server: fd = a listening socket, a = listener's number, b = worker's number */
-    CHANNEL_JOURNAL,  /* supervisor → server: fd = a socket to the journal process, b = worker's number; again after each restart of the journal */
-    CHANNEL_NAME,     /* supervisor → journal: text = the `instance` of its records */
-    CHANNEL_SANDBOX,  /* supervisor → journal: a = enum sandbox_mode */
-    CHANNEL_RESERVE,  /* supervisor → journal: a, b = the upper and lower half of how many bytes are kept free */
-    CHANNEL_KEY,      /* supervisor → journal: fd = the file of the key that signs; a checkpoint after at most a records or b ms */
-    CHANNEL_FILE,     /* supervisor → journal: text = the audit file, a = CHANNEL_FILE_…; that was all, begin */
-    CHANNEL_REOPEN,   /* supervisor → journal: go on in a new file */
-    CHANNEL_WORKER,   /* supervisor → journal: fd = a socket to a worker, a = the generation of its server */
-    CHANNEL_ADMIN,    /* supervisor → server: fd = a listening socket of [admin], a = enum channel_door */
-    CHANNEL_STATE,    /* both ways: fd = what became of the rules so far, for the next server */
-    CHANNEL_GO,       /* supervisor → server: that was all, begin; a = its generation */
+    CHANNEL_LISTEN, /* supervisor → server: text = the address of `--listen`, which replaces the configured listeners, now and at each reload */
+    CHANNEL_CONFIG, /* supervisor → server: text = path of the configuration, fd = its bundle, a = workers, b = the number of this edition. One that comes
+                       * while another serves is a reload: it is read aside, and answered with CHANNEL_LOADED */
+    CHANNEL_ADDRESS, /* supervisor → server: in the edition at hand address number a belongs to listener number b */
+    CHANNEL_LISTENER, /* supervisor → server: fd = a listening socket of address number a, for worker number b; not again at a reload that keeps it */
+    CHANNEL_JOURNAL, /* supervisor → server: fd = a socket to the journal process, b = worker's number; again after each restart of the journal */
+    CHANNEL_NAME,    /* supervisor → journal, server: text = the `instance` of their records, as at the start; a = CHANNEL_NAME_… */
+    CHANNEL_SANDBOX, /* supervisor → journal: a = enum sandbox_mode */
+    CHANNEL_RESERVE, /* supervisor → journal: a, b = the upper and lower half of how many bytes are kept free */
+    CHANNEL_KEY,     /* supervisor → journal: fd = the file of the key that signs; a checkpoint after at most a records or b ms */
+    CHANNEL_FILE,    /* supervisor → journal: text = the audit file, a = CHANNEL_FILE_…; that was all, begin */
+    CHANNEL_REOPEN,  /* supervisor → journal: go on in a new file */
+    CHANNEL_WORKER,  /* supervisor → journal: fd = a socket to a worker, a = the generation of its server */
+    CHANNEL_ADMIN,   /* supervisor → server: fd = a listening socket of [admin], a = enum channel_door */
+    CHANNEL_STATE,   /* both ways: fd = what became of the rules so far, for the next server */
+    CHANNEL_GO, /* supervisor → server: that was all, begin, b = its generation; at a reload: serve by edition a from here on, answered with CHANNEL_TAKEN */
+    CHANNEL_FORGET, /* supervisor → server: edition a is not to be served by */
+    CHANNEL_RECORD, /* supervisor → server: text = the detail of a `reload` record, to be written */
+    CHANNEL_OUTCOME, /* supervisor → server: of the reloads that were asked for up to number a: b = 1 taken, 0 refused, fd = a file with the words for it */
     CHANNEL_STOP,     /* supervisor → server: close everything and end */
     CHANNEL_READY,    /* server → supervisor: serving */
+    CHANNEL_LOADED,   /* server → supervisor: edition a is read: b = 1, or cannot be had: 0 */
+    CHANNEL_TAKEN,    /* server → supervisor: every worker judges by edition a */
+    CHANNEL_RELOAD,   /* server → supervisor: somebody asks for a reload; a = a number, higher each time */
     CHANNEL_UNLINKED, /* server → supervisor: the socket to the journal of worker b did not arrive, for want of descriptors */
 };
 
 enum channel_door { DOOR_ADMIN = 0, DOOR_METRICS, DOOR_COUNT }; /* `listen` and `metrics` */
+
+#define CHANNEL_NAME_CONTINUE 1u /* `on_failure = continue` */
 
 #define CHANNEL_FILE_UNCHAINED 1u /* `chain = no` */
 #define CHANNEL_FILE_SYNC 2u      /* `sync = batch` */
@@ -49,6 +59,9 @@ bool channel_pair(int ends[2]);
 
 /* Sends the whole message or nothing; false with errno. Waits when the other end is slow, for two seconds at most (EAGAIN). */
 bool channel_send(int end, const struct channel_message *message);
+
+/* One with text, which is cut where it is too long. */
+bool channel_say(int end, enum channel_kind kind, uint32_t a, uint32_t b, int fd, const char *text);
 
 /* A message without text. */
 bool channel_tell(int end, enum channel_kind kind, uint32_t a, uint32_t b, int fd);

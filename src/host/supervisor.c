@@ -7,7 +7,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -17,13 +16,14 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/log_writer.h"
-#include "base/text.h"
+#include "host/bounds.h"
 #include "host/bind.h"
 #include "host/channel.h"
 #include "host/child.h"
 #include "host/ports_file.h"
 #include "host/privileges.h"
 #include "host/process.h"
+#include "host/reload.h"
 #include "host/sandbox.h"
 #include "host/state_file.h"
 
@@ -38,13 +38,6 @@
 /* A stop waits this long for the counts of rules to be in their file. */
 #define STATE_PATIENCE_MS 1000
 
-/* The sockets of one address of one listener, one a worker. */
-struct bound {
-    unsigned listener;
-    struct endpoint address;
-    int *fds;
-};
-
 /* The doors of [admin]: one socket each for all generations. */
 struct watched {
     int fds[DOOR_COUNT];     /* -1: none */
@@ -56,9 +49,8 @@ struct supervisor {
     const struct supervisor_settings *settings;
     struct log_writer *log;
     int signals;
-    int bundle_fd;
-    struct bound *bound;
-    size_t bound_count;
+    struct serving serving;
+    struct reload *reload;
     struct watched admin;
     int state_fd;       /* what the last server left for the next; -1: nothing yet */
     bool state_waits;   /* it is to be written to its file */
@@ -88,59 +80,42 @@ static bool supervisor_watch_signals(struct supervisor *sup)
     return sup->signals >= 0;
 }
 
+static void supervisor_reloaded(void *arg);
+
 /* In a file in memory, for this server and those that may have to follow it. Who may go where is for the server to know, once. */
 static bool supervisor_keep_bundle(struct supervisor *sup)
 {
+    struct serving *serving = &sup->serving;
     sup->linked = calloc(sup->settings->workers, sizeof(*sup->linked));
-    sup->bundle_fd = memfd_create("exeat-configuration", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (sup->linked == NULL || sup->bundle_fd < 0 || !bundle_write(sup->settings->bundle, sup->bundle_fd))
+    if (sup->linked == NULL || !candidate_store(serving->candidate))
         return false;
-    /* every server has it, and none may change what the next one is to go by */
-    return fcntl(sup->bundle_fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) == 0;
+    process_give_back();
+    sup->reload = reload_new(serving, supervisor_reloaded, sup);
+    return sup->reload != NULL;
 }
 
-static void supervisor_cannot_listen(const struct listener *listener, const struct endpoint *address, int error)
+static const struct config *supervisor_config(const struct supervisor *sup)
 {
-    char text[ENDPOINT_TEXT_MAX];
-    bool powerless = error == EPERM && listener->mode == LISTENER_TPROXY;
-    log_error("cannot listen on %s (listener %s): %s%s", endpoint_text(address, text), listener->name, strerror(error),
-              powerless ? ": mode = tproxy needs CAP_NET_ADMIN or CAP_NET_RAW" : "");
-}
-
-static bool supervisor_bind_one(struct supervisor *sup, unsigned index, const struct endpoint *address)
-{
-    const struct listener *listener = &sup->settings->config->listeners[index];
-    unsigned workers = sup->settings->workers;
-    struct bound bound = {.listener = index, .address = *address, .fds = calloc(workers, sizeof(*bound.fds))};
-    if (bound.fds != NULL && bind_listeners(&bound.address, listener->mode == LISTENER_TPROXY, bound.fds, workers)) {
-        sup->bound[sup->bound_count++] = bound;
-        return true;
-    }
-    supervisor_cannot_listen(listener, address, errno);
-    free(bound.fds);
-    return false;
+    return sup->serving.candidate->config;
 }
 
 static bool supervisor_bind(struct supervisor *sup)
 {
-    const struct config *config = sup->settings->config;
-    size_t count = 0;
-    for (size_t i = 0; i < config->listener_count; i++)
-        count += config->listeners[i].address_count;
-    sup->bound = calloc(count, sizeof(*sup->bound));
-    if (sup->bound == NULL)
+    const struct bounds nowhere = {.workers = sup->settings->workers};
+    struct fault_list *faults = fault_list_new();
+    if (faults == NULL)
         return false;
-    for (unsigned i = 0; i < config->listener_count; i++) {
-        for (size_t k = 0; k < config->listeners[i].address_count; k++)
-            if (!supervisor_bind_one(sup, i, &config->listeners[i].addresses[k]))
-                return false;
-    }
-    return true;
+    bounds_plan(&sup->serving.bounds, &nowhere, supervisor_config(sup), faults);
+    const size_t count = fault_count(faults);
+    for (size_t i = 0; i < count; i++)
+        log_error("%s", fault_text(faults, i));
+    fault_list_free(faults);
+    return count == 0;
 }
 
 static bool supervisor_bind_admin(struct supervisor *sup)
 {
-    const struct admin_settings *admin = &sup->settings->config->admin;
+    const struct admin_settings *admin = &supervisor_config(sup)->admin;
     char text[ENDPOINT_TEXT_MAX];
     sup->admin.metrics = admin->metrics;
     if (address_is_set(&admin->metrics.ip) && !bind_listeners(&sup->admin.metrics, false, &sup->admin.fds[DOOR_METRICS], 1)) {
@@ -158,7 +133,7 @@ static bool supervisor_bind_admin(struct supervisor *sup)
 static void supervisor_unbind_admin(struct supervisor *sup)
 {
     if (sup->admin.fds[DOOR_ADMIN] >= 0)
-        bind_unlink(sup->settings->config->admin.socket, sup->admin.socket);
+        bind_unlink(supervisor_config(sup)->admin.socket, sup->admin.socket);
     for (int door = 0; door < DOOR_COUNT; door++)
         if (sup->admin.fds[door] >= 0)
             close(sup->admin.fds[door]);
@@ -167,7 +142,7 @@ static void supervisor_unbind_admin(struct supervisor *sup)
 /* False: what stands there is something else, and must not be written over. */
 static bool supervisor_open_state(struct supervisor *sup)
 {
-    const char *path = sup->settings->config->admin.state;
+    const char *path = supervisor_config(sup)->admin.state;
     if (path == NULL || (sup->state_fd = state_file_open(path)) >= 0 || errno == ENOENT)
         return true;
     log_error("%s ([admin] state): %s", path, errno == EINVAL ? "is not what exeat keeps there: it is not written over" : strerror(errno));
@@ -177,7 +152,7 @@ static bool supervisor_open_state(struct supervisor *sup)
 /* One write at a time: what comes while the disk hangs is written behind it. */
 static void supervisor_write_state(struct supervisor *sup)
 {
-    const char *path = sup->settings->config->admin.state;
+    const char *path = supervisor_config(sup)->admin.state;
     if (path == NULL || !sup->state_waits || sup->state_writer != 0)
         return;
     sup->state_waits = false;
@@ -200,7 +175,7 @@ static void supervisor_take_state(struct supervisor *sup, int fd)
 static void supervisor_state_written(struct supervisor *sup, int status)
 {
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-        log_warn("%s ([admin] state) cannot be written: what became of the rules is lost with the next start", sup->settings->config->admin.state);
+        log_warn("%s ([admin] state) cannot be written: what became of the rules is lost with the next start", supervisor_config(sup)->admin.state);
     sup->state_writer = 0;
     supervisor_write_state(sup);
 }
@@ -245,30 +220,23 @@ static void supervisor_link(struct supervisor *sup)
     sup->link_again_ms = clock_monotonic_ms() + LINK_AGAIN_MS;
 }
 
-static bool supervisor_send(int channel, enum channel_kind kind, uint32_t a, int fd, const char *text)
-{
-    struct channel_message message = {.kind = kind, .a = a, .fd = fd};
-    text_copy(message.text, sizeof(message.text), text, strlen(text));
-    return channel_send(channel, &message);
-}
-
 static uint32_t supervisor_journal_flags(const struct supervisor *sup)
 {
-    const struct audit_settings *audit = &sup->settings->config->audit;
+    const struct audit_settings *audit = &supervisor_config(sup)->audit;
     return (audit->unchained ? CHANNEL_FILE_UNCHAINED : 0) | (audit->sync_batch ? CHANNEL_FILE_SYNC : 0) |
            (sup->server.pid != 0 ? CHANNEL_FILE_SERVED : 0);
 }
 
 static bool supervisor_tell_journal(const struct supervisor *sup)
 {
-    const struct config *config = sup->settings->config;
+    const struct config *config = supervisor_config(sup);
     const struct audit_settings *audit = &config->audit;
     const int channel = sup->journal.channel, key = sup->settings->sign_key_fd;
     if (key >= 0 && !channel_tell(channel, CHANNEL_KEY, (uint32_t)audit->checkpoint_records, (uint32_t)audit->checkpoint_ms, key))
         return false;
-    return supervisor_send(channel, CHANNEL_NAME, 0, -1, config->name) && channel_tell(channel, CHANNEL_SANDBOX, config->sandbox, 0, -1) &&
+    return channel_say(channel, CHANNEL_NAME, 0, 0, -1, config->name) && channel_tell(channel, CHANNEL_SANDBOX, config->sandbox, 0, -1) &&
            channel_tell(channel, CHANNEL_RESERVE, (uint32_t)(audit->reserve >> 32), (uint32_t)audit->reserve, -1) &&
-           supervisor_send(channel, CHANNEL_FILE, supervisor_journal_flags(sup), -1, audit->file);
+           channel_say(channel, CHANNEL_FILE, supervisor_journal_flags(sup), 0, -1, audit->file);
 }
 
 static bool supervisor_start_journal(struct supervisor *sup)
@@ -282,24 +250,34 @@ static bool supervisor_start_journal(struct supervisor *sup)
     return false;
 }
 
+static bool supervisor_tell_server(const struct supervisor *sup)
+{
+    const struct serving *serving = &sup->serving;
+    const struct config *config = supervisor_config(sup);
+    const int channel = sup->server.channel;
+    if (!channel_say(channel, CHANNEL_NAME, config->audit.continue_on_failure ? CHANNEL_NAME_CONTINUE : 0, 0, -1, config->name))
+        return false;
+    if (serving->listen != NULL && !channel_say(channel, CHANNEL_LISTEN, 0, 0, -1, serving->listen))
+        return false;
+    if (!channel_say(channel, CHANNEL_CONFIG, sup->settings->workers, serving->edition, serving->candidate->fd, serving->path))
+        return false;
+    for (unsigned door = 0; door < DOOR_COUNT; door++)
+        if (sup->admin.fds[door] >= 0 && !channel_tell(channel, CHANNEL_ADMIN, door, 0, sup->admin.fds[door]))
+            return false;
+    return (sup->state_fd < 0 || channel_tell(channel, CHANNEL_STATE, 0, 0, sup->state_fd)) &&
+           serving_tell_addresses(&serving->bounds, channel, false) && channel_tell(channel, CHANNEL_GO, serving->edition, sup->generation, -1);
+}
+
 static bool supervisor_start_server(struct supervisor *sup)
 {
     supervisor_unlink(sup);
     if (!child_start(&sup->server))
         return false;
-    int channel = sup->server.channel;
     sup->generation++;
-    bool ok = supervisor_send(channel, CHANNEL_CONFIG, sup->settings->workers, sup->bundle_fd, sup->settings->config_path);
-    if (sup->settings->listen != NULL)
-        ok = ok && supervisor_send(channel, CHANNEL_LISTEN, 0, -1, sup->settings->listen);
-    for (size_t i = 0; i < sup->bound_count; i++)
-        for (unsigned worker = 0; worker < sup->settings->workers; worker++)
-            ok = ok && channel_tell(channel, CHANNEL_LISTENER, sup->bound[i].listener, worker, sup->bound[i].fds[worker]);
-    for (unsigned door = 0; door < DOOR_COUNT; door++)
-        ok = ok && (sup->admin.fds[door] < 0 || channel_tell(channel, CHANNEL_ADMIN, door, 0, sup->admin.fds[door]));
-    ok = ok && (sup->state_fd < 0 || channel_tell(channel, CHANNEL_STATE, 0, 0, sup->state_fd));
-    ok = ok && channel_tell(channel, CHANNEL_GO, sup->generation, 0, -1);
-    if (!ok)
+    const bool ok = supervisor_tell_server(sup);
+    if (ok)
+        reload_set_channel(sup->reload, sup->server.channel);
+    else
         child_hang_up(&sup->server); /* half a set-up is none: without its channel it ends, and is started again */
     return ok;
 }
@@ -335,16 +313,6 @@ static void supervisor_start_due(struct supervisor *sup)
         sup->reopen = false; /* else it has died, and the next one is told */
 }
 
-static void supervisor_unbind(struct supervisor *sup)
-{
-    for (size_t i = 0; i < sup->bound_count; i++) {
-        for (unsigned worker = 0; worker < sup->settings->workers; worker++)
-            close(sup->bound[i].fds[worker]);
-        free(sup->bound[i].fds);
-    }
-    sup->bound_count = 0;
-}
-
 /* A second request means now: the children are killed, their tunnels go without a `close`. */
 static void supervisor_stop(struct supervisor *sup)
 {
@@ -359,7 +327,7 @@ static void supervisor_stop(struct supervisor *sup)
     sup->stop_by_ms = now_ms + STOP_PATIENCE_MS;
     if (sup->server.channel >= 0)
         channel_tell(sup->server.channel, CHANNEL_STOP, 0, 0, -1);
-    supervisor_unbind(sup); /* nobody accepts any more: who comes now is refused, not left waiting */
+    bounds_fini(&sup->serving.bounds); /* nobody accepts any more: who comes now is refused, not left waiting */
 }
 
 /* Before the first readiness a child that gives up, or dies again and again, means that nothing can be served: the audit file cannot be had, say. */
@@ -380,6 +348,8 @@ static void supervisor_reap(struct supervisor *sup)
         if (child == NULL)
             continue;
         child_ended(child, status);
+        if (child == &sup->server)
+            reload_set_channel(sup->reload, -1);
         if (sup->stop_by_ms != 0 && child == &sup->server && !(WIFEXITED(status) && WEXITSTATUS(status) == 0))
             sup->exit_code = 1; /* not an orderly end: records may be missing */
         if (supervisor_is_hopeless(sup, child, status)) {
@@ -404,42 +374,51 @@ static void supervisor_take_signals(struct supervisor *sup)
         case SIGUSR1:
             sup->reopen = true;
             break;
+        case SIGHUP:
+            if (sup->stop_by_ms == 0)
+                reload_ask(sup->reload, 0);
+            break;
         default:
             log_warn("SIG%s is not served by this version: nothing was done", sigabbrev_np((int)info.ssi_signo));
         }
     }
 }
 
-static const char *supervisor_listener_name(const struct supervisor *sup, size_t bound)
-{
-    return sup->settings->config->listeners[sup->bound[bound].listener].name;
-}
-
 /* For scripts: where it listens, once it does. */
 static void supervisor_write_ports(const struct supervisor *sup)
 {
+    const struct bounds *bounds = &sup->serving.bounds;
     struct ports_file ports;
     ports_file_begin(&ports, sup->settings->ports_file);
-    for (size_t i = 0; i < sup->bound_count; i++)
-        ports_file_add(&ports, supervisor_listener_name(sup, i), &sup->bound[i].address);
+    for (size_t i = 0; i < bounds->count; i++)
+        ports_file_add(&ports, bounds->all[i].name, &bounds->all[i].address);
     if (sup->admin.fds[DOOR_ADMIN] >= 0)
-        ports_file_add_unix(&ports, "admin", sup->settings->config->admin.socket);
+        ports_file_add_unix(&ports, "admin", supervisor_config(sup)->admin.socket);
     if (sup->admin.fds[DOOR_METRICS] >= 0)
         ports_file_add(&ports, "metrics", &sup->admin.metrics);
     if (!ports_file_end(&ports))
         log_error("cannot write %s: %s", sup->settings->ports_file, strerror(errno));
 }
 
+/* Those that are new. */
 static void supervisor_say_listeners(const struct supervisor *sup)
 {
-    char text[ENDPOINT_TEXT_MAX];
-    if (sup->admin.fds[DOOR_ADMIN] >= 0)
-        log_info("administered on unix:%s", sup->settings->config->admin.socket);
-    if (sup->admin.fds[DOOR_METRICS] >= 0)
-        log_info("metrics on http://%s/metrics", endpoint_text(&sup->admin.metrics, text));
-    for (size_t i = 0; i < sup->bound_count; i++) {
-        log_info("listening on %s (%s)", endpoint_text(&sup->bound[i].address, text), supervisor_listener_name(sup, i));
+    const struct bounds *bounds = &sup->serving.bounds;
+    for (size_t i = 0; i < bounds->count; i++) {
+        char text[ENDPOINT_TEXT_MAX];
+        if (bounds->all[i].fresh)
+            log_info("listening on %s (%s)", endpoint_text(&bounds->all[i].address, text), bounds->all[i].name);
     }
+}
+
+/* Before the first readiness nobody waits for the ports. */
+static void supervisor_reloaded(void *arg)
+{
+    const struct supervisor *sup = arg;
+    if (!sup->ready)
+        return;
+    supervisor_say_listeners(sup);
+    supervisor_write_ports(sup);
 }
 
 static void supervisor_take_ready(struct supervisor *sup)
@@ -449,7 +428,14 @@ static void supervisor_take_ready(struct supervisor *sup)
         supervisor_write_ports(sup);
     }
     sup->ready = true;
+    reload_server_ready(sup->reload);
     log_info("ready, %u workers", sup->settings->workers);
+}
+
+static void supervisor_lose_server(struct supervisor *sup)
+{
+    child_hang_up(&sup->server);
+    reload_set_channel(sup->reload, -1);
 }
 
 /* False: there was none. */
@@ -465,8 +451,10 @@ static bool supervisor_take_message(struct supervisor *sup)
         supervisor_take_ready(sup);
     if (got > 0 && message.kind == CHANNEL_UNLINKED && message.b < sup->settings->workers)
         sup->linked[message.b] = false;
+    if (got > 0)
+        reload_take_message(sup->reload, &message);
     if (got == 0) /* its death is told by SIGCHLD; until then there is nothing to hear */
-        child_hang_up(&sup->server);
+        supervisor_lose_server(sup);
     return got > 0;
 }
 
@@ -481,6 +469,7 @@ static int supervisor_wait_ms(const struct supervisor *sup)
         {supervisor_wants_journal(sup), sup->journal.again_ms},
         {supervisor_wants_server(sup), sup->server.again_ms},
         {supervisor_wants_link(sup), sup->link_again_ms},
+        {sup->stop_by_ms == 0, reload_at_ms(sup->reload)},
     };
     for (size_t i = 0; i < sizeof(due) / sizeof(due[0]); i++)
         if (due[i].wanted && due[i].at_ms < until)
@@ -509,30 +498,46 @@ static bool supervisor_is_over(struct supervisor *sup)
     return sup->journal.pid == 0;
 }
 
+/* Nothing is reloaded any more while it stops. */
+static void supervisor_reload(struct supervisor *sup, const struct pollfd watched[RELOAD_FDS])
+{
+    bool readable[RELOAD_FDS];
+    for (int i = 0; i < RELOAD_FDS; i++)
+        readable[i] = watched[i].revents != 0;
+    if (sup->stop_by_ms == 0)
+        reload_go_on(sup->reload, readable);
+}
+
 static void supervisor_loop(struct supervisor *sup)
 {
     while (!supervisor_is_over(sup)) {
         supervisor_start_due(sup);
-        struct pollfd watched[2] = {{.fd = sup->signals, .events = POLLIN}, {.fd = sup->server.channel, .events = POLLIN}};
-        if (poll(watched, 2, supervisor_wait_ms(sup)) > 0) {
+        int fds[RELOAD_FDS] = {-1, -1};
+        if (sup->stop_by_ms == 0)
+            reload_fds(sup->reload, fds);
+        struct pollfd watched[2 + RELOAD_FDS] = {{.fd = sup->signals, .events = POLLIN},
+                                                 {.fd = sup->server.channel, .events = POLLIN},
+                                                 {.fd = fds[0], .events = POLLIN},
+                                                 {.fd = fds[1], .events = POLLIN}};
+        if (poll(watched, 2 + RELOAD_FDS, supervisor_wait_ms(sup)) > 0) {
             while (watched[1].revents != 0 && supervisor_take_message(sup)) /* all: the last ones come right before its death */
                 continue;
             if (watched[0].revents != 0)
                 supervisor_take_signals(sup);
         }
+        supervisor_reload(sup, watched + 2);
         supervisor_kill_late(sup);
     }
 }
 
 static void supervisor_free(struct supervisor *sup)
 {
-    supervisor_unbind(sup);
     supervisor_end_state(sup);
     supervisor_unbind_admin(sup); /* not before: an exeat that stops can still be asked how far it is */
-    free(sup->bound);
+    reload_free(sup->reload);
+    bounds_fini(&sup->serving.bounds);
+    candidate_free(sup->serving.candidate);
     free(sup->linked);
-    if (sup->bundle_fd >= 0)
-        close(sup->bundle_fd);
     if (sup->signals >= 0)
         close(sup->signals);
 }
@@ -562,18 +567,10 @@ static void supervisor_raise_limit(void)
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-/* What only the server goes by: a long policy need not be here, too. */
-static void supervisor_shed(struct supervisor *sup)
-{
-    bundle_shed(sup->settings->bundle);
-    config_drop_policy(sup->settings->config);
-    process_give_back();
-}
-
 /* For good: everything after it, listeners of privileged ports too, goes by what is kept. */
 static bool supervisor_give_up(struct supervisor *sup)
 {
-    const struct config *config = sup->settings->config;
+    const struct config *config = supervisor_config(sup);
     const struct sandbox_settings sandbox = {.mode = config->sandbox};
     struct privileges kept;
     if (!privileges_drop(config, &kept))
@@ -582,21 +579,37 @@ static bool supervisor_give_up(struct supervisor *sup)
     return sandbox_enter(SANDBOX_SUPERVISOR, &sandbox, sup->holds);
 }
 
+static bool supervisor_cannot_start(void)
+{
+    log_error("cannot start: %s", strerror(errno));
+    return false;
+}
+
+/* All that may stand in the way of a start, said. */
+static bool supervisor_prepare(struct supervisor *sup)
+{
+    if (!supervisor_watch_signals(sup))
+        return supervisor_cannot_start();
+    if (!supervisor_give_up(sup))
+        return false;
+    if (!supervisor_keep_bundle(sup))
+        return supervisor_cannot_start();
+    return supervisor_bind(sup) && supervisor_bind_admin(sup) && supervisor_open_state(sup);
+}
+
 int supervisor_run(const struct supervisor_settings *settings)
 {
     struct supervisor sup = {
         .settings = settings,
         .signals = -1,
-        .bundle_fd = -1,
         .admin = {.fds = {-1, -1}},
         .state_fd = -1,
+        .serving = {.path = settings->config_path, .listen = settings->listen, .candidate = settings->candidate, .edition = 1},
         .journal = {.role = PROCESS_ROLE_JOURNAL, .channel = -1},
         .server = {.role = PROCESS_ROLE_SERVER, .channel = -1},
     };
-    if (!supervisor_watch_signals(&sup) || !supervisor_keep_bundle(&sup)) {
-        log_error("cannot start: %s", strerror(errno));
-        sup.exit_code = 1;
-    } else if (!supervisor_give_up(&sup) || !supervisor_bind(&sup) || !supervisor_bind_admin(&sup) || !supervisor_open_state(&sup)) {
+    sup.serving.bounds.workers = settings->workers;
+    if (!supervisor_prepare(&sup)) {
         sup.exit_code = 1;
     } else {
         sup.log = log_writer_start(STDERR_FILENO); /* from here on it watches children and must not wait for whoever reads its lines */
@@ -604,7 +617,6 @@ int supervisor_run(const struct supervisor_settings *settings)
             log_set_sink(log_writer_put, sup.log);
         supervisor_say_warnings(settings->warnings);
         log_info("supervisor: %s", sup.holds);
-        supervisor_shed(&sup);
         supervisor_raise_limit();
         supervisor_loop(&sup);
         log_set_sink(NULL, NULL);

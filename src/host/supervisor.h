@@ -2,11 +2,10 @@
 #ifndef EXEAT_HOST_SUPERVISOR_H
 #define EXEAT_HOST_SUPERVISOR_H
 
-#include "config/config.h"
+#include "config/candidate.h"
 
 struct supervisor_settings {
-    struct config *config;             /* already judged; borrowed, and loses its policy */
-    struct bundle *bundle;             /* what it was made of; borrowed, and loses its bytes */
+    struct candidate *candidate;       /* the configuration, already judged, and what it was made of; the supervisor's from here on, and loses policy and bytes */
     const char *config_path;           /* in that bundle */
     const char *listen;                /* `--listen`, or NULL */
     const char *ports_file;            /* `--ports-file`, or NULL */

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "proxy/edition.h"
 #include "proxy/session.h"
 #include "proxy/worker.h"
 
@@ -21,15 +22,21 @@
 /* Out of descriptors or memory: nothing is accepted for this long. */
 #define ACCEPT_PAUSE_MS 100
 
+/* A socket that nobody is let into any more (host/bind: bind_silence) is closed after so long: whoever was at it, is in by then. */
+#define LEAVE_AFTER_MS 1000
+
 /* Strangers decide how often that happens: the log hears of it no more than this often. */
 #define PAUSE_SAID_EVERY_MS 10000
 
 struct door {
     struct door *next;
     struct listening *listening;
-    const struct listener *listener;
+    const struct listener *listener; /* of the worker's snapshot */
+    uint32_t number;                 /* of its address */
     int fd;
-    unsigned expected; /* connections that may be waiting in the next turn: asking for one more costs a system call */
+    bool leaves;           /* it is not among the listeners any more, and has a reference of its own to its snapshot */
+    struct event *leaving; /* … until then; NULL: for want of memory for good */
+    unsigned expected;     /* connections that may be waiting in the next turn: asking for one more costs a system call */
     struct event *readable;
 };
 
@@ -72,16 +79,25 @@ struct listening *listening_new(struct worker *worker)
     return listening;
 }
 
+static void door_free(struct door **link)
+{
+    struct door *door = *link;
+    *link = door->next;
+    if (door->leaves)
+        listener_unref(door->listener);
+    if (door->leaving != NULL)
+        event_free(door->leaving);
+    event_free(door->readable);
+    close(door->fd);
+    free(door);
+}
+
 void listening_free(struct listening *listening)
 {
     if (listening == NULL)
         return;
-    for (struct door *door = listening->doors, *next; door != NULL; door = next) {
-        next = door->next;
-        event_free(door->readable);
-        close(door->fd);
-        free(door);
-    }
+    while (listening->doors != NULL)
+        door_free(&listening->doors);
     if (listening->resume != NULL)
         event_free(listening->resume);
     if (listening->spare_fd >= 0)
@@ -134,7 +150,7 @@ static bool listening_is_out(int error)
     return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
 }
 
-static bool listening_take(struct door *door)
+static bool listening_take_one(struct door *door)
 {
     struct endpoint peer;
     int fd = listening_accept(door, &peer);
@@ -150,30 +166,88 @@ static void listening_ready(evutil_socket_t fd, short what, void *arg)
     (void)fd, (void)what;
     struct door *door = arg;
     unsigned taken = 0;
-    while (taken < door->expected && listening_take(door))
+    while (taken < door->expected && listening_take_one(door))
         taken++;
     const bool all = taken == door->expected;
     door->expected = !all ? (taken > 0 ? taken : 1) : taken < ACCEPT_BATCH / 2 ? 2 * taken : ACCEPT_BATCH;
 }
 
-bool listening_add(struct listening *listening, const struct listener *listener, int fd)
+/* ---- another edition ---- */
+
+static bool listening_is_paused(const struct listening *listening)
+{
+    return evtimer_pending(listening->resume, NULL);
+}
+
+static void listening_add(struct listening *listening, const struct edition_address *address, int fd)
 {
     const int on = 1;
     struct door *door = calloc(1, sizeof(*door));
-    if (door == NULL) {
-        close(fd);
-        return false;
-    }
-    *door = (struct door){.next = listening->doors, .listening = listening, .listener = listener, .fd = fd, .expected = 1};
-    door->readable = event_new(listening->worker->loop->base, fd, EV_READ | EV_PERSIST, listening_ready, door);
-    if (door->readable == NULL) {
+    struct event *readable = door != NULL ? event_new(listening->worker->loop->base, fd, EV_READ | EV_PERSIST, listening_ready, door) : NULL;
+    if (readable == NULL) {
+        log_error("worker %u has no memory to listen with", listening->worker->number);
         close(fd);
         free(door);
-        return false;
+        return;
     }
+    *door = (struct door){.next = listening->doors,
+                          .listening = listening,
+                          .listener = address->listener,
+                          .number = address->number,
+                          .fd = fd,
+                          .readable = readable,
+                          .expected = 1};
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* whom it accepts inherits it */
     listening->doors = door;
-    return true;
+    if (listening->begun && !listening_is_paused(listening))
+        event_add(readable, NULL);
+}
+
+/* Nobody has come in for a while. Where connections must wait for want of descriptors, so must this. */
+static void listening_left(evutil_socket_t fd, short what, void *arg)
+{
+    static const struct timeval again = {0, ACCEPT_PAUSE_MS * 1000};
+    (void)fd, (void)what;
+    struct door *door = arg;
+    struct listening *listening = door->listening;
+    while (listening_take_one(door))
+        continue;
+    if (listening_is_paused(listening) && evtimer_add(door->leaving, &again) == 0)
+        return;
+    struct door **link = &listening->doors;
+    while (*link != door)
+        link = &(*link)->next;
+    door_free(link);
+}
+
+static void listening_leave(struct door *door)
+{
+    static const struct timeval after = {LEAVE_AFTER_MS / 1000, LEAVE_AFTER_MS % 1000 * 1000};
+    door->leaves = true;
+    listener_ref(door->listener);
+    door->leaving = evtimer_new(door->listening->worker->loop->base, listening_left, door);
+    if (door->leaving == NULL || evtimer_add(door->leaving, &after) != 0)
+        log_error("worker %u has no memory to stop listening with", door->listening->worker->number);
+}
+
+void listening_take(struct listening *listening, const struct edition *edition)
+{
+    for (struct door *door = listening->doors; door != NULL; door = door->next) {
+        const struct edition_address *address = edition_find(edition, door->number);
+        if (door->leaves)
+            continue;
+        if (address != NULL)
+            door->listener = address->listener;
+        else
+            listening_leave(door);
+    }
+    for (size_t i = 0; i < edition->address_count; i++) {
+        const struct edition_address *address = &edition->addresses[i];
+        int *fd = &address->fds[listening->worker->number];
+        if (*fd >= 0)
+            listening_add(listening, address, *fd);
+        *fd = -1;
+    }
 }
 
 void listening_begin(struct listening *listening)

@@ -6,6 +6,7 @@
 
 #include "config/config.h"
 
+struct edition;
 struct listening;
 struct worker;
 
@@ -14,8 +15,9 @@ struct listening *listening_new(struct worker *worker);
 /* Stops accepting and closes the sockets. */
 void listening_free(struct listening *listening);
 
-/* Takes a bound, listening, non-blocking socket; it is this one's from here on, also on failure. */
-bool listening_add(struct listening *listening, const struct listener *listener, int fd);
+/* Goes over to the addresses of an edition: takes this worker's new sockets out of it, and lets go of what is not in it any more: who has connected
+ * there is still accepted, then the socket is closed. The worker's old snapshot must still be there. */
+void listening_take(struct listening *listening, const struct edition *edition);
 
 /* Begins to accept. */
 void listening_begin(struct listening *listening);

@@ -11,7 +11,8 @@
 
 struct letter {
     struct letter *next;
-    int what, value;
+    int what;
+    intptr_t value;
 };
 
 struct mailbox {
@@ -19,7 +20,7 @@ struct mailbox {
     struct letter *first, **last;
     int bell;
     struct event *rung;
-    void (*take)(void *arg, int what, int value);
+    void (*take)(void *arg, int what, intptr_t value);
     void *arg;
 };
 
@@ -47,7 +48,7 @@ static void mailbox_rung(evutil_socket_t fd, short what, void *arg)
     }
 }
 
-struct mailbox *mailbox_new(struct event_base *base, void (*take)(void *arg, int what, int value), void *arg)
+struct mailbox *mailbox_new(struct event_base *base, void (*take)(void *arg, int what, intptr_t value), void *arg)
 {
     struct mailbox *mailbox = calloc(1, sizeof(*mailbox));
     if (mailbox == NULL)
@@ -81,7 +82,7 @@ void mailbox_free(struct mailbox *mailbox)
     free(mailbox);
 }
 
-bool mailbox_put(struct mailbox *mailbox, int what, int value)
+bool mailbox_put(struct mailbox *mailbox, int what, intptr_t value)
 {
     struct letter *letter = malloc(sizeof(*letter));
     if (letter == NULL)

@@ -7,12 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "audit/probe_table.h"
+#include "base/clock.h"
 #include "base/log.h"
-#include "config/bundle.h"
 #include "config/config.h"
 #include "host/channel.h"
 #include "host/process.h"
@@ -21,22 +21,31 @@
 #include "proxy/client_shares.h"
 #include "proxy/denials.h"
 #include "proxy/descriptors.h"
+#include "proxy/editions.h"
 #include "proxy/mailbox.h"
+#include "proxy/reload_request.h"
 #include "proxy/worker.h"
+
+#define MINUTE_US (UINT64_C(60) * 1000000)
+#define DAY_US (24 * 60 * MINUTE_US)
 
 struct server {
     int channel;
     struct event_base *base;
     struct event *heard;
     struct mailbox *news;
-    struct config *config;
+    struct editions editions;
+    struct reload_requests reloads;
     struct shared shared;
     struct worker *workers[WORKERS_MAX];
     pthread_t threads[WORKERS_MAX];
     unsigned worker_count, running, dry;
+    unsigned taking;    /* workers that have not gone over to the edition that serves */
+    struct event *dawn; /* when another day may have begun */
+    uint32_t today;
     bool stopping;
     uint32_t generation;
-    struct server_reloads reloads;
+    struct server_reloads reloaded;
     int doors[DOOR_COUNT]; /* until they are the guest's; -1: none */
     int state_fd;          /* what the last server left; -1: nothing */
     struct census *census;
@@ -44,31 +53,28 @@ struct server {
     void *guest;
 };
 
-/* ---- setting up, from the messages up to CHANNEL_GO ---- */
-
-static struct config *server_read_config(const struct channel_message *message)
+const struct config *server_config(const struct server *server)
 {
-    struct fault_list *faults = fault_list_new();
-    bool rewound = lseek(message->fd, 0, SEEK_SET) == 0; /* an earlier generation has read it to its end */
-    struct bundle *bundle = rewound ? bundle_read(message->fd) : NULL;
-    struct config *config = bundle && faults ? config_load(bundle, message->text, faults) : NULL;
-    if (config == NULL && faults != NULL)
-        fault_print(faults, stderr, true, false);
-    bundle_free(bundle);
-    fault_list_free(faults);
-    process_give_back();
-    return config;
+    return server->editions.now->config;
 }
 
-static void server_share_descriptors(struct server *server)
+/* ---- how much of everything ---- */
+
+static struct descriptor_plan server_plan_descriptors(const struct server *server)
 {
     struct rlimit limit;
-    const struct config *config = server->config;
+    const struct config *config = server_config(server);
     const size_t descriptors = getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : 1024, wanted = config->limits.tunnels;
     const struct descriptor_plan plan = descriptor_plan_make(&(struct descriptor_needs){
         .limit = descriptors, .workers = server->worker_count, .listeners = config->listener_count, .tunnels_wanted = wanted});
     if (plan.tunnels_max < wanted)
         log_warn("tunnels = %zu: the limit of open files, %zu, leaves room for %zu", wanted, descriptors, plan.tunnels_max);
+    return plan;
+}
+
+static void server_share_descriptors(struct server *server)
+{
+    const struct descriptor_plan plan = server_plan_descriptors(server);
     server->shared.sessions_max = plan.tunnels_max;
     server->shared.lingers.max = plan.lingers_max;
     server->shared.tries.max = plan.tries_max;
@@ -76,76 +82,40 @@ static void server_share_descriptors(struct server *server)
     server->shared.pipes.bytes.max = PIPE_POOL_MAX;
 }
 
-static bool server_set_worker_count(struct server *server, unsigned count)
-{
-    if (count == 0 || count > WORKERS_MAX)
-        return false;
-    server->worker_count = count;
-    return true;
-}
+/* ---- setting up, from the messages up to CHANNEL_GO ---- */
 
 static bool server_make_workers(struct server *server)
 {
+    server->worker_count = server->editions.workers;
     server_share_descriptors(server);
-    for (unsigned i = 0; i < server->worker_count; i++)
-        if ((server->workers[i] = worker_new(i, server->config, &server->shared)) == NULL)
+    for (unsigned i = 0; i < server->worker_count; i++) {
+        server->workers[i] = worker_new(i, server->editions.now->config, &server->shared);
+        if (server->workers[i] == NULL)
             return false;
+        worker_take_edition(server->workers[i], edition_ref(server->editions.now));
+    }
     return true;
-}
-
-static bool server_replace_listeners(struct server *server, const char *text)
-{
-    struct endpoint address;
-    return server->config != NULL && endpoint_read(&address, text, strlen(text)) && config_set_listen(server->config, &address);
-}
-
-/* An address that one of us listens on is never dialled; a port that was picked at bind is known only now. */
-static bool server_add_listener(struct server *server, const struct channel_message *message)
-{
-    struct sockaddr_storage name;
-    socklen_t len = sizeof(name);
-    struct endpoint bound;
-    return server->config != NULL && message->a < server->config->listener_count && message->b < server->worker_count &&
-           getsockname(message->fd, (struct sockaddr *)&name, &len) == 0 && endpoint_from_sockaddr(&bound, (struct sockaddr *)&name, len) &&
-           (message->b != 0 || config_never_listener(server->config, &bound)) &&
-           worker_add_listener(server->workers[message->b], &server->config->listeners[message->a], message->fd);
 }
 
 /* Where metrics are asked for is as much ourselves as a listener is. */
 static bool server_add_door(struct server *server, const struct channel_message *message)
 {
-    struct sockaddr_storage name;
-    socklen_t len = sizeof(name);
-    struct endpoint bound;
-    if (message->a >= DOOR_COUNT || server->config == NULL)
+    if (message->a >= DOOR_COUNT)
         return false;
     server->doors[message->a] = message->fd;
-    if (message->a != DOOR_METRICS)
-        return true;
-    return getsockname(message->fd, (struct sockaddr *)&name, &len) == 0 && endpoint_from_sockaddr(&bound, (struct sockaddr *)&name, len) &&
-           config_never_listener(server->config, &bound);
+    return message->a != DOOR_METRICS || editions_never(&server->editions, message->fd);
 }
 
 static bool server_take_setup(struct server *server, const struct channel_message *message)
 {
     switch (message->kind) {
-    case CHANNEL_CONFIG:
-        server->config = server_read_config(message);
-        close(message->fd);
-        return server->config != NULL && server_set_worker_count(server, message->a);
-    case CHANNEL_LISTEN:
-        return server_replace_listeners(server, message->text);
-    case CHANNEL_LISTENER:
-        if (server->workers[0] == NULL && !server_make_workers(server))
-            return false;
-        return server_add_listener(server, message);
     case CHANNEL_ADMIN:
         return server_add_door(server, message);
     case CHANNEL_STATE:
         server->state_fd = message->fd;
         return true;
     default:
-        return false;
+        return editions_take(&server->editions, message);
     }
 }
 
@@ -156,8 +126,8 @@ static bool server_set_up(struct server *server)
         if (channel_receive(server->channel, &message, true) <= 0)
             return false;
         if (message.kind == CHANNEL_GO) {
-            server->generation = message.a;
-            return server->workers[0] != NULL;
+            server->generation = message.b;
+            return editions_go(&server->editions, message.a) && edition_is_whole(server->editions.now) && server_make_workers(server);
         }
         if (!server_take_setup(server, &message)) {
             log_error("the server cannot be set up (message %u)", message.kind);
@@ -171,7 +141,7 @@ static bool server_set_up(struct server *server)
 static void server_order_all(struct server *server, enum worker_order order)
 {
     for (unsigned i = 0; i < server->worker_count; i++)
-        worker_order(server->workers[i], order, -1);
+        worker_order(server->workers[i], order, 0);
 }
 
 static void server_stop(struct server *server)
@@ -182,6 +152,87 @@ static void server_stop(struct server *server)
     server_order_all(server, ORDER_STOP);
 }
 
+/* ---- another configuration ---- */
+
+/* A worker that did not hear of it would go on letting out what is forbidden: before anything else is done, each is told. */
+static void server_give(struct server *server, unsigned worker)
+{
+    const struct timespec moment = {.tv_nsec = 1000000};
+    struct edition *edition = edition_ref(server->editions.now);
+    while (!worker_order(server->workers[worker], ORDER_EDITION, (intptr_t)edition))
+        nanosleep(&moment, NULL);
+}
+
+static void server_go(struct server *server, const struct channel_message *message)
+{
+    if (server->stopping || !editions_go(&server->editions, message->a))
+        return;
+    if (!edition_is_whole(server->editions.now))
+        log_error("not every socket of the reloaded listeners has arrived: descriptors are out");
+    server->shared.sessions_max = server_plan_descriptors(server).tunnels_max; /* the other shares stay as they were at the start */
+    server->taking = server->worker_count;
+    for (unsigned i = 0; i < server->worker_count; i++)
+        server_give(server, i);
+}
+
+static void server_worker_took(struct server *server)
+{
+    if (--server->taking == 0)
+        channel_tell(server->channel, CHANNEL_TAKEN, server->editions.now->number, 0, -1);
+}
+
+/* The first worker wrote `start`, so it writes this, too. */
+static void server_record(struct server *server, const char *words)
+{
+    char *detail = strdup(words);
+    if (detail == NULL || server->stopping || !worker_order(server->workers[0], ORDER_RECORD, (intptr_t)detail))
+        free(detail);
+}
+
+struct reload_request *server_reload(struct server *server, void (*done)(void *arg, bool taken, const char *words, size_t len), void *arg)
+{
+    return reload_request_start(&server->reloads, done, arg);
+}
+
+void server_reload_cancel(struct server *server, struct reload_request *request)
+{
+    reload_request_cancel(&server->reloads, request);
+}
+
+/* ---- what the supervisor says ---- */
+
+static void server_take_journal(struct server *server, const struct channel_message *message)
+{
+    if (message->fd < 0)
+        channel_tell(server->channel, CHANNEL_UNLINKED, 0, message->b, -1);
+    else if (message->b >= server->worker_count || !worker_order(server->workers[message->b], ORDER_JOURNAL, message->fd))
+        close(message->fd);
+}
+
+static void server_take_message(struct server *server, const struct channel_message *message)
+{
+    switch (message->kind) {
+    case CHANNEL_JOURNAL:
+        server_take_journal(server, message);
+        break;
+    case CHANNEL_STOP:
+        server_stop(server);
+        break;
+    case CHANNEL_GO:
+        server_go(server, message);
+        break;
+    case CHANNEL_RECORD:
+        server_record(server, message->text);
+        break;
+    case CHANNEL_OUTCOME:
+        reload_requests_answer(&server->reloads, message);
+        break;
+    default:
+        if (!editions_take(&server->editions, message))
+            log_error("the supervisor's message %u cannot be followed", message->kind);
+    }
+}
+
 static void server_heard(evutil_socket_t fd, short what, void *arg)
 {
     (void)what;
@@ -190,17 +241,11 @@ static void server_heard(evutil_socket_t fd, short what, void *arg)
     int got = channel_receive(fd, &message, false);
     if (got < 0 && errno == EAGAIN)
         return;
-    if (got <= 0) { /* without its supervisor nobody would restart or stop it: no orphan holds a port */
+    if (got > 0) {
+        server_take_message(server, &message);
+    } else { /* without its supervisor nobody would restart or stop it: no orphan holds a port */
         event_del(server->heard);
         server_stop(server);
-    } else if (message.kind == CHANNEL_JOURNAL && message.fd < 0) {
-        channel_tell(server->channel, CHANNEL_UNLINKED, 0, message.b, -1);
-    } else if (message.kind == CHANNEL_JOURNAL && message.b < server->worker_count) {
-        worker_order(server->workers[message.b], ORDER_JOURNAL, message.fd);
-    } else if (message.kind == CHANNEL_STOP) {
-        server_stop(server);
-    } else if (message.fd >= 0) {
-        close(message.fd);
     }
 }
 
@@ -217,7 +262,7 @@ static void server_worker_ended(struct server *server, unsigned worker)
     pthread_join(server->threads[worker], NULL);
     server->running--;
     if (server->running == 1)
-        worker_order(server->workers[0], ORDER_END, -1);
+        worker_order(server->workers[0], ORDER_END, 0);
     if (server->running == 0)
         event_base_loopbreak(server->base);
 }
@@ -225,18 +270,21 @@ static void server_worker_ended(struct server *server, unsigned worker)
 static void server_workers_dry(struct server *server)
 {
     for (unsigned i = 1; i < server->worker_count; i++)
-        worker_order(server->workers[i], ORDER_END, -1);
+        worker_order(server->workers[i], ORDER_END, 0);
     if (server->worker_count == 1)
-        worker_order(server->workers[0], ORDER_END, -1);
+        worker_order(server->workers[0], ORDER_END, 0);
 }
 
-static void server_take_news(void *arg, int news, int worker)
+static void server_take_news(void *arg, int news, intptr_t worker)
 {
     struct server *server = arg;
     switch ((enum worker_news)news) {
     case WORKER_STARTED:
         server_order_all(server, ORDER_LISTEN);
         channel_tell(server->channel, CHANNEL_READY, 0, 0, -1);
+        break;
+    case WORKER_TOOK:
+        server_worker_took(server);
         break;
     case WORKER_DRY:
         if (++server->dry == server->worker_count)
@@ -261,7 +309,29 @@ static void server_start_workers(struct server *server)
         }
         server->running++;
     }
-    worker_order(server->workers[0], ORDER_BEGIN, -1);
+    worker_order(server->workers[0], ORDER_BEGIN, 0);
+}
+
+/* ---- another day ---- */
+
+/* Rules expire at midnight, UTC. Between, the clock may be set: a look a minute finds that. */
+static void server_await_dawn(struct server *server)
+{
+    const uint64_t now_us = clock_wall_us(), to_midnight_us = DAY_US - now_us % DAY_US;
+    const uint64_t wait_us = to_midnight_us < MINUTE_US ? to_midnight_us + 1000 : MINUTE_US;
+    const struct timeval wait = {(time_t)(wait_us / 1000000), (suseconds_t)(wait_us % 1000000)};
+    server->today = clock_day(now_us);
+    evtimer_add(server->dawn, &wait);
+}
+
+static void server_dawn(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd, (void)what;
+    struct server *server = arg;
+    const uint32_t before = server->today;
+    server_await_dawn(server);
+    if (server->today != before && !server->stopping)
+        server_order_all(server, ORDER_REVIEW);
 }
 
 /* ---- the guest ---- */
@@ -299,11 +369,6 @@ struct census *server_census(struct server *server)
     return server->census;
 }
 
-const struct config *server_config(const struct server *server)
-{
-    return server->config;
-}
-
 uint32_t server_generation(const struct server *server)
 {
     return server->generation;
@@ -334,7 +399,7 @@ bool server_sum(const struct server *server, struct tally *sum)
 
 struct server_reloads server_reloads(const struct server *server)
 {
-    return server->reloads;
+    return server->reloaded;
 }
 
 /* ---- the process ---- */
@@ -342,17 +407,20 @@ struct server_reloads server_reloads(const struct server *server)
 static bool server_init(struct server *server, int channel)
 {
     server->channel = channel;
+    server->reloads.channel = channel;
     server->shared.report = server_report;
     server->shared.report_arg = server;
     server->shared.denials = denials_new();
     server->shared.client_shares = client_shares_new();
     server->shared.probes = probe_table_new();
     server->base = event_base_new();
-    if (server->base == NULL || server->shared.denials == NULL || server->shared.client_shares == NULL || server->shared.probes == NULL)
+    if (server->base == NULL || !editions_init(&server->editions, server->base, channel) || server->shared.denials == NULL ||
+        server->shared.client_shares == NULL || server->shared.probes == NULL)
         return false;
     server->news = mailbox_new(server->base, server_take_news, server);
     server->heard = event_new(server->base, channel, EV_READ | EV_PERSIST, server_heard, server);
-    return server->news != NULL && server->heard != NULL && event_add(server->heard, NULL) == 0;
+    server->dawn = evtimer_new(server->base, server_dawn, server);
+    return server->news != NULL && server->heard != NULL && event_add(server->heard, NULL) == 0 && server->dawn != NULL;
 }
 
 static void server_fini(struct server *server)
@@ -360,15 +428,19 @@ static void server_fini(struct server *server)
     server_end_guest(server);
     for (unsigned i = 0; i < server->worker_count; i++)
         worker_free(server->workers[i]);
+    reload_requests_fini(&server->reloads);
+    if (server->base != NULL)
+        editions_fini(&server->editions);
     if (server->heard != NULL)
         event_free(server->heard);
+    if (server->dawn != NULL)
+        event_free(server->dawn);
     mailbox_free(server->news);
     if (server->base != NULL)
         event_base_free(server->base);
     denials_free(server->shared.denials);
     client_shares_free(server->shared.client_shares);
     probe_table_free(server->shared.probes);
-    config_unref(server->config);
     close(server->channel);
     libevent_global_shutdown();
 }
@@ -387,7 +459,7 @@ static bool server_has_lost(const struct server *server)
 
 static bool server_give_up(struct server *server)
 {
-    const struct sandbox_settings sandbox = {.mode = server->config->sandbox};
+    const struct sandbox_settings sandbox = {.mode = server_config(server)->sandbox};
     return sandbox_enter(SANDBOX_SERVER, &sandbox, server->shared.holds);
 }
 
@@ -397,6 +469,7 @@ int server_run(int channel, const struct server_guest *guest)
     int code = 1;
     if (server_init(&server, channel) && server_set_up(&server) && server_give_up(&server) && server_begin_guest(&server)) {
         server_start_workers(&server);
+        server_await_dawn(&server);
         event_base_dispatch(server.base);
         code = server_has_lost(&server) ? 1 : 0;
     }

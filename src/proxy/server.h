@@ -3,6 +3,7 @@
 #define EXEAT_PROXY_SERVER_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "config/config.h"
@@ -10,6 +11,7 @@
 
 struct census;
 struct event_base;
+struct reload_request;
 struct server;
 struct tally;
 
@@ -19,6 +21,12 @@ struct server_guest {
     void *(*begin)(struct server *server, const int doors[DOOR_COUNT]);
     void (*end)(void *guest); /* no worker runs any more */
 };
+
+/* Asks the supervisor for a reload that begins from here on: it goes to every living server. On the server's main thread; `done` is called once, later, on
+ * it. `words` are lines: what changed and the warnings, or all the faults that are why it was refused. NULL: nobody can be asked. */
+struct reload_request *server_reload(struct server *server, void (*done)(void *arg, bool taken, const char *words, size_t len), void *arg);
+/* Whoever asked is gone: `done` is not called. The reload is not taken back. */
+void server_reload_cancel(struct server *server, struct reload_request *request);
 
 /* Runs on the channel that the supervisor gave; returns the exit code: 0 after an orderly stop or when the supervisor is gone. */
 int server_run(int channel, const struct server_guest *guest);

@@ -28,6 +28,7 @@
 
 /* The `end` of a tunnel that exeat itself ends. */
 #define END_STOPPED "stopped"
+#define END_REVOKED "policy_revoked"
 
 /* ---- the table of steps ---- */
 
@@ -218,7 +219,7 @@ static struct session *session_new(struct worker *worker, const struct listener 
     }
     *session = (struct session){.grave.bury = session_bury,
                                 .config = config_ref(worker->config),
-                                .listener = listener,
+                                .listener = listener_ref(listener),
                                 .setup = setup,
                                 .client_fd = fd,
                                 .origin_fd = -1,
@@ -347,6 +348,7 @@ static void session_bury(struct grave *grave)
         free(session->sni);
     free(session->host);
     free(session->user);
+    listener_unref(session->listener);
     config_unref(session->config);
     slab_give(session);
 }
@@ -357,6 +359,8 @@ static void session_over(struct session *session)
     session_quiet(session);
     session_close_client(session, false);
     session_close_fd(&session->origin_fd, false);
+    if (worker->review_next == session)
+        worker->review_next = session->next;
     *session->link = session->next;
     if (session->next != NULL)
         session->next->link = session->link;
@@ -432,13 +436,26 @@ void session_end(struct session *session, const char *end, const char *detail)
     session_over(session);
 }
 
-/* The decision is with the journal, which does not say that it is on file: the tunnel never opens. Its `close` says so. */
-void session_uncommitted(struct session *session, const char *detail)
+/* The decision is with the journal, but the tunnel never opens. Its `close` says so. */
+static void session_take_back(struct session *session, const char *end, const char *detail, enum reason reason)
 {
-    session_record_close(session, END_STOPPED, detail);
+    session_record_close(session, end, detail);
     session_quiet(session);
     session_close_fd(&session->origin_fd, false);
-    session_leave(session, REASON_AUDIT_UNAVAILABLE);
+    session_leave(session, reason);
+}
+
+void session_uncommitted(struct session *session, const char *detail)
+{
+    session_take_back(session, END_STOPPED, detail, REASON_AUDIT_UNAVAILABLE);
+}
+
+void session_revoke(struct session *session, const char *detail)
+{
+    if (session->step == STEP_COMMIT)
+        session_take_back(session, END_REVOKED, detail, REASON_POLICY_REVOKED);
+    else
+        session_end(session, END_REVOKED, detail);
 }
 
 static void session_late(evutil_socket_t fd, short what, void *arg)

@@ -27,6 +27,10 @@ void session_count(const struct session *session, struct tally *tally);
 /* False: it is no open tunnel. */
 bool session_describe(const struct session *session, struct tunnel *tunnel);
 
+/* Judges the next few of the worker's open tunnels by its newest snapshot and today's date, from worker->review_next on, and ends those that are not
+ * allowed any more. False: that was all. */
+bool session_review_some(struct worker *worker);
+
 /* The worker stops: an open tunnel gets its `close`, whatever is on its way is refused as draining. */
 void session_stop(struct session *session);
 

@@ -213,6 +213,8 @@ static void session_committed(void *arg, bool committed)
 
 void session_commit_begin(struct session *session)
 {
+    if (!session_confirm(session))
+        return;
     switch (session_record_allow(session)) {
     case RECORDED_WAIT:
         session->setup->commit = (struct journal_wait){.done = session_committed, .arg = session};

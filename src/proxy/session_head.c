@@ -154,6 +154,7 @@ static void session_judge_request(struct session *session)
     struct setup *setup = session->setup;
     struct question *question = &setup->question;
     const struct connect_request *request = &setup->request;
+    session_update(session);
     question->client = session->client.ip;
     question->port = request->port;
     question->today = clock_day(clock_wall_us());

@@ -20,8 +20,9 @@ static enum reason session_hello_reason(enum hello_result result)
     return REASON_HELLO_MALFORMED;
 }
 
-static void session_read_facts(struct setup *setup)
+static void session_read_facts(struct session *session)
 {
+    struct setup *setup = session->setup;
     const struct client_hello *hello = &setup->hello;
     struct hello_facts *facts = &setup->facts;
     facts->ech = hello->has_ech;
@@ -30,6 +31,8 @@ static void session_read_facts(struct setup *setup)
         facts->sni = hello->sni_len <= HELLO_SNI_MAX && hostname_read(facts->name, (const char *)hello->sni, hello->sni_len) ? SNI_NAME : SNI_BAD;
     setup->version_text = client_hello_version_text(hello->version, setup->version);
     setup->hello_seen = true;
+    session->has_hello = true;
+    session->has_ech = hello->has_ech;
 }
 
 static bool session_keep_sni(struct session *session)
@@ -54,7 +57,7 @@ static void session_judge_hello(struct session *session)
 
 static void session_hello_whole(struct session *session)
 {
-    session_read_facts(session->setup);
+    session_read_facts(session);
     if (!session_keep_sni(session))
         session_close(session, REASON_OVERLOAD);
     else if (listener_is_transparent(session->listener))

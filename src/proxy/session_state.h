@@ -64,8 +64,8 @@ struct session {
     struct grave grave;
     struct session *next, **link; /* in the worker's list */
     struct worker *worker;
-    struct config *config; /* the snapshot that judges it; one reference */
-    const struct listener *listener;
+    struct config *config;           /* the snapshot that judges it; one reference */
+    const struct listener *listener; /* … by which it came, which may be another snapshot's; one reference to that, too */
     struct setup *setup;
 
     enum session_step step;
@@ -81,6 +81,8 @@ struct session {
     bool shares;    /* … and among those of its client */
     bool stranger;  /* the client is in no group */
     bool lingers;
+    bool has_hello;    /* a ClientHello was read, … */
+    bool has_ech;      /* … and had this */
     uint32_t lingered; /* bytes thrown away after a refusal */
 
     char id[ULID_TEXT_MAX];
@@ -110,6 +112,9 @@ void session_end(struct session *session, const char *end, const char *detail);
 
 /* The door out when the journal does not confirm the decision: records the `close` of a tunnel that never opened, refuses, lingers. */
 void session_uncommitted(struct session *session, const char *detail);
+
+/* The door out when policy does not allow any more what was decided: the same two, by whether the tunnel is open. */
+void session_revoke(struct session *session, const char *detail);
 
 /* The door out of a connection that is nobody's: counts it, and records no decision. */
 void session_dismiss(struct session *session);
@@ -154,6 +159,13 @@ void session_hello_readable(struct session *session);
 
 /* `facts` NULL: what came is no TLS. */
 void session_judge_transparent(struct session *session, const struct hello_facts *facts);
+
+/* session_review.c: what a later policy says. */
+
+/* Before it is judged for the first time: by the newest snapshot, if that is another one than it was born with. */
+void session_update(struct session *session);
+/* Just before its decision is recorded: judges it again where snapshot or day are not those that it was judged by. False: it went out. */
+bool session_confirm(struct session *session);
 
 /* session_connect.c: the way out. */
 void session_resolve_begin(struct session *session);

@@ -42,6 +42,7 @@ void session_judge_transparent(struct session *session, const struct hello_facts
 {
     struct setup *setup = session->setup;
     struct question *question = &setup->question;
+    session_update(session);
     question->client = session->client.ip;
     question->port = session->port;
     question->today = clock_day(clock_wall_us());

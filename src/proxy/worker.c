@@ -11,6 +11,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/slab.h"
+#include "proxy/edition.h"
 #include "proxy/listening.h"
 #include "proxy/mailbox.h"
 #include "proxy/own_address.h"
@@ -32,8 +33,9 @@
 
 static const struct timeval LOOK_EVERY = {0, LOOK_EVERY_MS * 1000};
 
-static void worker_take_order(void *arg, int order, int fd);
+static void worker_take_order(void *arg, int order, intptr_t value);
 static void worker_look(evutil_socket_t fd, short what, void *arg);
+static void worker_review(evutil_socket_t fd, short what, void *arg);
 
 struct worker *worker_new(unsigned number, struct config *config, struct shared *shared)
 {
@@ -57,27 +59,22 @@ struct worker *worker_new(unsigned number, struct config *config, struct shared 
         worker->mailbox = mailbox_new(base, worker_take_order, worker);
         worker->tally = tally_new();
         worker->look = event_new(base, -1, EV_PERSIST, worker_look, worker);
+        worker->review = evtimer_new(base, worker_review, worker);
         worker->loop->pipes = pipe_pool_new(worker->loop, &shared->pipes);
         worker->loop->looks = relay_looks_new(worker->loop, RELAY_LOOK_MS);
     }
     if (worker->session_slab == NULL || worker->loop == NULL || worker->journal == NULL || worker->resolver == NULL || worker->own_address == NULL ||
-        worker->listening == NULL || worker->mailbox == NULL || worker->tally == NULL || worker->look == NULL || worker->loop->pipes == NULL ||
-        worker->loop->looks == NULL) {
+        worker->listening == NULL || worker->mailbox == NULL || worker->tally == NULL || worker->look == NULL || worker->review == NULL ||
+        worker->loop->pipes == NULL || worker->loop->looks == NULL) {
         worker_free(worker);
         return NULL;
     }
     return worker;
 }
 
-bool worker_add_listener(struct worker *worker, const struct listener *listener, int fd)
+bool worker_order(struct worker *worker, enum worker_order order, intptr_t value)
 {
-    return listening_add(worker->listening, listener, fd);
-}
-
-void worker_order(struct worker *worker, enum worker_order order, int fd)
-{
-    if (!mailbox_put(worker->mailbox, (int)order, fd) && fd >= 0)
-        close(fd);
+    return mailbox_put(worker->mailbox, (int)order, value);
 }
 
 bool worker_ask(struct worker *worker, int wishes)
@@ -219,14 +216,59 @@ bool worker_is_listening(const struct worker *worker)
     return worker->listening != NULL && listening_has_begun(worker->listening);
 }
 
+/* ---- another configuration, another day ---- */
+
+static void worker_review(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd, (void)what;
+    static const struct timeval soon = {0, 0}; /* a turn of the loop lies between */
+    struct worker *worker = arg;
+    if (session_review_some(worker))
+        evtimer_add(worker->review, &soon);
+}
+
+/* Also from the beginning, when it was at it: those who were judged already were so by what is old now. */
+static void worker_begin_review(struct worker *worker)
+{
+    worker->review_next = worker->sessions;
+    event_active(worker->review, EV_TIMEOUT, 0);
+}
+
+void worker_take_edition(struct worker *worker, struct edition *edition)
+{
+    struct config *old = worker->config;
+    if (worker->listening != NULL)
+        listening_take(worker->listening, edition); /* as long as the old snapshot is there */
+    worker->config = config_ref(edition->config);
+    config_unref(old);
+    edition_unref(edition);
+    worker_begin_review(worker);
+}
+
+static void worker_record_reload(struct worker *worker, char *detail)
+{
+    worker_record(worker, EVENT_RELOAD, detail);
+    free(detail);
+}
+
 /* ---- orders ---- */
 
-static void worker_take_order(void *arg, int order, int fd)
+static void worker_take_order(void *arg, int order, intptr_t value)
 {
     struct worker *worker = arg;
     switch ((enum worker_order)order) {
     case ORDER_JOURNAL:
-        journal_queue_attach(worker->journal, fd);
+        journal_queue_attach(worker->journal, (int)value);
+        break;
+    case ORDER_EDITION:
+        worker_take_edition(worker, (struct edition *)value);
+        worker_report(worker, WORKER_TOOK);
+        break;
+    case ORDER_REVIEW:
+        worker_begin_review(worker);
+        break;
+    case ORDER_RECORD:
+        worker_record_reload(worker, (char *)value);
         break;
     case ORDER_BEGIN:
         worker_begin(worker);
@@ -238,7 +280,7 @@ static void worker_take_order(void *arg, int order, int fd)
         worker_stop(worker);
         break;
     case ORDER_SURVEY:
-        worker->survey = survey_take(worker, fd);
+        worker->survey = survey_take(worker, (int)value);
         worker_report(worker, WORKER_SURVEYED);
         break;
     case ORDER_END:
@@ -264,6 +306,8 @@ void worker_free(struct worker *worker)
     listening_free(worker->listening);
     if (worker->look != NULL)
         event_free(worker->look);
+    if (worker->review != NULL)
+        event_free(worker->review);
     if (worker->resolver != NULL)
         resolver_free(worker->resolver);
     own_address_free(worker->own_address);

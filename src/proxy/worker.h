@@ -16,6 +16,7 @@
 
 struct client_shares;
 struct denials;
+struct edition;
 struct event;
 struct listening;
 struct mailbox;
@@ -32,7 +33,7 @@ struct shared {
     struct client_shares *client_shares;
     struct probe_table *probes;
     atomic_size_t sessions; /* on all workers */
-    size_t sessions_max;
+    atomic_size_t sessions_max;
     struct budget lingers; /* more who were refused are hung up on at once */
     struct budget tries;   /* of dials that have another one under way */
     struct pipe_budget pipes;
@@ -42,13 +43,16 @@ struct shared {
 };
 
 /* What a worker tells the main thread. */
-enum worker_news { WORKER_STARTED = 1, WORKER_DRY, WORKER_ENDED, WORKER_SURVEYED };
+enum worker_news { WORKER_STARTED = 1, WORKER_TOOK, WORKER_DRY, WORKER_ENDED, WORKER_SURVEYED };
 
-/* What the main thread tells a worker; `fd` where one goes with it. */
+/* What the main thread tells a worker; `value` is nothing unless said. */
 enum worker_order {
-    ORDER_JOURNAL = 1, /* fd: the socket of a new journal process */
+    ORDER_JOURNAL = 1, /* value: the descriptor of a socket of a new journal process */
     ORDER_BEGIN,       /* write the `start` record; WORKER_STARTED when it is on file, or cannot be for now */
     ORDER_LISTEN,      /* start accepting */
+    ORDER_EDITION,     /* value: the edition to serve by from here on, with a reference; WORKER_TOOK. What is open is judged again, a few at a time */
+    ORDER_REVIEW,      /* another day: judge again what is open */
+    ORDER_RECORD,      /* value: the detail of a `reload` record, malloc'd, its own from here on */
     ORDER_STOP,        /* stop accepting, end every session; WORKER_DRY when none is left and all is on file, or after a while */
     ORDER_SURVEY,      /* by worker_ask() */
     ORDER_END,         /* write the `stop` record if this worker began, leave the loop; WORKER_ENDED */
@@ -74,6 +78,8 @@ struct worker {
     struct setup_pool setups;
     struct listening *listening; /* its listening sockets */
     struct session *sessions;    /* all of them, newest first */
+    struct session *review_next; /* those from here on are still to be judged again; NULL: none */
+    struct event *review;        /* active while there are some */
     struct slab *session_slab;   /* where they live */
     size_t session_count;
     struct mailbox *mailbox;
@@ -90,8 +96,8 @@ struct worker {
 /* Takes its own reference to the configuration. NULL when out of memory. */
 struct worker *worker_new(unsigned number, struct config *config, struct shared *shared);
 
-/* Gives it a listening socket before it runs; the socket is the worker's from here on, also when this fails. */
-bool worker_add_listener(struct worker *worker, const struct listener *listener, int fd);
+/* Goes over to an edition of the configuration, also before it runs. Takes over the reference. */
+void worker_take_edition(struct worker *worker, struct edition *edition);
 
 /* The body of its thread; returns after ORDER_END. */
 void *worker_run(void *worker);
@@ -99,8 +105,8 @@ void *worker_run(void *worker);
 /* Whether it accepts connections. */
 bool worker_is_listening(const struct worker *worker);
 
-/* From any thread. */
-void worker_order(struct worker *worker, enum worker_order order, int fd);
+/* From any thread. False: out of memory, and `value` is the caller's still. */
+bool worker_order(struct worker *worker, enum worker_order order, intptr_t value);
 
 /* Asks it how it stands: WORKER_SURVEYED when the answer is in its `survey`. `wishes`: enum survey_wish. From any thread; false: out of memory. */
 bool worker_ask(struct worker *worker, int wishes);

@@ -19,12 +19,12 @@ static struct census *census;
 static int asked[WORKERS], wishes_seen;
 static bool out_of_memory;
 
-static void take(void *arg, int order, int wishes)
+static void take(void *arg, int order, intptr_t wishes)
 {
     struct worker *worker = arg;
     cr_assert(order == ORDER_SURVEY);
     asked[worker->number]++;
-    wishes_seen = wishes;
+    wishes_seen = (int)wishes;
     survey_free(worker->survey);
     worker->survey = out_of_memory ? NULL : calloc(1, sizeof(*worker->survey));
     if (worker->survey != NULL)

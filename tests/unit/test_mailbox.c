@@ -19,7 +19,7 @@ struct reader {
     bool disorder, elsewhere, done;
 };
 
-static void reader_take(void *arg, int what, int value)
+static void reader_take(void *arg, int what, intptr_t value)
 {
     struct reader *reader = arg;
     reader->disorder = reader->disorder || what < 0 || what >= THREADS || value != reader->next[what];
@@ -113,7 +113,7 @@ struct echo {
     bool done;
 };
 
-static void echo_take(void *arg, int what, int value)
+static void echo_take(void *arg, int what, intptr_t value)
 {
     struct echo *echo = arg;
     echo->done = value != echo->last + 1 || value == 50;

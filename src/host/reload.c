@@ -1,0 +1,428 @@
+/* A reload as the supervisor does it: the configuration is read aside, judged, offered to the server, and taken whole or not at all. */
+#include "host/reload.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/background.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "host/watch.h"
+
+/* A server that has not read a configuration in this time hangs. It reads a million patterns in some seconds. */
+#define OFFER_PATIENCE_MS 120000
+
+/* What a record can say (its detail is cut at 1,500 characters). */
+#define RELOAD_RECORD_MAX 1500
+
+/* How many faults are recorded in words; the log has all of them. */
+#define FAULTS_RECORDED 4
+#define FAULT_RECORDED_MAX 200
+
+/* In this order, and from each back to the first when there is a fault. */
+enum reload_step {
+    RELOAD_IDLE = 0,
+    RELOAD_READING, /* aside, on a thread */
+    RELOAD_OFFERED, /* the server reads the same bytes, and will say so */
+    RELOAD_GIVEN,   /* it is what serves; the workers are taking it */
+};
+
+struct reload {
+    struct serving *serving;
+    enum reload_step step;
+    bool wanted;           /* asked for since the last one began */
+    uint32_t asked, began; /* the last number that was asked for, and the last when this one began */
+    struct background reading;
+    struct candidate *next;
+    uint32_t number; /* of the edition that was offered last */
+    uint64_t patient_until_ms;
+    int channel;
+    char record[RELOAD_RECORD_MAX]; /* owed to a server that serves; "": none */
+    bool ready;                     /* there is one */
+    struct watch *watch;            /* NULL: `watch = off` */
+    struct bundle *refused;         /* what was read last, and is watched for a change, when it was not taken */
+    void (*taken)(void *arg);
+    void *arg;
+};
+
+static void reload_watch(struct reload *reload);
+static void reload_begin(struct reload *reload);
+
+/* ---- what is given to a server ---- */
+
+static bool serving_tell_sockets(const struct bound *bound, unsigned workers, int channel)
+{
+    for (unsigned worker = 0; worker < workers; worker++)
+        if (!channel_tell(channel, CHANNEL_LISTENER, bound->number, worker, bound->fds[worker]))
+            return false;
+    return true;
+}
+
+bool serving_tell_addresses(const struct bounds *bounds, int channel, bool fresh)
+{
+    for (size_t i = 0; i < bounds->count; i++) {
+        const struct bound *bound = &bounds->all[i];
+        if (!channel_tell(channel, CHANNEL_ADDRESS, bound->number, bound->listener, -1))
+            return false;
+        if ((bound->fresh || !fresh) && !serving_tell_sockets(bound, bounds->workers, channel))
+            return false;
+    }
+    return true;
+}
+
+/* ---- its life ---- */
+
+struct reload *reload_new(struct serving *serving, void (*taken)(void *arg), void *arg)
+{
+    struct reload *reload = calloc(1, sizeof(*reload));
+    if (reload == NULL)
+        return NULL;
+    *reload = (struct reload){.serving = serving, .number = serving->edition, .channel = -1, .taken = taken, .arg = arg};
+    if (!background_init(&reload->reading)) {
+        free(reload);
+        return NULL;
+    }
+    reload_watch(reload);
+    return reload;
+}
+
+static void reload_drop_next(struct reload *reload)
+{
+    candidate_free(reload->next);
+    reload->next = NULL;
+}
+
+void reload_free(struct reload *reload)
+{
+    if (reload == NULL)
+        return;
+    background_fini(&reload->reading);
+    reload_drop_next(reload);
+    watch_free(reload->watch);
+    bundle_free(reload->refused);
+    free(reload);
+}
+
+/* What was read last is watched, taken or not: the same fault is not told twice. */
+static void reload_watch(struct reload *reload)
+{
+    const struct candidate *candidate = reload->serving->candidate;
+    if (!candidate->config->watch) {
+        watch_free(reload->watch);
+        reload->watch = NULL;
+        return;
+    }
+    if (reload->watch == NULL && (reload->watch = watch_new()) == NULL)
+        log_warn("the files of the configuration cannot be watched: %s", strerror(errno));
+    if (reload->watch != NULL)
+        watch_set(reload->watch, reload->refused != NULL ? reload->refused : candidate->bundle, clock_monotonic_ms());
+}
+
+/* ---- its end ---- */
+
+static void reload_tell_record(struct reload *reload)
+{
+    if (reload->record[0] != '\0' && reload->ready && channel_say(reload->channel, CHANNEL_RECORD, 0, 0, -1, reload->record))
+        reload->record[0] = '\0';
+}
+
+/* Who asked hears all of it, line by line, through a file: there may be many faults. */
+static void reload_tell_outcome(const struct reload *reload, bool taken, const char *words)
+{
+    int fd = memfd_create("exeat-outcome", MFD_CLOEXEC);
+    if (fd >= 0 && write(fd, words, strlen(words)) == (ssize_t)strlen(words) && reload->channel >= 0)
+        channel_tell(reload->channel, CHANNEL_OUTCOME, reload->began, taken, fd);
+    if (fd >= 0)
+        close(fd);
+}
+
+static void reload_over(struct reload *reload)
+{
+    reload->step = RELOAD_IDLE;
+    reload_drop_next(reload);
+    reload_watch(reload);
+    if (reload->wanted)
+        reload_begin(reload);
+}
+
+/* ---- refused ---- */
+
+/* Malloc'd; NULL: out of memory. */
+static char *reload_fault_lines(const struct fault_list *faults, bool faults_too, bool warnings_too)
+{
+    char *lines = NULL;
+    size_t len = 0;
+    FILE *memory = open_memstream(&lines, &len);
+    if (memory == NULL)
+        return NULL;
+    fault_print(faults, memory, faults_too, warnings_too);
+    if (fclose(memory) == 0)
+        return lines;
+    free(lines);
+    return NULL;
+}
+
+static void reload_log_lines(const struct fault_list *faults, bool faults_too, bool warnings_too)
+{
+    char *lines = reload_fault_lines(faults, faults_too, warnings_too);
+    for (char *rest = lines, *line; (line = strsep(&rest, "\n")) != NULL;)
+        if (line[0] != '\0')
+            log_info("%s", line);
+    free(lines);
+}
+
+/* `policy OLD stays; refused NEW, 2 faults: …; …` */
+static void reload_record_refusal(struct reload *reload, const struct fault_list *faults)
+{
+    struct text record;
+    const char *digest = reload->next != NULL ? reload->next->digest : "";
+    const size_t count = fault_count(faults);
+    text_init(&record, reload->record, sizeof(reload->record));
+    text_format(&record, "policy %s stays; refused%s%s, %zu fault%s", reload->serving->candidate->config->digest, digest[0] ? " " : "", digest, count,
+                count == 1 ? "" : "s");
+    for (size_t i = 0; i < count && i < FAULTS_RECORDED; i++) {
+        const char *fault = fault_text(faults, i);
+        text_add(&record, i == 0 ? ": " : "; ");
+        text_add_clean(&record, fault, strlen(fault), FAULT_RECORDED_MAX);
+    }
+    if (count > FAULTS_RECORDED)
+        text_format(&record, "; and %zu more", count - FAULTS_RECORDED);
+}
+
+/* The bundle that was read outlives its candidate where the files are watched. */
+static void reload_keep_refused(struct reload *reload)
+{
+    if (reload->next == NULL || reload->watch == NULL)
+        return;
+    bundle_free(reload->refused);
+    reload->refused = reload->next->bundle;
+    reload->next->bundle = NULL;
+}
+
+static void reload_refuse(struct reload *reload, const struct fault_list *faults)
+{
+    char *lines = reload_fault_lines(faults, true, true);
+    reload_log_lines(faults, true, false);
+    log_error("the reload is refused: %zu fault%s; what was before goes on", fault_count(faults), fault_count(faults) == 1 ? "" : "s");
+    reload_record_refusal(reload, faults);
+    reload_tell_record(reload);
+    reload_tell_outcome(reload, false, lines != NULL ? lines : "out of memory\n");
+    free(lines);
+    if (reload->step == RELOAD_OFFERED && reload->channel >= 0)
+        channel_tell(reload->channel, CHANNEL_FORGET, reload->number, 0, -1);
+    reload_keep_refused(reload);
+    reload_over(reload);
+}
+
+/* For what befalls it otherwise. */
+static void reload_fail(struct reload *reload, const char *what)
+{
+    struct fault_list *own = reload->next == NULL ? fault_list_new() : NULL;
+    struct fault_list *faults = reload->next != NULL ? reload->next->faults : own;
+    if (faults != NULL) {
+        fault_add(faults, reload->serving->path, NULL, NULL, "%s", what);
+        reload_refuse(reload, faults);
+    } else {
+        log_error("the reload is refused: %s", what);
+        reload_over(reload);
+    }
+    fault_list_free(own);
+}
+
+/* ---- taken ---- */
+
+static void reload_say_taken(struct reload *reload, const char *old_digest)
+{
+    const struct candidate *next = reload->serving->candidate;
+    struct text record;
+    text_init(&record, reload->record, sizeof(reload->record));
+    if (strcmp(old_digest, next->digest) == 0)
+        text_format(&record, "policy %s stays: ", old_digest);
+    else
+        text_format(&record, "policy %s in place of %s: ", next->digest, old_digest);
+    text_add(&record, next->changes);
+}
+
+/* From here on it is what serves, whatever becomes of the server. */
+static void reload_commit(struct reload *reload, struct bounds *bounds)
+{
+    struct serving *serving = reload->serving;
+    char old_digest[CONFIG_DIGEST_SIZE];
+    memcpy(old_digest, serving->candidate->config->digest, sizeof(old_digest));
+    bounds_commit(&serving->bounds, bounds);
+    candidate_free(serving->candidate);
+    serving->candidate = reload->next;
+    serving->edition = reload->number;
+    reload->next = NULL;
+    bundle_free(reload->refused);
+    reload->refused = NULL;
+    reload_say_taken(reload, old_digest);
+}
+
+/* Every worker has it, or there is no server that had anything else. */
+static void reload_finish(struct reload *reload)
+{
+    const struct candidate *now = reload->serving->candidate;
+    char *warnings = reload_fault_lines(now->faults, false, true), *words = NULL;
+    reload_log_lines(now->faults, false, true);
+    log_info("reloaded: %s", now->changes);
+    reload_tell_record(reload);
+    if (asprintf(&words, "%sreloaded: %s\n", warnings != NULL ? warnings : "", now->changes) >= 0) {
+        reload_tell_outcome(reload, true, words);
+        free(words);
+    }
+    free(warnings);
+    reload->taken(reload->arg);
+    reload_over(reload);
+}
+
+/* The server has read it, or there is none: now it is all or nothing. */
+static void reload_take(struct reload *reload)
+{
+    const struct serving *serving = reload->serving;
+    struct bounds bounds = {.workers = serving->bounds.workers};
+    bounds_plan(&bounds, &serving->bounds, reload->next->config, reload->next->faults);
+    if (fault_count(reload->next->faults) > 0) {
+        bounds_roll_back(&serving->bounds, &bounds);
+        reload_refuse(reload, reload->next->faults);
+        return;
+    }
+    if (reload->channel >= 0 &&
+        !(serving_tell_addresses(&bounds, reload->channel, true) && channel_tell(reload->channel, CHANNEL_GO, reload->number, 0, -1))) {
+        bounds_roll_back(&serving->bounds, &bounds);
+        reload_fail(reload, "the server does not listen to its supervisor");
+        return;
+    }
+    reload_commit(reload, &bounds);
+    reload->step = RELOAD_GIVEN;
+    if (reload->channel < 0)
+        reload_finish(reload);
+}
+
+/* ---- reading and offering ---- */
+
+/* On the thread. */
+static void reload_read(void *arg)
+{
+    struct reload *reload = arg;
+    const struct serving *serving = reload->serving;
+    reload->next = candidate_read(serving->candidate, serving->path, serving->listen);
+    if (reload->next != NULL && reload->next->config != NULL)
+        (void)candidate_store(reload->next);
+}
+
+static void reload_begin(struct reload *reload)
+{
+    reload->wanted = false;
+    reload->began = reload->asked;
+    reload->step = RELOAD_READING;
+    if (!background_start(&reload->reading, reload_read, reload))
+        reload_fail(reload, strerror(errno));
+}
+
+void reload_ask(struct reload *reload, uint32_t number)
+{
+    if (number > reload->asked)
+        reload->asked = number;
+    if (reload->step == RELOAD_IDLE)
+        reload_begin(reload);
+    else
+        reload->wanted = true;
+}
+
+static void reload_offer(struct reload *reload)
+{
+    reload->number++;
+    reload->patient_until_ms = clock_monotonic_ms() + OFFER_PATIENCE_MS;
+    reload->step = RELOAD_OFFERED;
+    if (reload->channel < 0)
+        reload_take(reload);
+    else if (!channel_say(reload->channel, CHANNEL_CONFIG, reload->serving->bounds.workers, reload->number, reload->next->fd, reload->serving->path))
+        reload_fail(reload, "the server does not listen to its supervisor");
+}
+
+static void reload_was_read(struct reload *reload)
+{
+    background_join(&reload->reading);
+    if (reload->next == NULL)
+        reload_fail(reload, "out of memory");
+    else if (fault_count(reload->next->faults) > 0)
+        reload_refuse(reload, reload->next->faults);
+    else if (reload->next->fd < 0)
+        reload_fail(reload, "there is no memory to hand the configuration over");
+    else
+        reload_offer(reload);
+}
+
+/* ---- the server ---- */
+
+void reload_set_channel(struct reload *reload, int channel)
+{
+    const bool lost = channel < 0 && reload->channel >= 0;
+    reload->channel = channel;
+    reload->ready = false;
+    if (lost && reload->step == RELOAD_OFFERED)
+        reload_fail(reload, "the server ended while it read this");
+    else if (lost && reload->step == RELOAD_GIVEN)
+        reload_finish(reload); /* the next server starts with it */
+}
+
+void reload_server_ready(struct reload *reload)
+{
+    reload->ready = true;
+    reload_tell_record(reload);
+}
+
+static void reload_was_loaded(struct reload *reload, const struct channel_message *message)
+{
+    if (reload->step != RELOAD_OFFERED || message->a != reload->number)
+        return;
+    if (message->b != 0)
+        reload_take(reload);
+    else
+        reload_fail(reload, "the server has no memory for it");
+}
+
+void reload_take_message(struct reload *reload, const struct channel_message *message)
+{
+    if (message->kind == CHANNEL_RELOAD)
+        reload_ask(reload, message->a);
+    else if (message->kind == CHANNEL_LOADED)
+        reload_was_loaded(reload, message);
+    else if (message->kind == CHANNEL_TAKEN && reload->step == RELOAD_GIVEN && message->a == reload->serving->edition)
+        reload_finish(reload);
+}
+
+/* ---- its turn ---- */
+
+void reload_fds(const struct reload *reload, int fds[RELOAD_FDS])
+{
+    fds[0] = reload->step == RELOAD_READING ? reload->reading.bell : -1;
+    fds[1] = reload->watch != NULL ? watch_fd(reload->watch) : -1;
+}
+
+uint64_t reload_at_ms(const struct reload *reload)
+{
+    const uint64_t look_ms = reload->watch != NULL ? watch_at_ms(reload->watch) : UINT64_MAX;
+    return reload->step == RELOAD_OFFERED && reload->patient_until_ms < look_ms ? reload->patient_until_ms : look_ms;
+}
+
+void reload_go_on(struct reload *reload, const bool readable[RELOAD_FDS])
+{
+    const uint64_t now_ms = clock_monotonic_ms();
+    if (readable[1])
+        watch_heard(reload->watch, now_ms);
+    if (readable[0])
+        reload_was_read(reload);
+    if (reload->step == RELOAD_OFFERED && now_ms >= reload->patient_until_ms)
+        reload_fail(reload, "the server has not read it in time");
+    if (reload->watch != NULL && watch_is_due(reload->watch, now_ms)) {
+        log_info("the files of the configuration have changed");
+        reload_ask(reload, 0);
+    }
+}

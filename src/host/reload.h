@@ -1,0 +1,47 @@
+/* A reload as the supervisor does it: the configuration is read aside, judged, offered to the server, and taken whole or not at all. */
+#ifndef EXEAT_HOST_RELOAD_H
+#define EXEAT_HOST_RELOAD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "config/candidate.h"
+#include "host/bounds.h"
+#include "host/channel.h"
+
+/* What serves, and what a server that is started is given. Only a reload that is taken changes it. */
+struct serving {
+    const char *path;   /* of the configuration, in its bundle */
+    const char *listen; /* `--listen`, or NULL */
+    struct candidate *candidate; /* stored */
+    struct bounds bounds;
+    uint32_t edition; /* its number */
+};
+
+/* Gives a server all addresses: each with its sockets, or only with those that are `fresh`. False with errno. */
+bool serving_tell_addresses(const struct bounds *bounds, int channel, bool fresh);
+
+struct reload;
+
+/* `taken` is called when another configuration serves, and all of the server goes by it. NULL with errno. */
+struct reload *reload_new(struct serving *serving, void (*taken)(void *arg), void *arg);
+/* Waits for what is being read. */
+void reload_free(struct reload *reload);
+
+/* Asks for one that begins from here on, also while another is under way. `number`: of who asks through the server; 0: a signal or the files do. */
+void reload_ask(struct reload *reload, uint32_t number);
+
+/* A server was started, with what serves now; -1: it is gone, and with it what it was offered. */
+void reload_set_channel(struct reload *reload, int channel);
+/* The server serves: what could not be recorded before is now. */
+void reload_server_ready(struct reload *reload);
+/* CHANNEL_RELOAD, CHANNEL_LOADED and CHANNEL_TAKEN; the others are nothing to it. */
+void reload_take_message(struct reload *reload, const struct channel_message *message);
+
+/* It goes on when one of these is readable, or its time has come (monotonic ms; UINT64_MAX: never). */
+#define RELOAD_FDS 2
+void reload_fds(const struct reload *reload, int fds[RELOAD_FDS]);
+uint64_t reload_at_ms(const struct reload *reload);
+void reload_go_on(struct reload *reload, const bool readable[RELOAD_FDS]);
+
+#endif
