@@ -235,6 +235,9 @@ def check_other(record):
         demand(re.fullmatch(r"signed by key [0-9a-f]{16}: [A-Za-z0-9+/]{85}[AQgw]==", record["detail"] or ""), f"detail is {record['detail']!r}")
     if record["event"] == "recovered":
         demand(is_recovery(record["detail"] or ""), f"detail is {record['detail']!r}")
+    if record["event"] == "reload":
+        demand_known(record, "policy")
+        demand(is_reload(record["policy"], record["detail"] or ""), f"detail is {record['detail']!r} with policy {record['policy']}")
     if record["event"] == "rotate":
         demand(re.fullmatch(r"continues inode \d+ after seq \d+", record["detail"] or ""), f"detail is {record['detail']!r}")
 
@@ -242,6 +245,16 @@ def check_other(record):
 def check_event(record):
     demand((record["id"] is not None) == (record["event"] in SESSION_EVENTS), f"id is {record['id']} in {record['event']}")
     {"decision": check_decision, "close": check_close}.get(record["event"], check_other)(record)
+
+
+DIGEST = r"sha256:[0-9a-f]{64}"
+
+
+def is_reload(policy, detail):
+    """It names the policy that serves from here on, and what changed or what was wrong with the other."""
+    forms = (rf"policy {policy} in place of (?!{policy}){DIGEST}: .+", rf"policy {policy} stays: .+",
+             rf"policy {policy} stays; refused( {DIGEST})?, (1 fault|\d+ faults): .+")
+    return any(re.fullmatch(form, detail) for form in forms)
 
 
 RECOVERED = [
@@ -265,7 +278,7 @@ class Sessions:
     """Who was decided, who is open, who was closed or left without; a close repeats what its decision said."""
 
     REPEATED = (
-        "listener mode client_ip client_port peer_ip client_group client_user host port sni original_ip rule rule_at "
+        "listener mode client_ip client_port peer_ip client_group client_user host port sni original_ip rule rule_at policy "
         "route egress_ip egress_public_ip egress_port upstream_ip upstream_port"
     ).split()
 
@@ -312,6 +325,21 @@ class Sessions:
             demand(record[key] == decision[key], f"{key} is {record[key]!r} in the close, {decision[key]!r} in the decision")
         for key in ("verdict", "class", "reason"):
             demand(record[key] in (None, decision[key]), f"{key} is {record[key]!r} in the close, {decision[key]!r} in the decision")
+
+
+class Policies:
+    """Who judges was announced, by a `start` or a `reload`, be it a little later."""
+
+    def __init__(self):
+        self.announced, self.judged = set(), set()
+
+    def see(self, record):
+        if record["policy"] is not None:
+            (self.announced if record["event"] in ("start", "reload") else self.judged).add(record["policy"])
+
+    def finish(self, first):
+        unknown = self.judged - self.announced
+        demand(not unknown or first["seq"] != 1, f"no start and no reload is by {', '.join(sorted(unknown))}")
 
 
 class Chain:
@@ -369,7 +397,7 @@ def check_files(paths, allow_open=False, first=None, chained=True, continuing=Fa
     `allow_open`: tunnels may lack their close. `first`: the seq to begin with (None: any). `chained`: False with chain = no.
     `continuing`: with on_failure = continue.
     Raises AuditFault, an AssertionError, with FILE:LINE."""
-    records, sessions, chain, path, number = [], Sessions(continuing), Chain(chained), paths[-1], 0
+    records, sessions, policies, chain, path, number = [], Sessions(continuing), Policies(), Chain(chained), paths[-1], 0
     try:
         head = Head(path)
         for path in paths:
@@ -383,10 +411,13 @@ def check_files(paths, allow_open=False, first=None, chained=True, continuing=Fa
                     check_event(record)
                     chain.see(record, line)
                     sessions.see(record)
+                    policies.see(record)
                     size += len(line)
                     head.see(record, inode, size)
                     records.append(record)
         head.finish(records[-1] if records else None)
+        if records:
+            policies.finish(records[0])
         if not allow_open:
             sessions.demand_none("at the end")
     except AuditFault as fault:

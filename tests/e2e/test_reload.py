@@ -1,0 +1,578 @@
+"""Reloads: what is taken, what is refused, who is cut and who never notices."""
+
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+import unittest
+
+from harness import PATIENCE, SANITIZED, client_hello, echoes, long_story, policy, receive_all, receive_exactly, wait_until
+from tunnels import NAME, TunnelStory
+
+OTHER = "other.example.test"
+
+# What ends a tunnel, at most, after the reload was asked for; sanitized programs take what they take.
+REVOKED_WITHIN = 10 if SANITIZED else 1
+
+
+class ReloadStory(TunnelStory):
+    def setUp(self):
+        super().setUp()
+        self.read_to, self.found = 0, []
+        self.hosts.write_text(f"127.0.0.1 {NAME} {OTHER}\n")
+
+    def text(self):
+        return self.proxy.config.read_text()
+
+    def write(self, text, path=None):
+        """As an editor does: the file is another one, whole, from one moment to the next."""
+        path = pathlib.Path(path or self.proxy.config)
+        new = path.with_suffix(".new")
+        new.write_text(text)
+        new.rename(path)
+
+    def reloads(self):
+        """All so far; what was read before is not read again."""
+        with open(self.proxy.audit_path, "rb") as lines:
+            lines.seek(self.read_to)
+            whole = lines.read().rpartition(b"\n")
+        self.read_to += len(whole[0] + whole[1])
+        self.found += [json.loads(line) for line in whole[0].splitlines() if b'"event":"reload"' in line]
+        return self.found
+
+    def hang_up(self):
+        self.proxy.process.send_signal(signal.SIGHUP)
+
+    def await_reload(self, count):
+        return wait_until("the record of the reload", lambda: self.reloads()[count - 1:])[-1]
+
+    def reload(self, text=None):
+        """Gives the record of it, when it is on file: every worker goes by it then."""
+        count = len(self.reloads()) + 1
+        if text is not None:
+            self.write(text)
+        self.hang_up()
+        return self.await_reload(count)
+
+    def change(self, old, new):
+        """Reloads with `new` in place of `old`."""
+        self.assertIn(old, self.text())
+        record = self.reload(self.text().replace(old, new))
+        self.assertNotIn("refused", record["detail"])
+        return record
+
+    def status(self, host, **how):
+        sock, status, _ = self.proxy.connect(host, self.origin.port, **how)
+        sock.close()
+        return status
+
+    def digest(self):
+        return next(r["policy"] for r in reversed(self.proxy.records()) if r["event"] in ("start", "reload"))
+
+
+class Taken(ReloadStory):
+    def test_what_is_new_holds_and_tunnels_stay(self):
+        self.start()
+        tunnel, before = self.open_tunnel(), self.digest()
+        self.assertEqual(403, self.status(OTHER))
+        record = self.reload(self.text() + f"\n[rule more]\nto = {OTHER}\nport = {self.origin.port}\nsni = off\n")
+        self.assertEqual(f"policy {record['policy']} in place of {before}: rule more added", record["detail"])
+        self.assertEqual(200, self.status(OTHER))
+        self.assert_echo(tunnel)
+        self.assertEqual(record["policy"], self.proxy.wait_decision(host=OTHER, verdict="allow")["policy"])
+        tunnel.close()
+        close = self.proxy.wait_records("the close", lambda rs: next((r for r in rs if r["event"] == "close" and r["host"] == NAME), None))
+        self.assertEqual(before, close["policy"], "the policy that let it out")
+
+    def test_a_comment_changes_nothing(self):
+        self.start()
+        before = self.digest()
+        record = self.reload("# said in passing\n" + self.text())
+        self.assertEqual((before, f"policy {before} stays: nothing changed"), (record["policy"], record["detail"]))
+
+    def test_listed_files_are_read_again(self):
+        patterns, networks = self.directory / "more.hosts", self.directory / "few.txt"
+        patterns.write_text("nobody.example.test\n")
+        networks.write_text("127.0.0.5\n")
+        self.start(extra=f"[hosts more]\nhost_file = {patterns}\n[clients few]\nfrom_file = {networks}\n"
+                         f"[rule more]\nto = @more\nfrom = few\nsni = off\nport = {self.origin.port}\n")
+        patterns.write_text(f"{OTHER}\n")
+        self.assertIn(f"hosts more host: added {OTHER}, removed nobody.example.test", self.reload()["detail"])
+        self.assertEqual(403, self.status(OTHER))
+        networks.write_text("127.0.0.5\n127.0.0.1\n")
+        self.assertIn("clients few from: added 127.0.0.1/32", self.reload()["detail"])
+        self.assertEqual(200, self.status(OTHER))
+
+    def test_what_takes_a_restart_is_said_and_stays(self):
+        self.start()
+        other = self.directory / "other.jsonl"
+        text = self.text().replace("workers = 2", "workers = 5").replace("name = test", "name = renamed").replace(str(self.proxy.audit_path), str(other))
+        record = self.reload(text)
+        for option in ("exeat name", "exeat workers", "audit file"):
+            self.assertIn(f"{option} changed, which takes a restart", record["detail"])
+        self.assertIn("[exeat] workers: takes a restart; until then it stays as it was at the start (warning)", self.proxy.log_text())
+        self.assertEqual("test", record["instance"])
+        self.kill("server")
+        self.proxy.wait_records("another start", lambda rs: sum(r["event"] == "start" for r in rs) == 2)
+        wait_until("a tunnel", self.tunnel_works)
+        self.assertEqual({"test"}, {r["instance"] for r in self.proxy.records()})
+        self.assertFalse(other.exists())
+
+    def test_the_last_of_many_wins(self):
+        self.start()
+        text, count = self.text(), 30
+        for i in range(count):
+            self.write(text + f"[rule turn-{i}]\nto = turn-{i}.example.test\n")
+            self.hang_up()
+        last = f"rule turn-{count - 1} added"
+        self.proxy.wait_records("the last one", lambda rs: [r for r in rs if r["event"] == "reload" and last in r["detail"]])
+
+    def test_a_server_that_was_killed_comes_back_with_it(self):
+        self.start()
+        self.reload(self.text() + f"\n[rule more]\nto = {OTHER}\nport = {self.origin.port}\nsni = off\n[listen second]\naddress = 127.0.0.1:0\n")
+        digest = self.digest()
+        self.kill("server")
+        self.assertEqual(200, self.status(OTHER))
+        self.assertEqual(digest, self.proxy.wait_decision(host=OTHER)["policy"])
+        ports = dict(line.split(None, 1) for line in self.proxy.ports_path.read_text().splitlines())
+        with socket.create_connection(("127.0.0.1", int(ports["second"].rsplit(":", 1)[1])), PATIENCE) as sock:
+            sock.sendall(f"CONNECT {OTHER}:{self.origin.port} HTTP/1.1\r\n\r\n".encode())
+            self.assertEqual(200, self.proxy.read_head(sock)[0])
+        self.assertIn("rule more removed", self.change("[rule more]", "[rule again]")["detail"])
+
+
+class Refused(ReloadStory):
+    def assert_refused(self, text, *faults):
+        tunnel, before = self.open_tunnel(), self.digest()
+        logged = len(self.proxy.log_text())
+        record = self.reload(text)
+        self.assertEqual(before, record["policy"])
+        self.assertRegex(record["detail"], rf"^policy {before} stays; refused( sha256:[0-9a-f]+)?, {len(faults)} fault")
+        for fault in faults:
+            self.assertIn(fault, self.proxy.log_text()[logged:])
+        self.assertIn("the reload is refused", self.proxy.log_text()[logged:])
+        self.assert_echo(tunnel)
+        self.assertTrue(self.tunnel_works())
+        return record
+
+    def test_with_all_its_faults(self):
+        self.start()
+        self.assert_refused(self.text() + "[rule a]\nto = @nowhere\n[rule b]\nport = 0\n[wrong]\n", "there is no list @nowhere", "[rule b] to: is missing",
+                            "[rule b] port:", "[wrong]: no such section")
+
+    def test_with_an_expectation_that_fails(self):
+        self.start()
+        record = self.assert_refused(self.text() + "[expect e]\nfrom = 127.0.0.1\nallow = nobody.example.test\n", "[expect e] allow: nobody.example.test")
+        self.assertRegex(record["detail"], "refused sha256:")
+
+    def test_with_an_address_that_somebody_else_has(self):
+        self.start()
+        record = self.assert_refused(self.text() + f"[listen clash]\naddress = 127.0.0.1:{self.origin.port}\n",
+                                     f"[listen clash] address: cannot listen on 127.0.0.1:{self.origin.port}: Address already in use")
+        self.assertRegex(record["detail"], "refused sha256:")
+
+    def test_without_the_file(self):
+        self.start()
+        text = self.text()
+        self.proxy.config.unlink()
+        self.hang_up()
+        self.await_reload(1)
+        self.write(text)
+        self.assertTrue(self.tunnel_works())
+
+
+class Revoked(ReloadStory):
+    RULE = f"to = {NAME}"
+
+    def assert_ends(self, tunnel, began, words):
+        tunnel.settimeout(PATIENCE)
+        self.assertEqual(b"", receive_all(tunnel))
+        self.assertLess(time.monotonic() - began, REVOKED_WITHIN)
+        close = self.proxy.wait_records("its close", lambda rs: next((r for r in rs if r["event"] == "close" and r["end"] == "policy_revoked"), None))
+        self.assertIn(words, close["detail"])
+        return close
+
+    def assert_revoked(self, old, new, words):
+        tunnel = self.open_tunnel()
+        self.assertIn(old, self.text())
+        began = time.monotonic()
+        self.write(self.text().replace(old, new))
+        self.hang_up()
+        close = self.assert_ends(tunnel, began, words)
+        record = self.await_reload(1)
+        self.assertIn(record["policy"], close["detail"], "by which policy")
+
+    def test_by_a_rule_that_goes(self):
+        self.start()
+        self.assert_revoked(self.RULE, f"to = {OTHER}", "default_deny")
+
+    def test_by_a_rule_that_denies(self):
+        self.start()
+        self.assert_revoked("[rule test]", f"[rule no]\nto = {NAME}\nport = {self.origin.port}\naction = deny\n[rule test]", "rule_deny by [rule no] at ")
+
+    def test_by_its_client(self):
+        self.start()
+        self.assert_revoked("from = 127.0.0.0/8 ::1", "from = 192.0.2.0/24", "client_unknown")
+
+    def test_by_another_route(self):
+        self.start()
+        self.assert_revoked("[route nat]", "[route out]", "it would take another way, route out")
+
+    def test_by_its_source(self):
+        self.start()
+        self.assert_revoked("[route nat]", "[route nat]\nsource = 127.0.0.9", "127.0.0.1 is no source of route nat")
+
+    def test_by_where_it_ends(self):
+        self.start()
+        self.assert_revoked("addresses = 127.0.0.0/8", "addresses = 127.0.0.9", "route nat does not accept 127.0.0.1")
+
+    def test_by_a_hello_that_nobody_read(self):
+        self.proxy = self.exeat(policy(NAME, port=self.origin.port, hosts=self.hosts, rule="sni = off"))
+        self.assert_revoked("sni = off", "sni = match", "a ClientHello is demanded, and none was read")
+
+    def test_not_when_it_is_to_keep(self):
+        self.start()
+        tunnel = self.open_tunnel()
+        self.reload(self.text().replace(self.RULE, f"to = {OTHER}").replace("workers = 2", "workers = 2\non_revoke = keep"))
+        self.assertEqual(403, self.status(NAME))
+        self.assert_echo(tunnel)
+        began = time.monotonic()
+        self.write(self.text().replace("keep", "cut"))
+        self.hang_up()
+        self.assert_ends(tunnel, began, "default_deny")
+
+    def test_all_of_very_many(self):
+        """… and none of those beside them."""
+        self.start(extra=f"[rule more]\nto = {OTHER}\nport = {self.origin.port}\n")
+        tunnels = [self.open_tunnel() for _ in range(300)]
+        beside, status, _ = self.proxy.connect(OTHER, self.origin.port)
+        self.addCleanup(beside.close)
+        self.assertTrue(status == 200 and echoes(beside, client_hello(OTHER)))
+        began = time.monotonic()
+        self.write(self.text().replace(f"to = {NAME}\n", "to = nobody.example.test\n"))
+        self.hang_up()
+        for tunnel in tunnels:
+            self.assertEqual(b"", receive_all(tunnel))
+        self.assertLess(time.monotonic() - began, REVOKED_WITHIN)
+        self.assert_echo(beside)
+        self.proxy.wait_records("every close", lambda rs: sum(r["end"] == "policy_revoked" for r in rs) == 300)
+
+
+class OnTheWay(ReloadStory):
+    """Those who are no tunnel yet are judged again before their decision is recorded."""
+
+    def invited(self):
+        """The 200 is out, and no hello has come."""
+        return self.connect()
+
+    def test_one_that_is_not_allowed_any_more(self):
+        self.start()
+        sock = self.invited()
+        record = self.change(f"to = {NAME}", f"to = {OTHER}")
+        sock.sendall(client_hello(NAME))
+        self.assertEqual(b"\x15\x03", receive_all(sock)[:2], "an alert")
+        decision = self.proxy.wait_decision(host=NAME)
+        self.assertEqual(("deny", "policy_revoked", "policy", record["policy"]), tuple(decision[k] for k in ("verdict", "reason", "class", "policy")))
+        self.assertIn("default_deny", decision["detail"])
+        self.assertEqual(b"", self.origin.payload)
+
+    def test_one_that_goes_another_way(self):
+        self.start()
+        sock = self.invited()
+        self.change("[route nat]", "[route out]")
+        sock.sendall(client_hello(NAME))
+        receive_all(sock)
+        self.assertIn("it would take another way, route out", self.proxy.wait_decision(host=NAME, reason="policy_revoked")["detail"])
+
+    def test_one_that_is_still_allowed(self):
+        self.start()
+        sock = self.invited()
+        record = self.change("[rule test]", f"[rule first]\nto = {NAME}\nport = {self.origin.port}\n[rule test]")
+        self.assert_echo(sock, client_hello(NAME))
+        decision = self.proxy.wait_decision(host=NAME)
+        self.assertEqual(("allow", "first", record["policy"]), tuple(decision[k] for k in ("verdict", "rule", "policy")))
+
+    def test_one_that_has_said_nothing(self):
+        self.start()
+        with self.proxy.dial() as early, self.proxy.dial() as late:
+            record = self.change(f"to = {NAME}", f"to = {OTHER}")
+            for sock, host, status in ((early, NAME, 403), (late, OTHER, 200)):
+                sock.sendall(f"CONNECT {host}:{self.origin.port} HTTP/1.1\r\n\r\n".encode())
+                self.assertEqual(status, self.proxy.read_head(sock)[0])
+            self.assertEqual(record["policy"], self.proxy.wait_decision(host=NAME)["policy"])
+
+
+class Listeners(ReloadStory):
+    LISTEN = "[listen second]\naddress = 127.0.0.1:0\n"
+
+    def ports(self):
+        return {name: int(at.rsplit(":", 1)[1]) for name, at in (line.split(None, 1) for line in self.proxy.ports_path.read_text().splitlines())}
+
+    def ask(self, sock):
+        sock.sendall(f"CONNECT {NAME}:{self.origin.port} HTTP/1.1\r\n\r\n".encode())
+        return self.proxy.read_head(sock)[0]
+
+    def test_come_and_go(self):
+        self.start()
+        self.reload(self.text() + self.LISTEN)
+        ports = wait_until("the ports", lambda: "second" in self.ports() and self.ports())
+        self.assertEqual(self.proxy.port, ports["explicit"])
+        with socket.create_connection(("127.0.0.1", ports["second"]), PATIENCE) as sock, \
+                socket.create_connection(("127.0.0.1", ports["second"]), PATIENCE) as waiting:
+            self.assertEqual(200, self.ask(sock))
+            self.change(self.LISTEN, "")
+            self.assert_echo(sock, client_hello(NAME))
+            self.assertEqual(200, self.ask(waiting), "it had connected before")
+        self.assertEqual("second", self.proxy.wait_decision(host=NAME)["listener"])
+
+        def is_closed():
+            try:
+                socket.create_connection(("127.0.0.1", ports["second"]), 0.3).close()
+            except ConnectionRefusedError:
+                return True
+            except TimeoutError:
+                pass
+            return False
+        wait_until("the end of the listener", is_closed)
+        self.assertTrue(self.tunnel_works())
+
+    def test_one_that_goes_resets_nobody(self):
+        """Clients come one after the other until nobody is there: each that was let in is answered."""
+        self.start()
+        self.reload(self.text() + self.LISTEN)
+        port, outcomes, begun = self.ports()["second"], [], threading.Event()
+
+        def come():
+            while True:
+                try:
+                    with socket.create_connection(("127.0.0.1", port), PATIENCE) as sock:
+                        begun.set()
+                        outcomes.append(self.ask(sock))
+                except ConnectionRefusedError:
+                    return
+                except OSError as error:
+                    outcomes.append(error)
+                    return
+        clients = [threading.Thread(target=come) for _ in range(8)]
+        for client in clients:
+            client.start()
+        begun.wait(PATIENCE)
+        self.change(self.LISTEN, "")
+        for client in clients:
+            client.join(PATIENCE)
+        self.assertFalse(any(client.is_alive() for client in clients))
+        self.assertEqual({200}, set(outcomes))
+
+    def test_change_their_names(self):
+        self.start(extra=self.LISTEN)
+        port = self.ports()["second"]
+        self.change(self.LISTEN, f"[listen second]\naddress = 127.0.0.1:{port}\n")  # another one to the supervisor, and the port is our own
+        self.change("[listen second]", "[listen renamed]")
+        with socket.create_connection(("127.0.0.1", port), PATIENCE) as sock:
+            self.assertEqual(200, self.ask(sock))
+            self.assert_echo(sock, client_hello(NAME))
+        self.assertEqual("renamed", self.proxy.wait_decision(host=NAME)["listener"])
+
+
+class Watched(ReloadStory):
+    def start_watching(self, extra=""):
+        self.proxy = self.exeat("[exeat]\nname = test\nworkers = 2\nwatch = on\ninclude = conf.d/*.conf\n" +
+                                policy(NAME, port=self.origin.port, hosts=self.hosts, extra=extra))
+
+    def test_a_file_that_changes(self):
+        self.start_watching()
+        self.write(self.text() + f"[rule more]\nto = {OTHER}\n")
+        self.assertIn("rule more added", self.await_reload(1)["detail"])
+        self.write(self.text() + "[nonsense\n")
+        self.assertIn("refused", self.await_reload(2)["detail"])
+        self.write(self.text().replace("[nonsense\n", "").replace("watch = on", "watch = off"))
+        self.assertIn("exeat watch changed", self.await_reload(3)["detail"])
+        self.assertEqual(3, len(self.reloads()), "once for each change")
+
+    def test_a_file_that_a_pattern_names(self):
+        (self.directory / "conf.d").mkdir()
+        self.start_watching()
+        self.write(f"[rule more]\nto = {OTHER}\n", self.directory / "conf.d/more.conf")
+        self.assertIn("rule more added", self.await_reload(1)["detail"])
+
+
+CLOCK = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <time.h>
+
+static const volatile long *ahead;
+
+__attribute__((constructor)) static void begin(void)
+{
+    const char *path = getenv("CLOCK_AHEAD");
+    int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    void *page = fd >= 0 ? mmap(NULL, sizeof(*ahead), PROT_READ, MAP_SHARED, fd, 0) : MAP_FAILED;
+    ahead = page != MAP_FAILED ? page : NULL;
+}
+
+int clock_gettime(clockid_t clock, struct timespec *now)
+{
+    static int (*real)(clockid_t, struct timespec *);
+    if (real == NULL)
+        real = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
+    int result = real(clock, now);
+    if (clock == CLOCK_REALTIME && ahead != NULL)
+        now->tv_sec += *ahead;
+    return result;
+}
+"""
+
+
+@unittest.skipIf(SANITIZED, "a sanitizer wants to be the first library")
+@unittest.skipIf(shutil.which("cc") is None, "there is no compiler, to make a clock that can be set")
+class Expired(ReloadStory):
+    """With a wall clock of our own."""
+
+    def set_clock(self, text):
+        wanted = time.mktime(time.strptime(text + " UTC", "%Y-%m-%d %H:%M:%S %Z")) - time.timezone
+        self.clock.write_bytes(int(wanted - time.time()).to_bytes(8, "little", signed=True))
+
+    def setUp(self):
+        super().setUp()
+        source, library, self.clock = self.directory / "clock.c", self.directory / "clock.so", self.directory / "ahead"
+        source.write_text(CLOCK)
+        subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
+        self.library = library
+
+    def start_on(self, day, keep=False):
+        self.set_clock(day)
+        text = policy(NAME, port=self.origin.port, hosts=self.hosts, rule="expires = 2031-03-31\n",
+                      extra=f"[rule more]\nto = {OTHER}\nport = {self.origin.port}\n")
+        self.proxy = self.exeat(f"[exeat]\nname = test\nworkers = 2\non_revoke = {'keep' if keep else 'cut'}\n{text}",
+                                environment={"LD_PRELOAD": str(self.library), "CLOCK_AHEAD": str(self.clock)})
+
+    def test_at_midnight(self):
+        self.start_on("2031-03-31 23:59:57")
+        tunnel = self.open_tunnel()
+        beside, _, _ = self.proxy.connect(OTHER, self.origin.port)
+        self.addCleanup(beside.close)
+        self.assertTrue(echoes(beside, client_hello(OTHER)))
+        tunnel.settimeout(PATIENCE)
+        self.assertEqual(b"", receive_all(tunnel))
+        close = self.proxy.wait_records("its close", lambda rs: next((r for r in rs if r["event"] == "close"), None))
+        self.assertEqual(("policy_revoked", "2031-04-01T00:00:0"), (close["end"], close["time"][:18]))
+        self.assertIn("rule_expired by [rule test] at ", close["detail"])
+        self.assert_echo(beside)
+        self.assertEqual(403, self.status(NAME))
+
+    def test_not_when_it_is_to_keep(self):
+        self.start_on("2031-03-31 23:59:58", keep=True)
+        tunnel = self.open_tunnel()
+        wait_until("the day after", lambda: self.status(NAME) == 403)
+        self.assert_echo(tunnel)
+
+
+# How many reloads the long story has: all of them take some minutes.
+RELOADS = int(os.environ.get("EXEAT_RELOADS", 20 if SANITIZED else 100))
+
+# A tunnel that stands still for longer has stalled; not where everything is slower.
+STALL = 2 if SANITIZED else 0.1
+
+
+@long_story
+class Storm(ReloadStory):
+    """Reload after reload under load, half of them broken: nobody is cut, stalled or refused, and each record is by the right policy."""
+
+    ODD, EVEN = "odd.example.test", "even.example.test"
+
+    def setUp(self):
+        super().setUp()
+        self.hosts.write_text(f"127.0.0.1 {NAME} {self.ODD} {self.EVEN}\n")
+        self.done, self.faults, self.beats = threading.Event(), [], []
+
+    def variant(self, i):
+        """One name is always allowed, the other two by turns; another listener comes and goes."""
+        text = self.base + f"[rule turn]\nto = {(self.EVEN, self.ODD)[i % 2]}\nport = {self.origin.port}\n"
+        if i % 4 == 0:
+            text += "[listen second]\naddress = 127.0.0.1:0\n"
+        return text + ("[rule broken]\nto = @nowhere\n" if i % 4 >= 2 else "")
+
+    # -- who is there meanwhile --
+
+    def thread(self, work):
+        def run():
+            try:
+                while not self.done.is_set():
+                    work()
+            except (OSError, AssertionError) as error:
+                self.faults.append(f"{work.__name__}: {error!r}")
+        thread = threading.Thread(target=run)
+        thread.start()
+        return thread
+
+    def visit(self):
+        with contextlib.closing(self.proxy.dial()) as sock:
+            sock.sendall(f"CONNECT {NAME}:{self.origin.port} HTTP/1.1\r\n\r\n".encode())
+            status, head = self.proxy.read_head(sock)
+            assert status == 200 and echoes(sock, client_hello(NAME)), head
+
+    def try_both(self):
+        for name in (self.ODD, self.EVEN):
+            sock, status, head = self.proxy.connect(name, self.origin.port)
+            with sock:
+                assert status in (200, 403), head
+                if status == 200:
+                    sock.sendall(client_hello(name))
+                    assert receive_exactly(sock, 2) in (b"\x16\x03", b"\x15\x03", b""), "neither an echo, nor an alert, nor cut"
+
+    def beat(self):
+        """A message through the tunnel, and one beside it, which says how long the machine itself takes."""
+        began = time.monotonic()
+        assert echoes(self.tunnel, b"x" * 64)
+        between = time.monotonic()
+        assert echoes(self.direct, b"x" * 64)
+        self.beats.append((between - began, time.monotonic() - between))
+        time.sleep(0.001)
+
+    # -- what is demanded --
+
+    def check_policies(self):
+        allowed = {}
+        for record in self.proxy.records():
+            if record["event"] == "reload" and "refused" not in record["detail"]:
+                self.taken += 1
+                allowed[record["policy"]] = self.ODD if self.taken % 2 else self.EVEN
+        for record in self.proxy.decisions():
+            if record["policy"] in allowed and record["host"] in (self.ODD, self.EVEN) and record["reason"] != "client_gone":
+                self.assertEqual(record["host"] == allowed[record["policy"]], record["verdict"] == "allow", record)
+
+    def test_of_reloads(self):
+        self.start()
+        self.base, self.taken = self.text(), 0
+        self.tunnel = self.open_tunnel()
+        self.direct = socket.create_connection((self.origin.address, self.origin.port), PATIENCE)
+        self.addCleanup(self.direct.close)
+        threads = [self.thread(work) for work in (self.beat, self.visit, self.visit, self.try_both, self.try_both)]
+        # Turns: 1 taken (odd), 2 and 3 broken, 4 taken (even), 5 taken (odd) …
+        for i in range(1, RELOADS + 1):
+            record = self.reload(self.variant(i))
+            self.assertEqual(i % 4 >= 2, "refused" in record["detail"], record["detail"])
+        self.done.set()
+        for thread in threads:
+            thread.join(PATIENCE)
+        self.assertEqual([], self.faults)
+        stalls = [mine for mine, other in self.beats if mine - other > STALL]
+        self.assertEqual([], stalls, f"of {len(self.beats)} messages")
+        self.assert_echo(self.tunnel)
+        self.check_policies()
+        print(f"\n{RELOADS} reloads, {self.taken} taken, {len(self.beats)} messages, {len(self.proxy.decisions())} connections, "
+              f"longest {1000 * max(mine for mine, _ in self.beats):.0f} ms", flush=True)
+
+
+if __name__ == "__main__":
+    unittest.main()
