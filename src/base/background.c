@@ -8,8 +8,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-/* As good as the least: on a busy machine it must still get done. */
-#define BACKGROUND_NICE 10
+/* So much nicer than the rest of the process: on a busy machine it must still get done. */
+#define BACKGROUND_NICER 10
 
 bool background_init(struct background *background)
 {
@@ -21,7 +21,7 @@ static void *background_run(void *arg)
 {
     struct background *background = arg;
     const uint64_t one = 1;
-    (void)setpriority(PRIO_PROCESS, 0, BACKGROUND_NICE); /* Linux: of this thread alone */
+    (void)setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + BACKGROUND_NICER); /* Linux: of this thread alone */
     background->work(background->arg);
     return write(background->bell, &one, sizeof(one)) < 0 ? arg : NULL; /* it cannot fail: nothing else writes there */
 }

@@ -43,8 +43,13 @@ bool candidate_store(struct candidate *candidate)
     /* every server has it, and none may change what the next one is to go by */
     const int seals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
     candidate->fd = memfd_create("exeat-configuration", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (candidate->fd < 0 || !bundle_write(candidate->bundle, candidate->fd) || fcntl(candidate->fd, F_ADD_SEALS, seals) != 0)
+    if (candidate->fd < 0)
         return false;
+    if (!bundle_write(candidate->bundle, candidate->fd) || fcntl(candidate->fd, F_ADD_SEALS, seals) != 0) {
+        close(candidate->fd);
+        candidate->fd = -1;
+        return false;
+    }
     bundle_shed(candidate->bundle);
     config_drop_policy(candidate->config);
     return true;

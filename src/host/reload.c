@@ -200,6 +200,7 @@ static void reload_keep_refused(struct reload *reload)
     if (reload->next == NULL || reload->watch == NULL)
         return;
     bundle_free(reload->refused);
+    bundle_shed(reload->next->bundle);
     reload->refused = reload->next->bundle;
     reload->next->bundle = NULL;
 }
