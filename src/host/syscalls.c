@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -80,6 +81,8 @@ static const struct syscalls_row {
     {SCMP_SYS(fcntl), SYSCALLS_SERVER, ONLY(IS(1, F_SETPIPE_SZ))},                   /* the relay's pipes */
     {SCMP_SYS(lseek), SYSCALLS_BOTH, ANY},
     {SCMP_SYS(memfd_create), SYSCALLS_SERVER, ANY},                                  /* what became of the rules, for the next server */
+    {SCMP_SYS(getpriority), SYSCALLS_SERVER, ANY},                                   /* a configuration is read beside those who serve, and behind them */
+    {SCMP_SYS(setpriority), SYSCALLS_SERVER, ONLY(IS(0, PRIO_PROCESS))},
     {SCMP_SYS(fstat), SYSCALLS_BOTH, ANY},
     {SCMP_SYS(newfstatat), SYSCALLS_BOTH, ANY},
     {SCMP_SYS(poll), SYSCALLS_BOTH, ANY},
