@@ -40,7 +40,7 @@ static void check_table(const struct pattern *pattern, const char *rest)
 {
     char below[HOSTNAME_SIZE + 2] = "a.", beside[HOSTNAME_SIZE + 2] = "a";
     struct host_table *table = host_table_new();
-    if (table != NULL && host_table_add(table, pattern, 7)) {
+    if (table != NULL && host_table_add(table, pattern, 7) && host_table_seal(table)) {
         assert(host_table_count(table) == 1);
         check_covers(table, pattern, pattern->name);
         check_covers(table, pattern, strcat(below, pattern->name));

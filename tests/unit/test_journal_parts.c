@@ -87,9 +87,10 @@ Test(journal_ids, gives_back_what_a_rush_has_left)
 /* From a server that was taken over. */
 Test(journal_ids, counts_what_is_no_id)
 {
+#define HIGH "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"
     static const char *const bad[] = {"01K0000000000000000000000I", "00000000000000000000000000", "81K00000000000000000000000",
-                                      "01k00000000000000000000001", "01K0000000000000\"00000000", "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"
-                                      "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"};
+                                      "01k00000000000000000000001", "01K0000000000000\"00000000", (HIGH HIGH)};
+#undef HIGH
     const size_t count = sizeof(bad) / sizeof(bad[0]);
     struct journal_ids ids = {0};
     for (size_t i = 0; i < count; i++) {
