@@ -82,6 +82,7 @@ static const struct syscalls_row {
     {SCMP_SYS(lseek), SYSCALLS_BOTH, ANY},
     {SCMP_SYS(memfd_create), SYSCALLS_SERVER, ANY},                                  /* what became of the rules, for the next server */
     {SCMP_SYS(getpriority), SYSCALLS_SERVER, ANY},                                   /* a configuration is read beside those who serve, and behind them */
+    {SCMP_SYS(sched_setattr), SYSCALLS_SERVER, ONLY(IS(0, 0))},
     {SCMP_SYS(setpriority), SYSCALLS_SERVER, ONLY(IS(0, PRIO_PROCESS))},
     {SCMP_SYS(fstat), SYSCALLS_BOTH, ANY},
     {SCMP_SYS(newfstatat), SYSCALLS_BOTH, ANY},

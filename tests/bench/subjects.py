@@ -254,3 +254,25 @@ class FourWorkers(Exeat):
 
 
 SCALED = (OneWorker, TwoWorkers, FourWorkers)
+
+
+class Reloaded(Exeat):
+    """One whose long policy is read again and again."""
+
+    name, workers = "reloaded", 2
+
+    def __init__(self, settings, directory):
+        super().__init__(settings, directory)
+        self.names = max(RULES_MAX, int(10**6 * settings.scale))
+
+    def count_reloads(self):
+        with open(self.directory / "audit.jsonl", encoding="utf-8") as records:
+            return sum('"event":"reload"' in line for line in records)
+
+    def reload(self):
+        """Returns when every worker goes by the new policy."""
+        before = self.count_reloads()
+        with open(self.directory / "names-0", "a", encoding="ascii") as names:
+            names.write(f"reload-{before}.bench.test\n")
+        self.process.send_signal(signal.SIGHUP)
+        wait_for("the reload", lambda: self.count_reloads() > before)

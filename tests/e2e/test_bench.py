@@ -55,6 +55,10 @@ class Bench(EndToEndTest):
         self.assertEqual((1.2, "without the idle ones"), (rows["idle-active", "2 workers"]["bound"], rows["idle-active", "2 workers"]["base"]))
         self.assertEqual([1, 1, 1], [rows["echo-workers", "1 worker"][key] for key in ("ratio", "ratio_least", "ratio_most")])
 
+    def test_reload(self):
+        row = self.bench("reload")["reload", "reloaded"]
+        self.assertEqual((2000, True), (row["bound"], row["absolute"]))
+
     @unittest.skipUnless(shutil.which("strace"), "strace is not installed")
     def test_syscalls(self):
         calls = json.loads(self.run_script("syscalls", "--tunnels", "20", "--parallel", "1", "--json"))
