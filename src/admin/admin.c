@@ -8,11 +8,11 @@
 #include "admin/health.h"
 #include "admin/http.h"
 #include "admin/metrics.h"
+#include "admin/reload_page.h"
 #include "admin/rules.h"
 #include "admin/rules_keeper.h"
 #include "admin/tunnels.h"
 #include "base/clock.h"
-#include "base/text.h"
 #include "proxy/census.h"
 
 #define TYPE_JSON "application/json"
@@ -22,6 +22,7 @@ struct admin {
     struct server *server;
     struct rules *rules;
     struct rules_keeper *keeper;
+    struct reload_page *reload;
     struct http *doors[DOOR_COUNT];
     struct inquiry *inquiries; /* who waits for the workers */
 };
@@ -35,23 +36,24 @@ struct inquiry {
     const struct page *page;
 };
 
-/* ---- the pages: each writes its body and returns the status ---- */
+/* ---- the pages: each writes its body, when the workers have been asked, and returns the status; or it serves by itself ---- */
 
 struct page {
     const char *path;
     enum http_method method;
     bool everywhere;         /* also at the door for metrics */
-    bool has_lines;          /* with `?format=lines` it answers in lines, for `exeat status` */
+    bool has_lines;          /* with `?format=lines` it answers in lines, for our own commands */
     const char *const *keys; /* what else its query may hold; NULL: nothing */
     int wishes;              /* enum survey_wish */
     const char *type;
     bool without; /* it has an answer also when a worker has none: `whole` is NULL then */
-    unsigned (*write)(FILE *to, const struct inquiry *inquiry, struct survey *whole); /* NULL: this version cannot do that */
+    unsigned (*write)(FILE *to, const struct inquiry *inquiry, struct survey *whole);
+    void (*serve)(struct admin *admin, struct http_request *request); /* where there is no `write` */
 };
 
-static bool page_wants_lines(const struct inquiry *inquiry)
+static bool page_wants_lines(const struct http_request *request)
 {
-    const char *format = http_request_query(inquiry->request, "format");
+    const char *format = http_request_query(request, "format");
     return format != NULL && strcmp(format, "lines") == 0;
 }
 
@@ -85,7 +87,7 @@ static unsigned page_tunnels(FILE *to, const struct inquiry *inquiry, struct sur
     struct tunnel_filter filter;
     for (unsigned key = 0; key < TUNNEL_KEYS; key++)
         filter.values[key] = http_request_query(inquiry->request, TUNNEL_KEY[key]);
-    if (page_wants_lines(inquiry))
+    if (page_wants_lines(inquiry->request))
         tunnels_write_lines(to, whole, &filter, generation);
     else
         tunnels_write_json(to, whole, &filter, generation);
@@ -95,13 +97,17 @@ static unsigned page_tunnels(FILE *to, const struct inquiry *inquiry, struct sur
 static unsigned page_rules(FILE *to, const struct inquiry *inquiry, struct survey *whole)
 {
     const struct config *config = server_config(inquiry->admin->server);
-    struct rules *rules = inquiry->admin->rules;
-    rules_begin(rules, config, clock_wall_us()); /* a reload may have brought others */
-    if (page_wants_lines(inquiry))
+    const struct rules *rules = inquiry->admin->rules;
+    if (page_wants_lines(inquiry->request))
         rules_write_lines(to, rules, whole->tally, config);
     else
         rules_write_json(to, rules, whole->tally, config);
     return 200;
+}
+
+static void page_reload(struct admin *admin, struct http_request *request)
+{
+    reload_page_ask(admin->reload, request, page_wants_lines(request));
 }
 
 /* clang-format off */
@@ -111,7 +117,7 @@ static const struct page PAGES[] = {
     {"/readyz", HTTP_GET, .everywhere = true, .without = true, .type = TYPE_TEXT, .write = page_readyz},
     {"/tunnels", HTTP_GET, .has_lines = true, .keys = TUNNEL_KEY, .wishes = SURVEY_TUNNELS, .type = TYPE_JSON, .write = page_tunnels},
     {"/rules", HTTP_GET, .has_lines = true, .wishes = SURVEY_COUNTS, .type = TYPE_JSON, .write = page_rules},
-    {"/reload", HTTP_POST, .type = TYPE_JSON},
+    {"/reload", HTTP_POST, .has_lines = true, .serve = page_reload},
 };
 /* clang-format on */
 #define PAGE_COUNT (sizeof(PAGES) / sizeof(PAGES[0]))
@@ -137,17 +143,6 @@ static bool page_knows(const void *arg, const char *key)
 
 /* ---- answers ---- */
 
-static void admin_refuse(struct http_request *request, unsigned status, const char *allow, const char *error)
-{
-    char body[256];
-    struct text text;
-    text_init(&text, body, sizeof(body));
-    text_add(&text, "{\"error\":");
-    text_add_json(&text, error, strlen(error), sizeof(body) - 32);
-    text_add(&text, "}\n");
-    http_answer(request, status, TYPE_JSON, allow, body, text.len);
-}
-
 static void inquiry_answer(struct inquiry *inquiry, struct survey *whole)
 {
     const struct page *page = inquiry->page;
@@ -161,9 +156,9 @@ static void inquiry_answer(struct inquiry *inquiry, struct survey *whole)
             status = 0;
     }
     if (status != 0)
-        http_answer(inquiry->request, status, page_wants_lines(inquiry) ? TYPE_TEXT : page->type, NULL, body, len);
+        http_answer(inquiry->request, status, page_wants_lines(inquiry->request) ? TYPE_TEXT : page->type, NULL, body, len);
     else
-        admin_refuse(inquiry->request, 500, NULL, "out of memory");
+        http_refuse(inquiry->request, 500, NULL, "out of memory");
     free(body);
 }
 
@@ -181,7 +176,7 @@ static void inquiry_done(struct census_wish *wish, struct survey *whole)
     if (whole != NULL || inquiry->page->without)
         inquiry_answer(inquiry, whole);
     else
-        admin_refuse(inquiry->request, 503, NULL, "a worker does not answer");
+        http_refuse(inquiry->request, 503, NULL, "a worker does not answer");
     inquiry_free(inquiry);
 }
 
@@ -189,7 +184,7 @@ static void inquiry_start(struct admin *admin, struct http_request *request, con
 {
     struct inquiry *inquiry = calloc(1, sizeof(*inquiry));
     if (inquiry == NULL) {
-        admin_refuse(request, 500, NULL, "out of memory");
+        http_refuse(request, 500, NULL, "out of memory");
         return;
     }
     *inquiry = (struct inquiry){.wish = {.wishes = page->wishes, .done = inquiry_done},
@@ -210,14 +205,14 @@ static void admin_serve(struct admin *admin, struct http_request *request, bool 
 {
     const struct page *page = page_find(http_request_path(request), everything);
     if (page == NULL)
-        admin_refuse(request, 404, NULL,
-                     everything ? "there is no such page" : "there is no such page here; others are on the socket of [admin] listen");
+        http_refuse(request, 404, NULL,
+                    everything ? "there is no such page" : "there is no such page here; others are on the socket of [admin] listen");
     else if (http_request_method(request) != page->method)
-        admin_refuse(request, 405, page->method == HTTP_POST ? "POST" : "GET, HEAD", "the page is not asked for like that");
+        http_refuse(request, 405, page->method == HTTP_POST ? "POST" : "GET, HEAD", "the page is not asked for like that");
     else if (!http_request_keys(request, page_knows, page))
-        admin_refuse(request, 400, NULL, "the query has a key that this page does not know");
-    else if (page->write == NULL)
-        admin_refuse(request, 501, NULL, "this version cannot do that");
+        http_refuse(request, 400, NULL, "the query has a key that this page does not know");
+    else if (page->serve != NULL)
+        page->serve(admin, request);
     else
         inquiry_start(admin, request, page);
 }
@@ -234,13 +229,21 @@ static void admin_serve_metrics(void *arg, struct http_request *request)
 
 /* ---- the guest ---- */
 
+/* Rules that were not there before are counted from now on. */
+static void admin_changed(void *guest)
+{
+    struct admin *admin = guest;
+    rules_begin(admin->rules, server_config(admin->server), clock_wall_us());
+}
+
 static void admin_end(void *guest)
 {
     struct admin *admin = guest;
     while (admin->inquiries != NULL) {
-        admin_refuse(admin->inquiries->request, 503, NULL, "stopped");
+        http_refuse(admin->inquiries->request, 503, NULL, "stopped");
         inquiry_free(admin->inquiries);
     }
+    reload_page_free(admin->reload);
     for (int door = 0; door < DOOR_COUNT; door++)
         http_free(admin->doors[door]);
     rules_keeper_free(admin->keeper);
@@ -270,12 +273,13 @@ static void *admin_begin(struct server *server, const int doors[DOOR_COUNT])
     admin->server = server;
     admin->rules = rules_new();
     admin->keeper = admin->rules != NULL ? rules_keeper_new(server, admin->rules) : NULL;
-    if (admin->keeper != NULL && admin_open(admin, doors)) {
-        rules_begin(admin->rules, server_config(server), clock_wall_us()); /* behind those that were kept */
+    admin->reload = reload_page_new(server);
+    if (admin->keeper != NULL && admin->reload != NULL && admin_open(admin, doors)) {
+        admin_changed(admin); /* behind those that were kept */
         return admin;
     }
     admin_end(admin);
     return NULL;
 }
 
-const struct server_guest ADMIN_GUEST = {admin_begin, admin_end};
+const struct server_guest ADMIN_GUEST = {admin_begin, admin_changed, admin_end};

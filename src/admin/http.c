@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/text.h"
 
 /* Enough for whoever watches one exeat. One more, and one has to go: who holds connections open keeps nobody out. */
 #define VISITORS_MAX 32
@@ -21,6 +22,9 @@
 /* For all of a visit, from the first byte to the last: evhttp's own timeout begins anew with each byte. */
 #define VISIT_MS 15000
 #define SILENCE_S 10
+
+/* For who waits for an answer that takes its time: longer than any such answer. */
+#define WAIT_MS 600000
 
 #define HEAD_MAX 8192
 #define BODY_MAX 1024
@@ -31,7 +35,7 @@
 struct visitor {
     struct bufferevent *arriving;         /* evhttp makes its connection of it in this turn; a reference of our own; NULL: it has */
     struct evhttp_connection *connection; /* until it closes; NULL: not yet, or a free place */
-    uint64_t since_ms;
+    uint64_t until_ms;
     uint64_t number; /* in the order of coming */
     bool asked;      /* its request is being answered */
     bool dismissed;
@@ -52,6 +56,7 @@ struct http {
 };
 
 struct http_request {
+    struct http *http;
     struct evhttp_request *from;
     struct evkeyvalq query;
 };
@@ -81,7 +86,7 @@ static struct bufferevent *http_visit(struct event_base *base, void *arg)
     if (arriving == NULL)
         return NULL; /* evhttp tries by itself, with no better luck */
     bufferevent_incref(arriving);
-    *visitor = (struct visitor){.arriving = arriving, .since_ms = clock_monotonic_ms(), .number = http->visits++};
+    *visitor = (struct visitor){.arriving = arriving, .until_ms = clock_monotonic_ms() + VISIT_MS, .number = http->visits++};
     if (++http->visitor_count == VISITORS_MAX)
         evconnlistener_disable(http->listener);
     event_active(http->arrived, EV_TIMEOUT, 0);
@@ -164,7 +169,7 @@ static void http_watch(evutil_socket_t fd, short what, void *arg)
     const uint64_t now_ms = clock_monotonic_ms();
     for (size_t i = 0; i < VISITORS_MAX; i++) {
         struct visitor *visitor = &http->visitors[i];
-        if (visitor->connection != NULL && !visitor->dismissed && now_ms - visitor->since_ms >= VISIT_MS)
+        if (visitor->connection != NULL && !visitor->dismissed && now_ms >= visitor->until_ms)
             http_dismiss(visitor);
     }
     if (http->visitor_count > 0)
@@ -190,23 +195,33 @@ static void http_resume(evutil_socket_t fd, short what, void *arg)
 
 /* ---- requests ---- */
 
-static void http_note_asked(struct http *http, const struct evhttp_connection *connection)
+/* NULL: the client has left. */
+static struct visitor *http_visitor(const struct http_request *request)
 {
-    for (size_t i = 0; i < VISITORS_MAX; i++)
-        if (http->visitors[i].connection == connection)
-            http->visitors[i].asked = true;
+    const struct evhttp_connection *connection = evhttp_request_get_connection(request->from);
+    for (size_t i = 0; i < VISITORS_MAX && connection != NULL; i++)
+        if (request->http->visitors[i].connection == connection)
+            return &request->http->visitors[i];
+    return NULL;
+}
+
+static void http_note_asked(const struct http_request *request)
+{
+    struct visitor *visitor = http_visitor(request);
+    if (visitor != NULL)
+        visitor->asked = true;
 }
 
 static void http_serve(struct evhttp_request *from, void *arg)
 {
     struct http *http = arg;
-    http_note_asked(http, evhttp_request_get_connection(from));
     struct http_request *request = calloc(1, sizeof(*request));
     if (request == NULL) {
         evhttp_send_error(from, HTTP_INTERNAL, NULL);
         return;
     }
-    request->from = from;
+    *request = (struct http_request){.http = http, .from = from};
+    http_note_asked(request);
     const char *query = evhttp_uri_get_query(evhttp_request_get_evhttp_uri(from));
     TAILQ_INIT(&request->query);
     if (query != NULL && evhttp_parse_query_str(query, &request->query) != 0)
@@ -253,12 +268,22 @@ static const char *http_phrase(unsigned status)
     static const struct {
         unsigned status;
         const char *phrase;
-    } PHRASES[] = {{200, "OK"},       {400, "Bad Request"},           {404, "Not Found"},       {405, "Method Not Allowed"},
-                   {409, "Conflict"}, {500, "Internal Server Error"}, {501, "Not Implemented"}, {503, "Service Unavailable"}};
+    } PHRASES[] = {{200, "OK"},       {400, "Bad Request"},           {404, "Not Found"},          {405, "Method Not Allowed"},
+                   {409, "Conflict"}, {500, "Internal Server Error"}, {503, "Service Unavailable"}};
     size_t i = 0;
     while (i + 1 < sizeof(PHRASES) / sizeof(PHRASES[0]) && PHRASES[i].status != status)
         i++;
     return PHRASES[i].phrase;
+}
+
+void http_wait(struct http_request *request)
+{
+    const struct timeval wait = {.tv_sec = WAIT_MS / 1000}, silence = {.tv_sec = SILENCE_S};
+    struct visitor *visitor = http_visitor(request);
+    if (visitor == NULL)
+        return;
+    visitor->until_ms = clock_monotonic_ms() + WAIT_MS;
+    bufferevent_set_timeouts(evhttp_connection_get_bufferevent(visitor->connection), &wait, &silence);
 }
 
 void http_answer(struct http_request *request, unsigned status, const char *type, const char *allow, const char *body, size_t len)
@@ -277,6 +302,17 @@ void http_answer(struct http_request *request, unsigned status, const char *type
     else
         evhttp_send_error(request->from, HTTP_INTERNAL, NULL);
     http_request_free(request);
+}
+
+void http_refuse(struct http_request *request, unsigned status, const char *allow, const char *error)
+{
+    char body[256];
+    struct text text;
+    text_init(&text, body, sizeof(body));
+    text_add(&text, "{\"error\":");
+    text_add_json(&text, error, strlen(error), sizeof(body) - 32);
+    text_add(&text, "}\n");
+    http_answer(request, status, "application/json", allow, body, text.len);
 }
 
 /* ---- the door ---- */
@@ -319,10 +355,25 @@ struct http *http_new(struct event_base *base, int fd, void (*serve)(void *arg, 
     return NULL;
 }
 
+/* The loop turns no more, and who waited to the end is to hear what he was answered: as much as the socket takes. */
+static void http_flush(struct http *http)
+{
+    for (size_t i = 0; i < VISITORS_MAX; i++) {
+        struct evhttp_connection *connection = http->visitors[i].connection;
+        if (connection == NULL)
+            continue;
+        struct bufferevent *events = evhttp_connection_get_bufferevent(connection);
+        struct evbuffer *answer = bufferevent_get_output(events);
+        evbuffer_unfreeze(answer, 1);
+        (void)evbuffer_write(answer, bufferevent_getfd(events));
+    }
+}
+
 void http_free(struct http *http)
 {
     if (http == NULL)
         return;
+    http_flush(http);
     http->listener = NULL; /* goes with the server, before its connections do */
     if (http->server != NULL)
         evhttp_free(http->server);

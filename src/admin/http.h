@@ -24,7 +24,12 @@ const char *http_request_query(const struct http_request *request, const char *k
 /* Whether `known` says so of every key of the query. */
 bool http_request_keys(const struct http_request *request, bool (*known)(const void *arg, const char *key), const void *arg);
 
+/* Its answer may take minutes: until then its client is not sent away for its silence. */
+void http_wait(struct http_request *request);
+
 /* Sends the answer and closes the connection; the request is gone. `allow` is the header of that name, or NULL. */
 void http_answer(struct http_request *request, unsigned status, const char *type, const char *allow, const char *body, size_t len);
+/* Answers {"error":…} in JSON. */
+void http_refuse(struct http_request *request, unsigned status, const char *allow, const char *error);
 
 #endif

@@ -13,6 +13,10 @@
 #define FAULT_TEXT_MAX 2048
 #define FAULT_KEPT_MAX 1000 /* a list of a million names that is another thing altogether need not be told of a million times */
 
+#define WARNING_MARK " (warning)"
+#define MORE_FAULTS " more faults"
+#define MORE_WARNINGS " more warnings"
+
 struct fault {
     size_t file;
     uint64_t line;
@@ -157,7 +161,7 @@ size_t fault_warnings(const struct fault_list *faults)
 static void fault_print_rest(FILE *to, size_t count, size_t shown, const char *what)
 {
     if (count > shown)
-        fprintf(to, "and %zu more %s\n", count - shown, what);
+        fprintf(to, "and %zu%s\n", count - shown, what);
 }
 
 void fault_print(const struct fault_list *faults, FILE *to, bool faults_too, bool warnings_too)
@@ -167,12 +171,23 @@ void fault_print(const struct fault_list *faults, FILE *to, bool faults_too, boo
         const struct fault *fault = &faults->kept[i];
         *(fault->warning ? &warned : &shown) += 1;
         if (fault->warning ? warnings_too : faults_too)
-            fprintf(to, "%s%s\n", fault->text, fault->warning ? " (warning)" : "");
+            fprintf(to, "%s%s\n", fault->text, fault->warning ? WARNING_MARK : "");
     }
     if (faults_too)
-        fault_print_rest(to, faults->faults, shown, "faults");
+        fault_print_rest(to, faults->faults, shown, MORE_FAULTS);
     if (warnings_too)
-        fault_print_rest(to, faults->warnings, warned, "warnings");
+        fault_print_rest(to, faults->warnings, warned, MORE_WARNINGS);
+}
+
+static bool fault_line_ends(const char *line, size_t len, const char *end)
+{
+    const size_t end_len = strlen(end);
+    return len >= end_len && memcmp(line + len - end_len, end, end_len) == 0;
+}
+
+bool fault_line_warns(const char *line, size_t len)
+{
+    return fault_line_ends(line, len, WARNING_MARK) || fault_line_ends(line, len, MORE_WARNINGS);
 }
 
 const char *fault_text(const struct fault_list *faults, size_t index)

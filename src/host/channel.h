@@ -31,6 +31,7 @@ enum channel_kind {
     CHANNEL_FORGET, /* supervisor → server: edition a is not to be served by */
     CHANNEL_RECORD, /* supervisor → server: text = the detail of a `reload` record, to be written */
     CHANNEL_OUTCOME, /* supervisor → server: of the reloads that were asked for up to number a: b = 1 taken, 0 refused, fd = a file with the words for it */
+    CHANNEL_RELOADS,  /* supervisor → server: since exeat began a reloads were taken and b refused */
     CHANNEL_STOP,     /* supervisor → server: close everything and end */
     CHANNEL_READY,    /* server → supervisor: serving */
     CHANNEL_LOADED,   /* server → supervisor: edition a is read: b = 1, or cannot be had: 0 */

@@ -42,6 +42,7 @@ struct reload {
     uint32_t number; /* of the edition that was offered last */
     uint64_t patient_until_ms;
     int channel;
+    uint32_t counts[2];             /* refused, taken: so far, through all servers */
     char record[RELOAD_RECORD_MAX]; /* owed to a server that serves; "": none */
     bool ready;                     /* there is one */
     struct watch *watch;            /* NULL: `watch = off` */
@@ -131,12 +132,32 @@ static void reload_tell_record(struct reload *reload)
         reload->record[0] = '\0';
 }
 
-/* Who asked hears all of it, line by line, through a file: there may be many faults. */
-static void reload_tell_outcome(const struct reload *reload, bool taken, const char *words)
+static void reload_tell_counts(const struct reload *reload)
 {
+    if (reload->channel >= 0)
+        channel_tell(reload->channel, CHANNEL_RELOADS, reload->counts[true], reload->counts[false], -1);
+}
+
+/* -1: it cannot be had. */
+static int reload_words_file(const char *words)
+{
+    const size_t len = strlen(words);
     int fd = memfd_create("exeat-outcome", MFD_CLOEXEC);
-    if (fd >= 0 && write(fd, words, strlen(words)) == (ssize_t)strlen(words) && reload->channel >= 0)
-        channel_tell(reload->channel, CHANNEL_OUTCOME, reload->began, taken, fd);
+    if (fd < 0 || write(fd, words, len) == (ssize_t)len)
+        return fd;
+    close(fd);
+    return -1;
+}
+
+/* Who asked hears all of it, line by line, through a file: there may be many faults. Without one it still hears which of both it was. */
+static void reload_tell_outcome(struct reload *reload, bool taken, const char *words)
+{
+    reload->counts[taken]++;
+    reload_tell_counts(reload);
+    if (reload->channel < 0)
+        return;
+    int fd = reload_words_file(words);
+    channel_tell(reload->channel, CHANNEL_OUTCOME, reload->began, taken, fd);
     if (fd >= 0)
         close(fd);
 }
@@ -230,6 +251,7 @@ static void reload_fail(struct reload *reload, const char *what)
         reload_refuse(reload, faults);
     } else {
         log_error("the reload is refused: %s", what);
+        reload_tell_outcome(reload, false, what);
         reload_over(reload);
     }
     fault_list_free(own);
@@ -273,10 +295,10 @@ static void reload_finish(struct reload *reload)
     reload_log_lines(now->faults, false, true);
     log_info("reloaded: %s", now->changes);
     reload_tell_record(reload);
-    if (asprintf(&words, "%sreloaded: %s\n", warnings != NULL ? warnings : "", now->changes) >= 0) {
-        reload_tell_outcome(reload, true, words);
+    const bool whole = asprintf(&words, "%s%s\n", warnings != NULL ? warnings : "", now->changes) >= 0;
+    reload_tell_outcome(reload, true, whole ? words : now->changes);
+    if (whole)
         free(words);
-    }
     free(warnings);
     reload->taken(reload->arg);
     reload_over(reload);
@@ -367,6 +389,7 @@ void reload_set_channel(struct reload *reload, int channel)
     const bool lost = channel < 0 && reload->channel >= 0;
     reload->channel = channel;
     reload->ready = false;
+    reload_tell_counts(reload);
     if (lost && reload->step == RELOAD_OFFERED)
         reload_fail(reload, "the server ended while it read this");
     else if (lost && reload->step == RELOAD_GIVEN)

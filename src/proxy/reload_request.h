@@ -17,8 +17,9 @@ struct reload_requests {
     struct reload_request *first;
 };
 
-/* All of it on the main thread. Asks for a reload that begins from here on; `done` is called once, never before this returns. `words` are lines: what
- * changed and the warnings, or the faults that are why it was refused. NULL: nobody can be asked. */
+/* All of it on the main thread. Asks for a reload that begins from here on; `done` is called once, never before this returns. `words` are lines,
+ * as fault_print() has them: the warnings, and last what changed; or the faults that are why it was refused, and the warnings. NULL: nobody can be
+ * asked. */
 struct reload_request *reload_request_start(struct reload_requests *requests, void (*done)(void *arg, bool taken, const char *words, size_t len),
                                             void *arg);
 /* Whoever asked is gone; the reload is not taken back. */

@@ -173,6 +173,8 @@ static void server_go(struct server *server, const struct channel_message *messa
     server->taking = server->worker_count;
     for (unsigned i = 0; i < server->worker_count; i++)
         server_give(server, i);
+    if (server->guest != NULL)
+        server->room->changed(server->guest);
 }
 
 static void server_worker_took(struct server *server)
@@ -223,6 +225,9 @@ static void server_take_message(struct server *server, const struct channel_mess
         break;
     case CHANNEL_RECORD:
         server_record(server, message->text);
+        break;
+    case CHANNEL_RELOADS:
+        server->reloaded = (struct server_reloads){.taken = message->a, .refused = message->b};
         break;
     case CHANNEL_OUTCOME:
         reload_requests_answer(&server->reloads, message);

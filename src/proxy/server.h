@@ -19,11 +19,13 @@ struct tally;
 struct server_guest {
     /* Set-up is over, and no worker runs yet. The doors' sockets are the guest's; -1: there is no such door. NULL: the server cannot start. */
     void *(*begin)(struct server *server, const int doors[DOOR_COUNT]);
-    void (*end)(void *guest); /* no worker runs any more */
+    void (*changed)(void *guest); /* server_config() is another one from here on */
+    void (*end)(void *guest);     /* no worker runs any more */
 };
 
 /* Asks the supervisor for a reload that begins from here on: it goes to every living server. On the server's main thread; `done` is called once, later, on
- * it. `words` are lines: what changed and the warnings, or all the faults that are why it was refused. NULL: nobody can be asked. */
+ * it. `words` are lines, as fault_print() has them: the warnings, and last what changed; or all the faults that are why it was refused, and the
+ * warnings. NULL: nobody can be asked. */
 struct reload_request *server_reload(struct server *server, void (*done)(void *arg, bool taken, const char *words, size_t len), void *arg);
 /* Whoever asked is gone: `done` is not called. The reload is not taken back. */
 void server_reload_cancel(struct server *server, struct reload_request *request);
@@ -48,6 +50,6 @@ bool server_sum(const struct server *server, struct tally *sum);
 struct server_reloads {
     uint64_t taken, refused;
 };
-struct server_reloads server_reloads(const struct server *server); /* so far */
+struct server_reloads server_reloads(const struct server *server); /* so far, by former servers too */
 
 #endif

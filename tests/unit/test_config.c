@@ -957,6 +957,7 @@ Test(fault_list, many_faults_are_counted)
     fault_warn(faults, "e:1", "s", NULL, "odd");
     cr_expect_eq(fault_count(faults), 1500);
     cr_expect_eq(fault_warnings(faults), 1);
+    cr_expect(fault_line_warns("e:1: [s] odd (warning)", 22) && !fault_line_warns("e:1: [s] odd (warning)", 21) && !fault_line_warns("", 0));
     cr_expect_str_eq(fault_text(faults, 0), "f:501: wrong??");
     char *said = config_text_print(faults, true, true);
     cr_expect(strstr(said, "and 500 more faults\nand 1 more warnings\n") != NULL);
