@@ -23,6 +23,7 @@ const struct command COMMANDS[] = {
     {"hosts", "print the built-in host lists", command_hosts},
     {"audit", "verify audit files, report what is in them, export them, make the key that signs them", command_audit},
     {"status", "say how a running exeat stands: its tunnels, its rules", command_status},
+    {"reload", "have a running exeat read its configuration anew, and say what came of it", command_reload},
     {NULL, NULL, NULL},
 };
 

@@ -10,9 +10,9 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "cli/admin_page.h"
 #include "cli/load.h"
 #include "cli/output.h"
-#include "cli/status_fetch.h"
 #include "cli/table.h"
 
 static const char STATUS_USAGE[] = "usage: exeat status [-c FILE] [--json] [--watch]\n"
@@ -40,33 +40,32 @@ struct status_options {
 };
 
 struct status_pages {
-    struct status_page ready, tunnels, rules;
+    struct admin_page ready, tunnels, rules;
 };
 
 /* ---- asking ---- */
 
-static bool status_fetch_good(struct status_page *page, const char *socket, const char *path)
+static bool status_fetch_good(struct admin_page *page, const char *socket, const char *path)
 {
-    if (!status_fetch(page, socket, path))
+    if (!admin_page_get(page, socket, path))
         return false;
-    if (page->status == 200)
-        return true;
-    log_error("unix:%s: %s: %s", socket, path, page->body);
-    return false;
+    if (page->status != 200)
+        admin_page_complain(page, socket, path);
+    return page->status == 200;
 }
 
 static bool status_fetch_all(struct status_pages *pages, const char *socket, bool json)
 {
-    return status_fetch(&pages->ready, socket, READY_PAGE) &&
+    return admin_page_get(&pages->ready, socket, READY_PAGE) &&
            status_fetch_good(&pages->tunnels, socket, json ? TUNNELS_PAGE : TUNNELS_PAGE AS_LINES) &&
            status_fetch_good(&pages->rules, socket, json ? RULES_PAGE : RULES_PAGE AS_LINES);
 }
 
 static void status_pages_fini(struct status_pages *pages)
 {
-    status_page_fini(&pages->ready);
-    status_page_fini(&pages->tunnels);
-    status_page_fini(&pages->rules);
+    admin_page_fini(&pages->ready);
+    admin_page_fini(&pages->tunnels);
+    admin_page_fini(&pages->rules);
 }
 
 /* ---- telling ---- */
@@ -80,7 +79,7 @@ static char *status_words(const struct status_pages *pages)
 }
 
 /* Each page is one object; here they are members of one, behind how it stands. */
-static void status_print_members(const struct status_page *page)
+static void status_print_members(const struct admin_page *page)
 {
     const char *first = strchr(page->body, '{'), *end = strrchr(page->body, '}');
     if (first == NULL || end == NULL)
@@ -109,7 +108,7 @@ static void status_table_line(struct table *table, char *line)
     table_row(table, cells);
 }
 
-static bool status_print_table(const char *title, const char *const *heads, size_t columns, const struct status_page *page)
+static bool status_print_table(const char *title, const char *const *heads, size_t columns, const struct admin_page *page)
 {
     struct table table;
     char *rest = page->bytes + (page->body - page->bytes);
@@ -204,14 +203,8 @@ int command_status(int argc, char **argv)
         return command_misuse("status");
     if (help)
         return command_help(STATUS_USAGE);
-    struct config *config = load_config(options.path);
-    if (config == NULL)
-        return COMMAND_ERROR;
-    int code = COMMAND_ERROR;
-    if (config->admin.socket != NULL)
-        code = status_run(&options, config->admin.socket);
-    else
-        log_error("%s: [admin] listen: there is none, so that nobody can be asked", load_name(options.path));
-    config_unref(config);
+    char *socket = load_socket(options.path);
+    int code = socket != NULL ? status_run(&options, socket) : COMMAND_ERROR;
+    free(socket);
     return code;
 }

@@ -140,14 +140,9 @@ static void config_build(struct loader *loader, const char *path)
     config_complete(loader, path);
 }
 
-struct config *config_load(struct bundle *bundle, const char *path, struct fault_list *faults)
+/* As far as it can be read; NULL: out of memory. */
+static struct config *config_read(struct bundle *bundle, const char *path, struct fault_list *faults, const struct fact_taker *taker)
 {
-    return config_load_facts(bundle, path, faults, NULL);
-}
-
-struct config *config_load_facts(struct bundle *bundle, const char *path, struct fault_list *faults, const struct fact_taker *taker)
-{
-    size_t before = fault_count(faults);
     const bool judged = bundle_digest(bundle) != NULL;
     struct loader loader = {.bundle = bundle, .faults = faults, .taker = taker};
     loader.config = config_new(!judged);
@@ -161,10 +156,34 @@ struct config *config_load_facts(struct bundle *bundle, const char *path, struct
     free(loader.exeat.name);
     free(loader.exeat.user);
     free(loader.exeat.observe_route);
+    return loader.config;
+}
+
+struct config *config_load(struct bundle *bundle, const char *path, struct fault_list *faults)
+{
+    return config_load_facts(bundle, path, faults, NULL);
+}
+
+struct config *config_load_facts(struct bundle *bundle, const char *path, struct fault_list *faults, const struct fact_taker *taker)
+{
+    const size_t before = fault_count(faults);
+    struct config *config = config_read(bundle, path, faults, taker);
     if (fault_count(faults) == before)
-        return loader.config;
-    config_unref(loader.config);
+        return config;
+    config_unref(config);
     return NULL;
+}
+
+char *config_find_socket(struct bundle *bundle, const char *path, struct fault_list *faults)
+{
+    struct config *config = config_read(bundle, path, faults, NULL);
+    char *socket = NULL;
+    if (config != NULL) {
+        socket = config->admin.socket;
+        config->admin.socket = NULL;
+    }
+    config_unref(config);
+    return socket;
 }
 
 bool config_never_listener(struct config *config, const struct endpoint *bound)

@@ -129,6 +129,9 @@ struct config {
 struct config *config_load(struct bundle *bundle, const char *path, struct fault_list *faults);
 /* The same; `taker` is told each fact of it, in the order of reading, also when there is a fault in the end. */
 struct config *config_load_facts(struct bundle *bundle, const char *path, struct fault_list *faults, const struct fact_taker *taker);
+/* The path of the socket of `[admin] listen` in the configuration at `path`, also where something else in it is wrong: who asks may want to hear of that.
+ * Malloc'd; NULL: there is none, or the faults hide it. */
+char *config_find_socket(struct bundle *bundle, const char *path, struct fault_list *faults);
 
 /* Gives it what its server was started with: `instance` and on_failure. Before anyone shares it. False: out of memory. */
 bool config_set_instance(struct config *config, const char *name, bool continue_on_failure);

@@ -1,5 +1,5 @@
 /* Asks a running exeat for a page of its admin socket. */
-#include "cli/status_fetch.h"
+#include "cli/admin_page.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -15,9 +16,12 @@
 /* A worker that hangs is told of by exeat itself after two. */
 #define PATIENCE_S 10
 
+/* A reload has as long as exeat gives it. */
+#define POST_PATIENCE_S 660
+
 #define PAGE_MAX ((size_t)1 << 30)
 
-static bool status_cannot_reach(const char *socket_path, int error)
+static bool admin_page_cannot_reach(const char *socket_path, int error)
 {
     if (error == ENOENT || error == ECONNREFUSED)
         log_error("unix:%s: nobody answers there: exeat does not run, or with another configuration", socket_path);
@@ -30,9 +34,9 @@ static bool status_cannot_reach(const char *socket_path, int error)
     return false;
 }
 
-static int status_connect(const char *socket_path)
+static int admin_page_connect(const char *socket_path, time_t answer_s)
 {
-    const struct timeval patience = {.tv_sec = PATIENCE_S};
+    const struct timeval patience = {.tv_sec = PATIENCE_S}, answer = {.tv_sec = answer_s};
     struct sockaddr_un name = {.sun_family = AF_UNIX};
     if (strlen(socket_path) >= sizeof(name.sun_path)) {
         errno = ENAMETOOLONG;
@@ -42,7 +46,7 @@ static int status_connect(const char *socket_path)
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -1;
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &answer, sizeof(answer));
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
     if (connect(fd, (struct sockaddr *)&name, sizeof(name)) == 0)
         return fd;
@@ -52,15 +56,15 @@ static int status_connect(const char *socket_path)
     return -1;
 }
 
-static bool status_ask(int fd, const char *path)
+static bool admin_page_send(int fd, const char *method, const char *path)
 {
     char request[256];
-    int len = snprintf(request, sizeof(request), "GET %s HTTP/1.0\r\nHost: exeat\r\n\r\n", path);
+    int len = snprintf(request, sizeof(request), "%s %s HTTP/1.0\r\nHost: exeat\r\nContent-Length: 0\r\n\r\n", method, path);
     return send(fd, request, (size_t)len, MSG_NOSIGNAL) == len;
 }
 
 /* All until the end, with a NUL behind it. */
-static bool status_receive(int fd, struct status_page *page)
+static bool admin_page_receive(int fd, struct admin_page *page)
 {
     size_t len = 0, room = 0;
     for (;;) {
@@ -88,7 +92,7 @@ static bool status_receive(int fd, struct status_page *page)
 }
 
 /* `HTTP/1.0 200 OK`, other headers, an empty line, the body. */
-static bool status_take_apart(struct status_page *page)
+static bool admin_page_take_apart(struct admin_page *page)
 {
     const char *blank = strchr(page->bytes, ' '), *end = strstr(page->bytes, "\r\n\r\n");
     uint64_t status;
@@ -100,25 +104,43 @@ static bool status_take_apart(struct status_page *page)
     return true;
 }
 
-bool status_fetch(struct status_page *page, const char *socket_path, const char *path)
+static bool admin_page_ask(struct admin_page *page, const char *socket_path, const char *method, const char *path, time_t answer_s)
 {
-    *page = (struct status_page){0};
-    int fd = status_connect(socket_path);
+    *page = (struct admin_page){0};
+    int fd = admin_page_connect(socket_path, answer_s);
     if (fd < 0)
-        return status_cannot_reach(socket_path, errno);
-    bool got = status_ask(fd, path) && status_receive(fd, page);
+        return admin_page_cannot_reach(socket_path, errno);
+    bool got = admin_page_send(fd, method, path) && admin_page_receive(fd, page);
     int error = errno;
     close(fd);
-    if (!got || page->len == 0) /* nothing at all: it ended meanwhile */
-        return status_cannot_reach(socket_path, got ? ECONNREFUSED : error);
-    if (status_take_apart(page))
+    if (!got && error != ECONNRESET)
+        return admin_page_cannot_reach(socket_path, error);
+    if (got && page->len > 0 && admin_page_take_apart(page))
         return true;
-    log_error("unix:%s: whoever answers there is no exeat", socket_path);
+    if (!got || page->len == 0)
+        log_error("unix:%s: exeat ended before it answered", socket_path);
+    else
+        log_error("unix:%s: whoever answers there is no exeat", socket_path);
     return false;
 }
 
-void status_page_fini(struct status_page *page)
+bool admin_page_get(struct admin_page *page, const char *socket_path, const char *path)
+{
+    return admin_page_ask(page, socket_path, "GET", path, PATIENCE_S);
+}
+
+bool admin_page_post(struct admin_page *page, const char *socket_path, const char *path)
+{
+    return admin_page_ask(page, socket_path, "POST", path, POST_PATIENCE_S);
+}
+
+void admin_page_complain(const struct admin_page *page, const char *socket_path, const char *path)
+{
+    log_error("unix:%s: %s: %.*s", socket_path, path, (int)strcspn(page->body, "\r\n"), page->body);
+}
+
+void admin_page_fini(struct admin_page *page)
 {
     free(page->bytes);
-    *page = (struct status_page){0};
+    *page = (struct admin_page){0};
 }
