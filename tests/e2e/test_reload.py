@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pathlib
+import resource
 import shutil
 import signal
 import socket
@@ -12,8 +13,10 @@ import threading
 import time
 import unittest
 
-from harness import PATIENCE, SANITIZED, client_hello, echoes, long_story, policy, receive_all, receive_exactly, wait_until
+from harness import EXEAT, PATIENCE, SANITIZED, client_hello, echoes, long_story, policy, receive_all, receive_exactly, wait_until
+from test_admin import BOTH, WatchedStory
 from tunnels import NAME, TunnelStory
+from watching import difference, sample
 
 OTHER = "other.example.test"
 
@@ -490,6 +493,140 @@ STALL = 2 if SANITIZED else 0.1
 
 
 @long_story
+class Asked(WatchedStory, ReloadStory):
+    """Through the admin socket: by the page, by the command; and what else is told there after a reload."""
+
+    MORE = f"[rule more]\nto = {OTHER}\n"
+    BROKEN = "[rule broken]\nto = @nowhere\nroute = nowhere\n"
+
+    def ask(self, text=None):
+        """(status, answer) of the page."""
+        if text is not None:
+            self.write(text)
+        status, headers, body = self.socket.ask("/reload", "POST")
+        self.assertEqual("application/json", headers["Content-Type"])
+        return status, json.loads(body)
+
+    def begin(self):
+        """Asks and does not wait."""
+        connection = self.socket.connection()
+        connection.request("POST", "/reload")
+        self.addCleanup(connection.close)
+        return connection
+
+    def command(self, code, *args):
+        done = subprocess.run([EXEAT, "reload", *(args or ("-c", str(self.proxy.config)))], capture_output=True, text=True, timeout=PATIENCE)
+        self.assertEqual(code, done.returncode, done.stdout + done.stderr)
+        return done
+
+    def counted(self):
+        metrics = self.open_door.metrics()
+        return tuple(metrics[sample("exeat_reloads_total", result=result)] for result in ("ok", "refused"))
+
+    def test_the_page_has_what_changed_or_every_fault(self):
+        self.start()
+        self.assertEqual((0, 0), self.counted())
+        text = self.text()
+        status, answer = self.ask()
+        self.assertEqual((200, "nothing changed"), (status, answer["changes"]))
+        self.assertRegex("\n".join(answer["warnings"]), r"not pinned: .* \(warning\)$")
+        status, answer = self.ask(text.replace("workers = 2", "workers = 3") + self.MORE)
+        self.assertEqual((200, "exeat workers changed, which takes a restart; rule more added"), (status, answer["changes"]))
+        self.assertIn("[exeat] workers: takes a restart; until then it stays as it was at the start (warning)", answer["warnings"][0])
+        status, answer = self.ask(text.replace("workers = 2", "workers = 3") + self.BROKEN)
+        self.assertEqual((409, ["error", "faults", "warnings"]), (status, list(answer)))
+        self.assertEqual(2, len(answer["faults"]), answer)
+        self.assertTrue(all(str(self.proxy.config) in line and "[rule broken]" in line for line in answer["faults"]), answer)
+        self.assertEqual((2, 1), self.counted())
+        self.reload(text)
+        self.assertEqual((3, 1), self.counted(), "a signal's, too")
+        self.kill("server")
+        wait_until("another", self.tunnel_works)
+        self.assertEqual((3, 1), self.counted(), "a server's death loses none")
+
+    def test_the_command_says_it_in_lines(self):
+        self.start()
+        text = self.text()
+        self.write(text + self.MORE)
+        self.assertRegex(self.command(0).stdout, r"\A\S+:\d+: \[route nat\] source: not pinned: .* \(warning\)\nreloaded: rule more added\n\Z")
+        self.write(text + self.BROKEN)
+        done = self.command(1)
+        self.assertEqual("", done.stdout)
+        self.assertEqual(2, done.stderr.count("[rule broken]"), done.stderr)
+        self.assertIn("exeat: error: the reload is refused; what was before goes on\n", done.stderr)
+        self.assertIn("ready", self.status().stdout, "what runs is not what stands in the file")
+        self.write("[rule")
+        self.assertRegex(self.command(2).stderr, r":1: .*\n(.*\n)*.*SIGHUP to a running exeat")
+        self.assertIn("there is none, so that nobody can be asked", self.command(2, "-c", "/dev/null").stderr)
+        self.assertIn("is more than `reload` takes", self.command(2, "surplus").stderr)
+        self.write(text)
+        self.proxy.stop()
+        self.assertRegex(self.command(2).stderr, "exeat does not run(.*\n)*.*SIGHUP")
+
+    def test_several_at_once_and_who_does_not_wait(self):
+        self.start()
+        self.proxy.process.send_signal(signal.SIGSTOP)  # nothing is read before it goes on
+        try:
+            waiting = [self.begin() for _ in range(6)]
+            for connection in waiting[::2]:
+                connection.close()
+            self.assertEqual("alive\n", self.socket.good("/healthz"))
+            for _ in range(20):
+                self.begin().close()
+            self.assertEqual("alive\n", self.socket.good("/healthz"), "all of them have been heard")
+            self.assertEqual((503, {"error": "too many wait for a reload"}), self.ask())
+        finally:
+            self.proxy.process.send_signal(signal.SIGCONT)
+        for connection in waiting[1::2]:
+            self.assertEqual(200, connection.getresponse().status)
+        wait_until("the end of them all", lambda: self.ask()[0] == 200)
+
+    def test_without_a_descriptor_for_the_words_there_is_an_answer(self):
+        self.start()
+        pid = self.proxy.process.pid
+        used = {int(fd) for fd in os.listdir(f"/proc/{pid}/fd")}
+        before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (min(set(range(len(used) + 1)) - used), before[1]))
+        status, answer = self.ask()
+        self.assertEqual((409, ["what was said of it did not arrive"]), (status, answer["faults"]))
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+        self.assertEqual(200, self.ask()[0])
+        self.assertEqual((1, 1), self.counted())
+
+    def test_a_stop_is_an_answer(self):
+        self.start()
+        self.proxy.process.send_signal(signal.SIGSTOP)
+        waiting = self.begin()
+        self.assertEqual("alive\n", self.socket.good("/healthz"))
+        self.proxy.process.send_signal(signal.SIGTERM)
+        self.proxy.process.send_signal(signal.SIGCONT)
+        answer = waiting.getresponse()
+        self.assertEqual((503, {"error": "exeat stops"}), (answer.status, json.loads(answer.read())))
+        self.assertEqual(0, self.proxy.process.wait(PATIENCE), self.proxy.log_text())
+
+    def test_doors_counts_and_rules_stay(self):
+        self.start()
+        tunnel, before = self.open_tunnel(), self.socket.rules()["test"]
+        port = int(self.proxy.ports["metrics"].rsplit(":", 1)[1])
+        text = self.text().replace(f"to = {NAME}", f"to = {OTHER}").replace("metrics = 127.0.0.1:0", "metrics = 127.0.0.1:1")
+        record = self.reload(f"{text}[rule any]\nto = 127.0.0.0/8\nport = 1-65535\nsni = off\n")
+        self.assertIn("admin metrics changed, which takes a restart", record["detail"])
+        self.assertEqual(b"", receive_all(tunnel))
+        sock, status, head = self.proxy.connect("127.0.0.1", port)
+        sock.close()
+        self.assertEqual(403, status, head)
+        self.assertIn("address_forbidden", head)
+        rules = self.socket.rules()
+        self.assertEqual(["test", "any"], list(rules))
+        self.assertEqual((before["hits"], before["since"], 1), (rules["test"]["hits"], rules["test"]["since"], rules["any"]["hits"]))
+        self.assertLess(before["since"], rules["any"]["since"])
+        self.assertLessEqual(rules["any"]["since"], record["time"], "not first when somebody asks")
+        for door in (self.socket, self.open_door):
+            with contextlib.suppress(AssertionError):
+                wait_until("agreement", lambda door=door: not difference(door.metrics(), self.proxy.records()), 5)
+            self.assertEqual({}, difference(door.metrics(), self.proxy.records()), "who was cut is counted once")
+
+
 class Storm(ReloadStory):
     """Reload after reload under load, half of them broken: nobody is cut, stalled or refused, and each record is by the right policy."""
 
