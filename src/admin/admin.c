@@ -1,4 +1,4 @@
-/* The admin interface: metrics, health, tunnels and rules over HTTP, on the server's main thread. */
+/* The admin interface: metrics, health, tunnels, rules and reloads over HTTP, on the server's main thread. */
 #include "admin/admin.h"
 
 #include <stdio.h>
