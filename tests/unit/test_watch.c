@@ -161,7 +161,7 @@ Test(watch, as_long_as_they_change_nobody_reads)
 {
     cr_expect_not(is_due());
     for (int i = 0; i < 5; i++) {
-        char text[16];
+        char text[24];
         snprintf(text, sizeof(text), "part %d", i);
         put("a.conf", text);
         watch_heard(watch, clock_monotonic_ms() - 1000);
