@@ -6,7 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -125,6 +127,26 @@ Test(watch, a_file_that_goes_and_one_that_comes)
     cr_expect(is_due());
     read_all();
     put("missing.hosts", "here");
+    cr_expect(is_due());
+}
+
+/* Nobody opens a socket, root neither. */
+Test(watch, one_that_is_there_and_cannot_be_opened_is_told_once)
+{
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    snprintf(name.sun_path, sizeof(name.sun_path), "%s", at("missing.hosts"));
+    cr_assert(fd >= 0 && bind(fd, (const struct sockaddr *)&name, sizeof(name)) == 0);
+    cr_expect(is_due());
+    read_all();
+    cr_expect_not(is_due());
+    close(fd);
+}
+
+Test(watch, one_that_others_may_read_now)
+{
+    cr_expect_not(is_due());
+    cr_assert(chmod(at("a.conf"), 0640) == 0);
     cr_expect(is_due());
 }
 
