@@ -157,11 +157,20 @@ static uint64_t bundle_stamp(const struct stat *file)
     return hash_bytes(facts, sizeof(facts), 0) | 1;
 }
 
+/* Zeroed for a file that is not there. */
+static struct stat bundle_look(const char *path)
+{
+    struct stat found;
+    if (stat(path, &found) != 0)
+        memset(&found, 0, sizeof(found));
+    return found;
+}
+
 static struct bundle_file *bundle_open_file(struct bundle *bundle, const char *path)
 {
     int error = 0;
     size_t len = 0;
-    struct stat found = {0};
+    struct stat found = bundle_look(path); /* for one that cannot be opened */
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     if (fd < 0) {
         error = errno;
@@ -314,11 +323,9 @@ uint64_t bundle_state_read(const struct bundle *bundle)
 
 static uint64_t bundle_stamp_now(const struct bundle_file *file)
 {
-    struct stat found;
     if (file->stamp == 0)
         return 0;
-    if (stat(file->path, &found) != 0)
-        memset(&found, 0, sizeof(found));
+    const struct stat found = bundle_look(file->path);
     return bundle_stamp(&found);
 }
 

@@ -11,7 +11,7 @@
 
 /* Directories are watched, not files: a file that is replaced is another one under the same name, and what a symbolic link leads to is changed by
  * changing the link. */
-#define WATCH_EVENTS (IN_CLOSE_WRITE | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ONLYDIR)
+#define WATCH_EVENTS (IN_ATTRIB | IN_CLOSE_WRITE | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ONLYDIR)
 
 struct watch {
     int fd;
