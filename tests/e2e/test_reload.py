@@ -13,9 +13,9 @@ import threading
 import time
 import unittest
 
-from harness import EXEAT, PATIENCE, SANITIZED, client_hello, echoes, long_story, policy, receive_all, receive_exactly, wait_until
+from harness import EXEAT, PATIENCE, SANITIZED, SEEN, client_hello, echoes, long_story, policy, receive_all, receive_exactly, wait_until
 from test_admin import BOTH, WatchedStory
-from tunnels import NAME, TunnelStory
+from tunnels import NAME, TunnelStory, is_gone
 from watching import difference, sample
 
 OTHER = "other.example.test"
@@ -386,6 +386,28 @@ class Listeners(ReloadStory):
             return self.proxy.decisions()[-1]["listener"]
         # one that the kernel still gives to a socket from before the first change comes in by its old name
         wait_until("the new name", lambda: come_in() == "renamed")
+
+
+class Ended(ReloadStory):
+    def test_while_a_reload_is_under_way(self):
+        """What was offered is not taken any more: nobody would serve at the addresses that are new."""
+        self.start(sandbox=SEEN)
+        supervisor, server = pathlib.Path(f"/proc/{self.proxy.process.pid}/fd"), self.proxy.children()["server"]
+
+        def candidates():
+            with contextlib.suppress(FileNotFoundError):
+                return sum("exeat-configuration" in os.readlink(fd) for fd in supervisor.iterdir())
+        os.kill(server, signal.SIGSTOP)
+        self.addCleanup(lambda: is_gone(server) or os.kill(server, signal.SIGCONT))
+        self.write(self.text() + Listeners.LISTEN)
+        self.hang_up()
+        wait_until("the offer", lambda: candidates() == 2)
+        self.proxy.process.send_signal(signal.SIGTERM)
+        wait_until("the stop", lambda: "stopping" in self.proxy.log_text())
+        os.kill(server, signal.SIGCONT)
+        self.assertEqual(0, self.proxy.process.wait(PATIENCE))
+        self.assertNotIn("reloaded:", self.proxy.log_text())
+        self.assertEqual([], self.reloads())
 
 
 class Watched(ReloadStory):
