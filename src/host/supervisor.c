@@ -411,11 +411,11 @@ static void supervisor_say_listeners(const struct supervisor *sup)
     }
 }
 
-/* Before the first readiness nobody waits for the ports. */
+/* Before the first readiness nobody waits for the ports, and at a stop there are none. */
 static void supervisor_reloaded(void *arg)
 {
     const struct supervisor *sup = arg;
-    if (!sup->ready)
+    if (!sup->ready || sup->stop_by_ms != 0)
         return;
     supervisor_say_listeners(sup);
     supervisor_write_ports(sup);
@@ -451,7 +451,7 @@ static bool supervisor_take_message(struct supervisor *sup)
         supervisor_take_ready(sup);
     if (got > 0 && message.kind == CHANNEL_UNLINKED && message.b < sup->settings->workers)
         sup->linked[message.b] = false;
-    if (got > 0)
+    if (got > 0 && sup->stop_by_ms == 0) /* what is under way at a stop is not taken: its addresses would be bound for nobody */
         reload_take_message(sup->reload, &message);
     if (got == 0) /* its death is told by SIGCHLD; until then there is nothing to hear */
         supervisor_lose_server(sup);
