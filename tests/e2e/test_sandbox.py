@@ -129,6 +129,20 @@ class WhoRuns(SandboxStory):
         self.assertIn("CAP_NET_RAW", self.detail())
 
     @needs_root
+    def test_a_mark_that_comes_later_is_refused(self):
+        """What marks was given up at the start: taken, its route would have no way out."""
+        self.run_as(self.USER)
+        tunnel, text = self.open_tunnel(), self.proxy.config.read_text()
+        for turn, (mark, outcome) in enumerate((("mark = 0x2\n", "; refused "), ("", "nothing changed")), 1):
+            self.proxy.config.write_text(text.replace("[route nat]\n", f"[route nat]\n{mark}"))
+            self.proxy.process.send_signal(signal.SIGHUP)
+            reloads = self.proxy.wait_records("the reload", lambda rs, n=turn: [r for r in rs if r["event"] == "reload"][n - 1:])
+            self.assertIn(outcome, reloads[0]["detail"])
+        self.assertIn("[route nat] mark: takes a restart", self.proxy.log_text())
+        self.assert_echo(tunnel)
+        self.open_tunnel()
+
+    @needs_root
     def test_a_low_port_leaves_the_supervisor_what_binds(self):
         self.run_as(self.USER, listen=f"127.0.0.1:{low_port()}")
         self.assert_capabilities(supervisor=(NET_BIND_SERVICE, NET_BIND_SERVICE))
