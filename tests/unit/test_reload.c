@@ -1,0 +1,125 @@
+/* The supervisor's side of a reload, with the test in place of the server. */
+#include "host/reload.h"
+
+#include <criterion/criterion.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+#define PATIENCE_MS 10000
+#define TEXT                                                                                                                                         \
+    "[exeat]\nwatch = on\n[listen l]\naddress = 127.0.0.1:0\n[clients a]\nfrom = 127.0.0.0/8\n[route nat]\n[rule r]\nto = %s.example\n"
+
+static char path[64];
+static struct serving serving;
+static struct reload *reload;
+static int ends[2]; /* the supervisor's, and the one that the server would have */
+
+static void put(const char *name)
+{
+    FILE *file = fopen(path, "w");
+    cr_assert(file != NULL && fprintf(file, TEXT, name) > 0 && fclose(file) == 0);
+}
+
+static void taken(void *arg)
+{
+    (void)arg;
+}
+
+static void begin(void)
+{
+    static char directory[] = "/tmp/exeat-reload-XXXXXX";
+    struct fault_list *faults = fault_list_new();
+    struct bundle *bundle = bundle_new();
+    cr_assert_not_null(mkdtemp(directory));
+    snprintf(path, sizeof(path), "%s/exeat.conf", directory);
+    put("first");
+    struct config *config = config_load(bundle, path, faults);
+    cr_assert_not_null(config, "%s", fault_text(faults, 0));
+    fault_list_free(faults);
+    serving = (struct serving){.path = path, .candidate = candidate_serving(bundle, config), .bounds = {.workers = 1}, .edition = 1};
+    cr_assert(serving.candidate != NULL && candidate_store(serving.candidate) && channel_pair(ends));
+    reload = reload_new(&serving, taken, NULL);
+    cr_assert_not_null(reload);
+    reload_set_channel(reload, ends[0]);
+    reload_server_ready(reload);
+}
+
+static void end(void)
+{
+    reload_free(reload);
+    bounds_fini(&serving.bounds);
+    candidate_free(serving.candidate);
+    close(ends[0]);
+    close(ends[1]);
+    unlink(path);
+    *strrchr(path, '/') = '\0';
+    rmdir(path);
+}
+
+TestSuite(reload, .init = begin, .fini = end);
+
+/* As the supervisor's loop does it, once. */
+static void turn(void)
+{
+    const uint64_t now_ms = clock_monotonic_ms(), at_ms = reload_at_ms(reload);
+    struct pollfd watched[RELOAD_FDS];
+    bool readable[RELOAD_FDS];
+    int fds[RELOAD_FDS];
+    reload_fds(reload, fds);
+    for (int i = 0; i < RELOAD_FDS; i++)
+        watched[i] = (struct pollfd){.fd = fds[i], .events = POLLIN};
+    cr_assert(poll(watched, RELOAD_FDS, at_ms <= now_ms ? 0 : at_ms - now_ms < 100 ? (int)(at_ms - now_ms) : 100) >= 0);
+    for (int i = 0; i < RELOAD_FDS; i++)
+        readable[i] = watched[i].revents != 0;
+    reload_go_on(reload, readable);
+}
+
+/* What the server hears next of this kind. */
+static struct channel_message await(enum channel_kind kind)
+{
+    struct channel_message message = {.kind = CHANNEL_NONE};
+    for (const uint64_t until_ms = clock_monotonic_ms() + PATIENCE_MS; clock_monotonic_ms() < until_ms; turn()) {
+        while (channel_receive(ends[1], &message, false) > 0) {
+            if (message.fd >= 0)
+                close(message.fd);
+            if (message.kind == kind)
+                return message;
+        }
+    }
+    cr_assert_fail("the server waits in vain for message %u", kind);
+    return message;
+}
+
+static void answer(enum channel_kind kind, uint32_t number)
+{
+    const struct channel_message message = {.kind = kind, .a = number, .b = 1, .fd = -1};
+    reload_take_message(reload, &message);
+}
+
+/* Gives the number of the edition that the workers are taking. */
+static uint32_t give(void)
+{
+    const uint32_t number = await(CHANNEL_CONFIG).b;
+    answer(CHANNEL_LOADED, number);
+    cr_assert_eq(await(CHANNEL_GO).a, number);
+    return number;
+}
+
+Test(reload, a_file_that_changes_while_the_workers_take_it)
+{
+    put("second");
+    const uint32_t second = give();
+    put("third");
+    for (const uint64_t until_ms = clock_monotonic_ms() + 600; clock_monotonic_ms() < until_ms;)
+        turn();
+    answer(CHANNEL_TAKEN, second);
+    const uint32_t third = give();
+    cr_expect_gt(third, second);
+    answer(CHANNEL_TAKEN, third);
+    cr_expect_eq(serving.edition, third);
+}
