@@ -284,6 +284,7 @@ static void reload_commit(struct reload *reload, struct bounds *bounds)
     reload->next = NULL;
     bundle_free(reload->refused);
     reload->refused = NULL;
+    reload_watch(reload); /* not any more the files of what is gone */
     reload_say_taken(reload, old_digest);
 }
 
