@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/text.h"
 #include "host/capability.h"
 #include "host/user.h"
 
@@ -35,7 +36,7 @@ static bool privileges_tproxy(const struct config *config)
     return false;
 }
 
-static bool privileges_mark(const struct config *config)
+bool privileges_mark(const struct config *config)
 {
     for (size_t i = 0; i < policy_route_count(config->policy); i++)
         if (policy_route_at(config->policy, i)->mark != 0)
@@ -97,4 +98,19 @@ bool privileges_drop(const struct config *config, struct privileges *kept)
         return true;
     log_error("capabilities cannot be given up: %s", strerror(errno));
     return false;
+}
+
+/* ---- what comes too late ---- */
+
+void privileges_forbid_marks(const struct config *config, struct fault_list *faults)
+{
+    for (size_t i = 0; i < policy_route_count(config->policy); i++) {
+        const struct route *route = policy_route_at(config->policy, i);
+        char section[64];
+        struct text title;
+        text_init(&title, section, sizeof(section));
+        text_format(&title, "route %s", route->name);
+        if (route->mark != 0)
+            fault_add(faults, route->at, section, "mark", "takes a restart: no route had one at the start, and what marks was given up");
+    }
 }

@@ -17,4 +17,8 @@ struct privileges {
  * this process has. Before the first thread. False, said in the log: it is still root, or more than that, and must not go on. */
 bool privileges_drop(const struct config *config, struct privileges *kept);
 
+/* Whether the server must be able to mark. Where it need not at the start, a later configuration may not ask for it: each mark is a fault. */
+bool privileges_mark(const struct config *config);
+void privileges_forbid_marks(const struct config *config, struct fault_list *faults);
+
 #endif

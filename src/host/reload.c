@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "host/privileges.h"
 #include "host/watch.h"
 
 /* A server that has not read a configuration in this time hangs. It reads a million patterns in some seconds. */
@@ -336,7 +337,11 @@ static void reload_read(void *arg)
     struct reload *reload = arg;
     const struct serving *serving = reload->serving;
     reload->next = candidate_read(serving->candidate, serving->path, serving->listen);
-    if (reload->next != NULL && reload->next->config != NULL)
+    if (reload->next == NULL || reload->next->config == NULL)
+        return;
+    if (!serving->may_mark)
+        privileges_forbid_marks(reload->next->config, reload->next->faults);
+    if (fault_count(reload->next->faults) == 0)
         (void)candidate_store(reload->next);
 }
 

@@ -16,6 +16,7 @@ struct serving {
     struct candidate *candidate; /* stored */
     struct bounds bounds;
     uint32_t edition; /* its number */
+    bool may_mark;    /* servers are given what it takes */
 };
 
 /* Gives a server all addresses: each with its sockets, or only with those that are `fresh`. False with errno. */

@@ -576,6 +576,7 @@ static bool supervisor_give_up(struct supervisor *sup)
     if (!privileges_drop(config, &kept))
         return false;
     sup->server.capabilities = kept.server;
+    sup->serving.may_mark = privileges_mark(config);
     return sandbox_enter(SANDBOX_SUPERVISOR, &sandbox, sup->holds);
 }
 
