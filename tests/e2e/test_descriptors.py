@@ -13,9 +13,9 @@ STUFFED = 24
 DENIED = 120
 
 
-def documented(limit, workers, listeners=1):
+def documented(limit, workers, addresses=1):
     """[limits] tunnels = auto, as exeat.conf(5) has it."""
-    rest = limit - 32 - workers * (16 + listeners)
+    rest = limit - 32 - workers * (16 + addresses)
     return (rest - max(rest // 32, 4)) // 2
 
 
@@ -71,6 +71,11 @@ class Descriptors(TunnelStory):
         wait_until("room again", self.tunnel_works)
         self.assertNotIn("pauses accepting", self.proxy.log_text())
         self.assertGreater(self.pipes(), before)
+
+    def test_each_address_of_a_listener_takes_room(self):
+        addresses = 8
+        self.start(extra=f"[listen explicit]\naddress ={' 127.0.0.1:0' * addresses}\n[limits]\ntunnels = 100000\n")
+        self.assertIn(f"leaves room for {documented(LIMIT, WORKERS, addresses)}", self.proxy.log_text())
 
     def test_more_tunnels_than_there_is_room_for_are_said(self):
         self.start("[limits]\ntunnels = 5000\n")
