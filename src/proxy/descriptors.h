@@ -8,7 +8,7 @@
 struct descriptor_needs {
     size_t limit; /* RLIMIT_NOFILE */
     size_t workers;
-    size_t listeners;      /* each is a socket a worker */
+    size_t listeners;      /* addresses that are listened on: each is a socket a worker */
     size_t tunnels_wanted; /* 0: as many as there can be */
 };
 

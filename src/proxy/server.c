@@ -66,7 +66,7 @@ static struct descriptor_plan server_plan_descriptors(const struct server *serve
     const struct config *config = server_config(server);
     const size_t descriptors = getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : 1024, wanted = config->limits.tunnels;
     const struct descriptor_plan plan = descriptor_plan_make(&(struct descriptor_needs){
-        .limit = descriptors, .workers = server->worker_count, .listeners = config->listener_count, .tunnels_wanted = wanted});
+        .limit = descriptors, .workers = server->worker_count, .listeners = server->editions.now->address_count, .tunnels_wanted = wanted});
     if (plan.tunnels_max < wanted)
         log_warn("tunnels = %zu: the limit of open files, %zu, leaves room for %zu", wanted, descriptors, plan.tunnels_max);
     return plan;
