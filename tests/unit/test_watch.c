@@ -171,6 +171,29 @@ Test(watch, what_a_link_leads_to)
     cr_expect(is_due());
 }
 
+/* As releases are switched: what stands in the directory of the file stays as it was. */
+Test(watch, a_directory_that_is_a_link)
+{
+    cr_assert(mkdir(at("now"), 0700) == 0 && mkdir(at("now/r1"), 0700) == 0 && mkdir(at("now/r2"), 0700) == 0);
+    put("now/r1/b.hosts", "one");
+    put("now/r2/b.hosts", "two");
+    cr_assert(symlink("r1", at("now/current")) == 0 && unlink(at("link.hosts")) == 0 && symlink("now/current/b.hosts", at("link.hosts")) == 0);
+    read_all();
+    cr_expect_not(is_due());
+    cr_assert(symlink("r2", at("now/new")) == 0 && rename(at("now/new"), at("now/current")) == 0);
+    cr_expect(is_due());
+}
+
+Test(watch, links_that_lead_nowhere_but_to_each_other)
+{
+    cr_assert(unlink(at("link.hosts")) == 0 && symlink("loop", at("link.hosts")) == 0 && symlink("link.hosts", at("loop")) == 0);
+    read_all();
+    cr_expect_not(is_due());
+    put("new", "an end");
+    cr_assert(rename(at("new"), at("loop")) == 0);
+    cr_expect(is_due());
+}
+
 Test(watch, other_files_beside_are_nothing)
 {
     cr_expect_not(is_due());
