@@ -1,6 +1,8 @@
 /* Watches the files of a configuration: whether they became others than those that were read. */
 #include "host/watch.h"
 
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
@@ -12,6 +14,9 @@
 /* Directories are watched, not files: a file that is replaced is another one under the same name, and what a symbolic link leads to is changed by
  * changing the link. */
 #define WATCH_EVENTS (IN_ATTRIB | IN_CLOSE_WRITE | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ONLYDIR)
+
+/* As many as the kernel follows. */
+#define LINKS_MAX 40
 
 struct watch {
     int fd;
@@ -54,15 +59,39 @@ static void watch_add_directory(const struct watch *watch, char *path)
     (void)inotify_add_watch(watch->fd, directory, WATCH_EVENTS); /* where there is none, or too many are watched, a signal still helps */
 }
 
+/* The path with its first link followed, whose directory is watched: the link may be exchanged. NULL: there is none. The caller's to free. */
+static char *watch_follow_link(const struct watch *watch, const char *path)
+{
+    char target[PATH_MAX], *next = NULL;
+    for (const char *end = path; *end != '\0';) {
+        end += strspn(end, "/");
+        end += strcspn(end, "/");
+        char *link = strndup(path, (size_t)(end - path));
+        const ssize_t len = link != NULL ? readlink(link, target, sizeof(target)) : -1;
+        if (len >= 0) {
+            const char *slash = target[0] != '/' ? strrchr(link, '/') : NULL;
+            if (asprintf(&next, "%.*s%.*s%s", slash != NULL ? (int)(slash + 1 - link) : 0, link, (int)len, target, end) < 0)
+                next = NULL;
+            watch_add_directory(watch, link);
+            free(link);
+            return next;
+        }
+        free(link);
+    }
+    return NULL;
+}
+
+/* Each directory in which a link stands on the way, and the one at the end of it. */
 static void watch_add_path(const struct watch *watch, const char *path)
 {
-    char *copy = strdup(path), *real = realpath(path, NULL);
-    if (copy != NULL)
-        watch_add_directory(watch, copy);
-    if (real != NULL)
-        watch_add_directory(watch, real);
-    free(copy);
-    free(real);
+    char *now = strdup(path), *next;
+    for (unsigned links = 0; links < LINKS_MAX && now != NULL && (next = watch_follow_link(watch, now)) != NULL; links++) {
+        free(now);
+        now = next;
+    }
+    if (now != NULL)
+        watch_add_directory(watch, now);
+    free(now);
 }
 
 void watch_set(struct watch *watch, const struct bundle *bundle, uint64_t now_ms)

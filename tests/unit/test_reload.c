@@ -11,8 +11,7 @@
 #include "base/clock.h"
 
 #define PATIENCE_MS 10000
-#define TEXT                                                                                                                                         \
-    "[exeat]\nwatch = on\n[listen l]\naddress = 127.0.0.1:0\n[clients a]\nfrom = 127.0.0.0/8\n[route nat]\n[rule r]\nto = %s.example\n"
+#define TEXT "[exeat]\nwatch = on\n[listen l]\naddress = 127.0.0.1:0\n[clients a]\nfrom = 127.0.0.0/8\n[route nat]\n[rule r]\nto = %s.example\n"
 
 static char path[64];
 static struct serving serving;
