@@ -150,6 +150,20 @@ class Taken(ReloadStory):
         self.assertIn("rule more removed", self.change("[rule more]", "[rule again]")["detail"])
 
 
+    def test_all_that_come_before_the_server_is_back_are_recorded(self):
+        self.start()
+        text, journal = self.text(), self.proxy.children()["journal"]
+        os.kill(journal, signal.SIGSTOP)  # without it no server is ready
+        self.kill("server")
+        for i in (1, 2):
+            self.write(text + f"[rule turn-{i}]\nto = turn-{i}.example.test\n")
+            self.hang_up()
+            wait_until("its end", lambda count=i: self.proxy.log_text().count("reloaded:") == count)
+        os.kill(journal, signal.SIGCONT)
+        self.await_reload(2)
+        self.assertEqual([True, True], [f"rule turn-{i} added" in record["detail"] for i, record in enumerate(self.reloads(), 1)])
+
+
 class Refused(ReloadStory):
     def assert_refused(self, text, *faults):
         tunnel, before = self.open_tunnel(), self.digest()
