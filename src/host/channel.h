@@ -29,7 +29,7 @@ enum channel_kind {
     CHANNEL_STATE,   /* both ways: fd = what became of the rules so far, for the next server */
     CHANNEL_GO, /* supervisor → server: that was all, begin, b = its generation; at a reload: serve by edition a from here on, answered with CHANNEL_TAKEN */
     CHANNEL_FORGET, /* supervisor → server: edition a is not to be served by */
-    CHANNEL_RECORD, /* supervisor → server: text = the detail of a `reload` record, to be written */
+    CHANNEL_RECORD, /* supervisor → server: text = the digest of what serves then, a blank, and the detail of a `reload` record, to be written */
     CHANNEL_OUTCOME, /* supervisor → server: of the reloads that were asked for up to number a: b = 1 taken, 0 refused, fd = a file with the words for it */
     CHANNEL_RELOADS,  /* supervisor → server: since exeat began a reloads were taken and b refused */
     CHANNEL_STOP,     /* supervisor → server: close everything and end */

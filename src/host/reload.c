@@ -25,6 +25,14 @@
 #define FAULTS_RECORDED 4
 #define FAULT_RECORDED_MAX 200
 
+/* As many records wait for a server that serves; past them the oldest are lost, which the log says. */
+#define RECORDS_OWED 100
+
+struct reload_record {
+    struct reload_record *next;
+    char words[CONFIG_DIGEST_SIZE + RELOAD_RECORD_MAX]; /* behind the digest of what served then */
+};
+
 /* In this order, and from each back to the first when there is a fault. */
 enum reload_step {
     RELOAD_IDLE = 0,
@@ -43,11 +51,12 @@ struct reload {
     uint32_t number; /* of the edition that was offered last */
     uint64_t patient_until_ms;
     int channel;
-    uint32_t counts[2];             /* refused, taken: so far, through all servers */
-    char record[RELOAD_RECORD_MAX]; /* owed to a server that serves; "": none */
-    bool ready;                     /* there is one */
-    struct watch *watch;            /* NULL: `watch = off` */
-    struct bundle *refused;         /* what was read last, and is watched for a change, when it was not taken */
+    uint32_t counts[2];         /* refused, taken: so far, through all servers */
+    struct reload_record *owed; /* to a server that serves, the oldest first */
+    size_t owed_count;
+    bool ready;             /* there is one */
+    struct watch *watch;    /* NULL: `watch = off` */
+    struct bundle *refused; /* what was read last, and is watched for a change, when it was not taken */
     void (*taken)(void *arg);
     void *arg;
 };
@@ -93,6 +102,14 @@ struct reload *reload_new(struct serving *serving, void (*taken)(void *arg), voi
     return reload;
 }
 
+static void reload_drop_record(struct reload *reload)
+{
+    struct reload_record *oldest = reload->owed;
+    reload->owed = oldest->next;
+    reload->owed_count--;
+    free(oldest);
+}
+
 static void reload_drop_next(struct reload *reload)
 {
     candidate_free(reload->next);
@@ -107,6 +124,8 @@ void reload_free(struct reload *reload)
     reload_drop_next(reload);
     watch_free(reload->watch);
     bundle_free(reload->refused);
+    while (reload->owed != NULL)
+        reload_drop_record(reload);
     free(reload);
 }
 
@@ -127,10 +146,27 @@ static void reload_watch(struct reload *reload)
 
 /* ---- its end ---- */
 
-static void reload_tell_record(struct reload *reload)
+static void reload_tell_records(struct reload *reload)
 {
-    if (reload->record[0] != '\0' && reload->ready && channel_say(reload->channel, CHANNEL_RECORD, 0, 0, -1, reload->record))
-        reload->record[0] = '\0';
+    while (reload->owed != NULL && reload->ready && channel_say(reload->channel, CHANNEL_RECORD, 0, 0, -1, reload->owed->words))
+        reload_drop_record(reload);
+}
+
+static void reload_owe_record(struct reload *reload, const struct text *words)
+{
+    struct reload_record **last = &reload->owed;
+    struct reload_record *record = calloc(1, sizeof(*record));
+    if (record == NULL || reload->owed_count == RECORDS_OWED)
+        log_error("a reload is not recorded: %s", record == NULL ? words->at : reload->owed->words);
+    if (record == NULL)
+        return;
+    if (reload->owed_count == RECORDS_OWED)
+        reload_drop_record(reload);
+    while (*last != NULL)
+        last = &(*last)->next;
+    snprintf(record->words, sizeof(record->words), "%s %s", reload->serving->candidate->config->digest, words->at);
+    *last = record;
+    reload->owed_count++;
 }
 
 static void reload_tell_counts(const struct reload *reload)
@@ -201,10 +237,11 @@ static void reload_log_lines(const struct fault_list *faults, bool faults_too, b
 /* `policy OLD stays; refused NEW, 2 faults: …; …` */
 static void reload_record_refusal(struct reload *reload, const struct fault_list *faults)
 {
+    char bytes[RELOAD_RECORD_MAX];
     struct text record;
     const char *digest = reload->next != NULL ? reload->next->digest : "";
     const size_t count = fault_count(faults);
-    text_init(&record, reload->record, sizeof(reload->record));
+    text_init(&record, bytes, sizeof(bytes));
     text_format(&record, "policy %s stays; refused%s%s, %zu fault%s", reload->serving->candidate->config->digest, digest[0] ? " " : "", digest, count,
                 count == 1 ? "" : "s");
     for (size_t i = 0; i < count && i < FAULTS_RECORDED; i++) {
@@ -214,6 +251,7 @@ static void reload_record_refusal(struct reload *reload, const struct fault_list
     }
     if (count > FAULTS_RECORDED)
         text_format(&record, "; and %zu more", count - FAULTS_RECORDED);
+    reload_owe_record(reload, &record);
 }
 
 /* The bundle that was read outlives its candidate where the files are watched. */
@@ -233,7 +271,7 @@ static void reload_refuse(struct reload *reload, const struct fault_list *faults
     reload_log_lines(faults, true, false);
     log_error("the reload is refused: %zu fault%s; what was before goes on", fault_count(faults), fault_count(faults) == 1 ? "" : "s");
     reload_record_refusal(reload, faults);
-    reload_tell_record(reload);
+    reload_tell_records(reload);
     reload_tell_outcome(reload, false, lines != NULL ? lines : "out of memory\n");
     free(lines);
     if (reload->step == RELOAD_OFFERED && reload->channel >= 0)
@@ -263,13 +301,15 @@ static void reload_fail(struct reload *reload, const char *what)
 static void reload_say_taken(struct reload *reload, const char *old_digest)
 {
     const struct candidate *next = reload->serving->candidate;
+    char bytes[RELOAD_RECORD_MAX];
     struct text record;
-    text_init(&record, reload->record, sizeof(reload->record));
+    text_init(&record, bytes, sizeof(bytes));
     if (strcmp(old_digest, next->digest) == 0)
         text_format(&record, "policy %s stays: ", old_digest);
     else
         text_format(&record, "policy %s in place of %s: ", next->digest, old_digest);
     text_add(&record, next->changes);
+    reload_owe_record(reload, &record);
 }
 
 /* From here on it is what serves, whatever becomes of the server. */
@@ -296,7 +336,7 @@ static void reload_finish(struct reload *reload)
     char *warnings = reload_fault_lines(now->faults, false, true), *words = NULL;
     reload_log_lines(now->faults, false, true);
     log_info("reloaded: %s", now->changes);
-    reload_tell_record(reload);
+    reload_tell_records(reload);
     const bool whole = asprintf(&words, "%s%s\n", warnings != NULL ? warnings : "", now->changes) >= 0;
     reload_tell_outcome(reload, true, whole ? words : now->changes);
     if (whole)
@@ -405,7 +445,7 @@ void reload_set_channel(struct reload *reload, int channel)
 void reload_server_ready(struct reload *reload)
 {
     reload->ready = true;
-    reload_tell_record(reload);
+    reload_tell_records(reload);
 }
 
 static void reload_was_loaded(struct reload *reload, const struct channel_message *message)

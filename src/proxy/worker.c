@@ -87,9 +87,9 @@ static void worker_report(struct worker *worker, enum worker_news news)
     worker->shared->report(worker->shared->report_arg, worker->number, (int)news);
 }
 
-static void worker_record(struct worker *worker, enum record_event event, const char *detail)
+static void worker_record(struct worker *worker, enum record_event event, const char *policy, const char *detail)
 {
-    struct record record = {.event = event, .policy = worker->config->digest, .detail = {detail, detail != NULL ? strlen(detail) : 0}};
+    struct record record = {.event = event, .policy = policy, .detail = {detail, detail != NULL ? strlen(detail) : 0}};
     journal_queue_add(worker->journal, &record, NEED_KEEP, REASON_UNKNOWN, NULL);
 }
 
@@ -176,7 +176,7 @@ static void worker_begin(struct worker *worker)
     char detail[SANDBOX_TEXT_MAX + 32];
     const char *mode = policy_observe_route(worker->config->policy) != NULL ? "observe" : "enforce";
     snprintf(detail, sizeof(detail), "mode %s; %s", mode, worker->shared->holds);
-    worker_record(worker, EVENT_START, detail);
+    worker_record(worker, EVENT_START, worker->config->digest, detail);
     worker_await(worker, PHASE_BEGINNING, loop_now_ms(worker->loop) + START_PATIENCE_MS);
 }
 
@@ -207,7 +207,7 @@ static void worker_stop(struct worker *worker)
 static void worker_end(struct worker *worker)
 {
     if (worker->began)
-        worker_record(worker, EVENT_STOP, NULL);
+        worker_record(worker, EVENT_STOP, worker->config->digest, NULL);
     worker_await(worker, PHASE_ENDING, worker->stop_until_ms);
 }
 
@@ -245,10 +245,13 @@ void worker_take_edition(struct worker *worker, struct edition *edition)
     worker_begin_review(worker);
 }
 
-static void worker_record_reload(struct worker *worker, char *detail)
+/* Others may have been taken since: the policy is the one that it was about. */
+static void worker_record_reload(struct worker *worker, char *words)
 {
-    worker_record(worker, EVENT_RELOAD, detail);
-    free(detail);
+    char *detail = words;
+    const char *policy = strsep(&detail, " ");
+    worker_record(worker, EVENT_RELOAD, policy, detail);
+    free(words);
 }
 
 /* ---- orders ---- */
