@@ -2,14 +2,13 @@
 #include "audit/journal_watch.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "audit/journal_frame.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/thread.h"
 
 struct journal_watch {
     struct log_writer *log;
@@ -30,12 +29,6 @@ static void journal_watch_wait(struct journal_watch *watch)
     watch->idle = false;
 }
 
-static void journal_watch_wait_until(struct journal_watch *watch, uint64_t until_ms)
-{
-    const struct timespec at = {.tv_sec = (time_t)(until_ms / 1000), .tv_nsec = (long)(until_ms % 1000) * 1000000};
-    pthread_cond_timedwait(&watch->work, &watch->lock, &at);
-}
-
 /* Under load it looks once in four seconds, whatever has begun and ended meanwhile. */
 static void *journal_watch_run(void *arg)
 {
@@ -47,7 +40,7 @@ static void *journal_watch_run(void *arg)
         if (watch->since_ms == 0 || watch->said) {
             journal_watch_wait(watch);
         } else if (clock_monotonic_ms() < late_ms) {
-            journal_watch_wait_until(watch, late_ms);
+            thread_wait_until(&watch->work, &watch->lock, late_ms);
         } else {
             log_error("audit file %s: nothing could be written for %d s", watch->path, JOURNAL_STALL_MS / 1000);
             watch->said = true;
@@ -78,17 +71,6 @@ bool journal_watch_end(struct journal_watch *watch)
 
 /* ---- beginning and end ---- */
 
-static bool journal_watch_spawn(struct journal_watch *watch)
-{
-    sigset_t all, before;
-    sigfillset(&all);
-    if (pthread_sigmask(SIG_SETMASK, &all, &before) != 0)
-        return false;
-    int error = pthread_create(&watch->thread, NULL, journal_watch_run, watch);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return error == 0;
-}
-
 static void journal_watch_free(struct journal_watch *watch)
 {
     pthread_cond_destroy(&watch->work);
@@ -99,17 +81,13 @@ static void journal_watch_free(struct journal_watch *watch)
 struct journal_watch *journal_watch_start(struct log_writer *log, const char *path)
 {
     struct journal_watch *watch = calloc(1, sizeof(*watch));
-    pthread_condattr_t monotonic;
     if (!watch)
         return NULL;
     watch->log = log;
     watch->path = path;
     pthread_mutex_init(&watch->lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&watch->work, &monotonic);
-    pthread_condattr_destroy(&monotonic);
-    if (journal_watch_spawn(watch))
+    thread_condition_init(&watch->work);
+    if (thread_start(&watch->thread, journal_watch_run, watch))
         return watch;
     journal_watch_free(watch);
     return NULL;

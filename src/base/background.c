@@ -1,13 +1,13 @@
 /* One piece of work beside everything else: on a thread of its own that gives way to all others, and rings when it is done. */
 #include "base/background.h"
 
-#include <errno.h>
-#include <signal.h>
 #include <stdint.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "base/thread.h"
 
 /* So much nicer than the rest of the process: on a busy machine it must still get done. */
 #define BACKGROUND_NICER 10
@@ -48,23 +48,11 @@ static void *background_run(void *arg)
     return write(background->bell, &one, sizeof(one)) < 0 ? arg : NULL; /* it cannot fail: nothing else writes there */
 }
 
-/* No signal is its business: they are the thread's that starts it. */
-static int background_create(struct background *background)
-{
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    const int error = pthread_create(&background->thread, NULL, background_run, background);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return error;
-}
-
 bool background_start(struct background *background, void (*work)(void *arg), void *arg)
 {
     background->work = work;
     background->arg = arg;
-    errno = background_create(background);
-    background->running = errno == 0;
+    background->running = thread_start(&background->thread, background_run, background);
     return background->running;
 }
 

@@ -4,14 +4,14 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/text.h"
+#include "base/thread.h"
 
 #define RING_SIZE ((size_t)64 * 1024)
 #define CHUNK_SIZE 4096
@@ -127,61 +127,32 @@ static void *log_writer_run(void *arg)
     return NULL;
 }
 
-/* The thread inherits its signal mask: nothing that happens to the process is handled in it. */
-static bool log_writer_spawn(struct log_writer *writer)
-{
-    sigset_t all, before;
-    sigfillset(&all);
-    if (pthread_sigmask(SIG_SETMASK, &all, &before) != 0)
-        return false;
-    int error = pthread_create(&writer->thread, NULL, log_writer_run, writer);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return error == 0;
-}
-
 struct log_writer *log_writer_start(int fd)
 {
     struct log_writer *writer = calloc(1, sizeof(*writer));
-    pthread_condattr_t monotonic;
     if (!writer)
         return NULL;
     writer->fd = fd;
     pthread_mutex_init(&writer->lock, NULL);
     pthread_cond_init(&writer->work, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&writer->done, &monotonic);
-    pthread_condattr_destroy(&monotonic);
-    if (log_writer_spawn(writer))
+    thread_condition_init(&writer->done);
+    if (thread_start(&writer->thread, log_writer_run, writer))
         return writer;
     log_writer_free(writer);
     return NULL;
-}
-
-static struct timespec log_writer_deadline(unsigned wait_ms)
-{
-    struct timespec at;
-    clock_gettime(CLOCK_MONOTONIC, &at);
-    at.tv_sec += wait_ms / 1000;
-    at.tv_nsec += (long)(wait_ms % 1000) * 1000000;
-    if (at.tv_nsec >= 1000000000) {
-        at.tv_sec++;
-        at.tv_nsec -= 1000000000;
-    }
-    return at;
 }
 
 void log_writer_stop(struct log_writer *writer, unsigned wait_ms)
 {
     if (!writer)
         return;
-    struct timespec deadline = log_writer_deadline(wait_ms);
+    const uint64_t until_ms = clock_monotonic_ms() + wait_ms;
     pthread_t thread = writer->thread;
     pthread_mutex_lock(&writer->lock);
     writer->stopping = true;
     pthread_cond_signal(&writer->work);
-    while (!writer->ended && pthread_cond_timedwait(&writer->done, &writer->lock, &deadline) == 0)
-        ;
+    while (!writer->ended && thread_wait_until(&writer->done, &writer->lock, until_ms))
+        continue;
     bool ended = writer->ended;
     writer->abandoned = !ended;
     pthread_mutex_unlock(&writer->lock);
