@@ -35,15 +35,8 @@ void load_print_lines(char *lines)
 
 void load_print(const struct fault_list *faults)
 {
-    char *lines = NULL;
-    size_t len = 0;
-    FILE *memory = open_memstream(&lines, &len);
-    if (memory == NULL) {
-        command_no_memory();
-        return;
-    }
-    fault_print(faults, memory, true, true);
-    if (fclose(memory) == 0)
+    char *lines = fault_lines(faults, true, true);
+    if (lines != NULL)
         load_print_lines(lines);
     else
         command_no_memory();

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/number.h"
 #include "base/text.h"
 #include "config/array.h"
@@ -188,6 +189,29 @@ static bool fault_line_ends(const char *line, size_t len, const char *end)
 bool fault_line_warns(const char *line, size_t len)
 {
     return fault_line_ends(line, len, WARNING_MARK) || fault_line_ends(line, len, MORE_WARNINGS);
+}
+
+char *fault_lines(const struct fault_list *faults, bool faults_too, bool warnings_too)
+{
+    char *lines = NULL;
+    size_t len = 0;
+    FILE *memory = open_memstream(&lines, &len);
+    if (memory == NULL)
+        return NULL;
+    fault_print(faults, memory, faults_too, warnings_too);
+    if (fclose(memory) == 0)
+        return lines;
+    free(lines);
+    return NULL;
+}
+
+void fault_log(const struct fault_list *faults, bool faults_too, bool warnings_too)
+{
+    char *lines = fault_lines(faults, faults_too, warnings_too);
+    for (char *rest = lines, *line; (line = strsep(&rest, "\n")) != NULL;)
+        if (line[0] != '\0')
+            log_info("%s", line);
+    free(lines);
 }
 
 const char *fault_text(const struct fault_list *faults, size_t index)

@@ -24,6 +24,10 @@ size_t fault_count(const struct fault_list *faults); /* faults only */
 size_t fault_warnings(const struct fault_list *faults);
 /* In the order of FILE as read and LINE; `exeat: ` is not put before them. */
 void fault_print(const struct fault_list *faults, FILE *to, bool faults_too, bool warnings_too);
+/* The same as a text of lines, which is the caller's to free. NULL: out of memory. */
+char *fault_lines(const struct fault_list *faults, bool faults_too, bool warnings_too);
+/* The same to the log. */
+void fault_log(const struct fault_list *faults, bool faults_too, bool warnings_too);
 /* Whether such a line, without its end, is about warnings. */
 bool fault_line_warns(const char *line, size_t len);
 /* The text of fault number `index` (faults only), or NULL. For tests. */

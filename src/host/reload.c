@@ -210,30 +210,6 @@ static void reload_over(struct reload *reload)
 
 /* ---- refused ---- */
 
-/* Malloc'd; NULL: out of memory. */
-static char *reload_fault_lines(const struct fault_list *faults, bool faults_too, bool warnings_too)
-{
-    char *lines = NULL;
-    size_t len = 0;
-    FILE *memory = open_memstream(&lines, &len);
-    if (memory == NULL)
-        return NULL;
-    fault_print(faults, memory, faults_too, warnings_too);
-    if (fclose(memory) == 0)
-        return lines;
-    free(lines);
-    return NULL;
-}
-
-static void reload_log_lines(const struct fault_list *faults, bool faults_too, bool warnings_too)
-{
-    char *lines = reload_fault_lines(faults, faults_too, warnings_too);
-    for (char *rest = lines, *line; (line = strsep(&rest, "\n")) != NULL;)
-        if (line[0] != '\0')
-            log_info("%s", line);
-    free(lines);
-}
-
 /* `policy OLD stays; refused NEW, 2 faults: …; …` */
 static void reload_record_refusal(struct reload *reload, const struct fault_list *faults)
 {
@@ -267,8 +243,8 @@ static void reload_keep_refused(struct reload *reload)
 
 static void reload_refuse(struct reload *reload, const struct fault_list *faults)
 {
-    char *lines = reload_fault_lines(faults, true, true);
-    reload_log_lines(faults, true, false);
+    char *lines = fault_lines(faults, true, true);
+    fault_log(faults, true, false);
     log_error("the reload is refused: %zu fault%s; what was before goes on", fault_count(faults), fault_count(faults) == 1 ? "" : "s");
     reload_record_refusal(reload, faults);
     reload_tell_records(reload);
@@ -333,8 +309,8 @@ static void reload_commit(struct reload *reload, struct bounds *bounds)
 static void reload_finish(struct reload *reload)
 {
     const struct candidate *now = reload->serving->candidate;
-    char *warnings = reload_fault_lines(now->faults, false, true), *words = NULL;
-    reload_log_lines(now->faults, false, true);
+    char *warnings = fault_lines(now->faults, false, true), *words = NULL;
+    fault_log(now->faults, false, true);
     log_info("reloaded: %s", now->changes);
     reload_tell_records(reload);
     const bool whole = asprintf(&words, "%s%s\n", warnings != NULL ? warnings : "", now->changes) >= 0;

@@ -16,8 +16,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/log_writer.h"
-#include "host/bounds.h"
 #include "host/bind.h"
+#include "host/bounds.h"
 #include "host/channel.h"
 #include "host/child.h"
 #include "host/ports_file.h"
@@ -542,21 +542,6 @@ static void supervisor_free(struct supervisor *sup)
         close(sup->signals);
 }
 
-static void supervisor_say_warnings(const struct fault_list *warnings)
-{
-    char *lines = NULL;
-    size_t len = 0;
-    FILE *memory = open_memstream(&lines, &len);
-    if (memory == NULL)
-        return;
-    fault_print(warnings, memory, false, true);
-    fclose(memory);
-    for (char *rest = lines, *line; (line = strsep(&rest, "\n")) != NULL;)
-        if (line[0] != '\0')
-            log_info("%s", line);
-    free(lines);
-}
-
 /* The usual soft limit of 1024 is a courtesy to select(2), which is not used here; children inherit it. */
 static void supervisor_raise_limit(void)
 {
@@ -616,7 +601,7 @@ int supervisor_run(const struct supervisor_settings *settings)
         sup.log = log_writer_start(STDERR_FILENO); /* from here on it watches children and must not wait for whoever reads its lines */
         if (sup.log != NULL)
             log_set_sink(log_writer_put, sup.log);
-        supervisor_say_warnings(settings->warnings);
+        fault_log(settings->warnings, false, true);
         log_info("supervisor: %s", sup.holds);
         supervisor_raise_limit();
         supervisor_loop(&sup);
