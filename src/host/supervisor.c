@@ -2,30 +2,28 @@
 #include "host/supervisor.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/log_writer.h"
-#include "host/bind.h"
 #include "host/bounds.h"
 #include "host/channel.h"
 #include "host/child.h"
+#include "host/doors.h"
 #include "host/ports_file.h"
 #include "host/privileges.h"
 #include "host/process.h"
 #include "host/reload.h"
 #include "host/sandbox.h"
-#include "host/state_file.h"
+#include "host/state_keeper.h"
 
 /* How long a stop may take before what is left is killed. */
 #define STOP_PATIENCE_MS 15000
@@ -35,26 +33,14 @@
 
 #define LINK_AGAIN_MS 100
 
-/* A stop waits this long for the counts of rules to be in their file. */
-#define STATE_PATIENCE_MS 1000
-
-/* The doors of [admin]: one socket each for all generations. */
-struct watched {
-    int fds[DOOR_COUNT];     /* -1: none */
-    struct endpoint metrics; /* as bound */
-    ino_t socket;            /* of the file that leads to DOOR_ADMIN */
-};
-
 struct supervisor {
     const struct supervisor_settings *settings;
     struct log_writer *log;
     int signals;
     struct serving serving;
     struct reload *reload;
-    struct watched admin;
-    int state_fd;       /* what the last server left for the next; -1: nothing yet */
-    bool state_waits;   /* it is to be written to its file */
-    pid_t state_writer; /* 0: none */
+    struct doors doors;
+    struct state_keeper state;
     struct child journal, server;
     char holds[SANDBOX_TEXT_MAX]; /* what this process has given up */
     uint32_t generation;          /* how often the server was started */
@@ -111,84 +97,6 @@ static bool supervisor_bind(struct supervisor *sup)
         log_error("%s", fault_text(faults, i));
     fault_list_free(faults);
     return count == 0;
-}
-
-static bool supervisor_bind_admin(struct supervisor *sup)
-{
-    const struct admin_settings *admin = &supervisor_config(sup)->admin;
-    char text[ENDPOINT_TEXT_MAX];
-    sup->admin.metrics = admin->metrics;
-    if (address_is_set(&admin->metrics.ip) && !bind_listeners(&sup->admin.metrics, false, &sup->admin.fds[DOOR_METRICS], 1)) {
-        sup->admin.fds[DOOR_METRICS] = -1;
-        log_error("cannot listen on %s ([admin] metrics): %s", endpoint_text(&admin->metrics, text), strerror(errno));
-        return false;
-    }
-    if (admin->socket != NULL && (sup->admin.fds[DOOR_ADMIN] = bind_unix(admin->socket, &sup->admin.socket)) < 0) {
-        log_error("cannot listen on unix:%s ([admin] listen): %s", admin->socket, strerror(errno));
-        return false;
-    }
-    return true;
-}
-
-static void supervisor_unbind_admin(struct supervisor *sup)
-{
-    if (sup->admin.fds[DOOR_ADMIN] >= 0)
-        bind_unlink(supervisor_config(sup)->admin.socket, sup->admin.socket);
-    for (int door = 0; door < DOOR_COUNT; door++)
-        if (sup->admin.fds[door] >= 0)
-            close(sup->admin.fds[door]);
-}
-
-/* False: what stands there is something else, and must not be written over. */
-static bool supervisor_open_state(struct supervisor *sup)
-{
-    const char *path = supervisor_config(sup)->admin.state;
-    if (path == NULL || (sup->state_fd = state_file_open(path)) >= 0 || errno == ENOENT)
-        return true;
-    log_error("%s ([admin] state): %s", path, errno == EINVAL ? "is not what exeat keeps there: it is not written over" : strerror(errno));
-    return false;
-}
-
-/* One write at a time: what comes while the disk hangs is written behind it. */
-static void supervisor_write_state(struct supervisor *sup)
-{
-    const char *path = supervisor_config(sup)->admin.state;
-    if (path == NULL || !sup->state_waits || sup->state_writer != 0)
-        return;
-    sup->state_waits = false;
-    sup->state_writer = state_file_write(path, sup->state_fd);
-    if (sup->state_writer > 0)
-        return;
-    log_warn("%s ([admin] state): %s", path, strerror(errno));
-    sup->state_writer = 0;
-}
-
-static void supervisor_take_state(struct supervisor *sup, int fd)
-{
-    if (sup->state_fd >= 0)
-        close(sup->state_fd);
-    sup->state_fd = fd;
-    sup->state_waits = true;
-    supervisor_write_state(sup);
-}
-
-static void supervisor_state_written(struct supervisor *sup, int status)
-{
-    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-        log_warn("%s ([admin] state) cannot be written: what became of the rules is lost with the next start", supervisor_config(sup)->admin.state);
-    sup->state_writer = 0;
-    supervisor_write_state(sup);
-}
-
-static void supervisor_end_state(struct supervisor *sup)
-{
-    for (int times = 0; times < 2 && sup->state_writer != 0; times++) {
-        state_file_wait(sup->state_writer, STATE_PATIENCE_MS);
-        sup->state_writer = 0;
-        supervisor_write_state(sup);
-    }
-    if (sup->state_fd >= 0)
-        close(sup->state_fd);
 }
 
 static void supervisor_unlink(struct supervisor *sup)
@@ -261,10 +169,7 @@ static bool supervisor_tell_server(const struct supervisor *sup)
         return false;
     if (!channel_say(channel, CHANNEL_CONFIG, sup->settings->workers, serving->edition, serving->candidate->fd, serving->path))
         return false;
-    for (unsigned door = 0; door < DOOR_COUNT; door++)
-        if (sup->admin.fds[door] >= 0 && !channel_tell(channel, CHANNEL_ADMIN, door, 0, sup->admin.fds[door]))
-            return false;
-    return (sup->state_fd < 0 || channel_tell(channel, CHANNEL_STATE, 0, 0, sup->state_fd)) &&
+    return doors_tell(&sup->doors, channel) && (sup->state.fd < 0 || channel_tell(channel, CHANNEL_STATE, 0, 0, sup->state.fd)) &&
            serving_tell_addresses(&serving->bounds, channel, false) && channel_tell(channel, CHANNEL_GO, serving->edition, sup->generation, -1);
 }
 
@@ -340,10 +245,8 @@ static void supervisor_reap(struct supervisor *sup)
 {
     int status;
     for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
-        if (pid == sup->state_writer) {
-            supervisor_state_written(sup, status);
+        if (state_keeper_reap(&sup->state, supervisor_config(sup)->admin.state, pid, status))
             continue;
-        }
         struct child *child = pid == sup->journal.pid ? &sup->journal : pid == sup->server.pid ? &sup->server : NULL;
         if (child == NULL)
             continue;
@@ -392,10 +295,7 @@ static void supervisor_write_ports(const struct supervisor *sup)
     ports_file_begin(&ports, sup->settings->ports_file);
     for (size_t i = 0; i < bounds->count; i++)
         ports_file_add(&ports, bounds->all[i].name, &bounds->all[i].address);
-    if (sup->admin.fds[DOOR_ADMIN] >= 0)
-        ports_file_add_unix(&ports, "admin", supervisor_config(sup)->admin.socket);
-    if (sup->admin.fds[DOOR_METRICS] >= 0)
-        ports_file_add(&ports, "metrics", &sup->admin.metrics);
+    doors_add_ports(&sup->doors, &supervisor_config(sup)->admin, &ports);
     if (!ports_file_end(&ports))
         log_error("cannot write %s: %s", sup->settings->ports_file, strerror(errno));
 }
@@ -444,7 +344,7 @@ static bool supervisor_take_message(struct supervisor *sup)
     struct channel_message message;
     int got = channel_receive(sup->server.channel, &message, false);
     if (got > 0 && message.kind == CHANNEL_STATE && message.fd >= 0)
-        supervisor_take_state(sup, message.fd);
+        state_keeper_take(&sup->state, supervisor_config(sup)->admin.state, message.fd);
     else if (got > 0 && message.fd >= 0)
         close(message.fd);
     if (got > 0 && message.kind == CHANNEL_READY && sup->stop_by_ms == 0)
@@ -532,8 +432,9 @@ static void supervisor_loop(struct supervisor *sup)
 
 static void supervisor_free(struct supervisor *sup)
 {
-    supervisor_end_state(sup);
-    supervisor_unbind_admin(sup); /* not before: an exeat that stops can still be asked how far it is */
+    const struct admin_settings *admin = &supervisor_config(sup)->admin;
+    state_keeper_end(&sup->state, admin->state);
+    doors_close(&sup->doors, admin); /* not before: an exeat that stops can still be asked how far it is */
     reload_free(sup->reload);
     bounds_fini(&sup->serving.bounds);
     candidate_free(sup->serving.candidate);
@@ -580,7 +481,8 @@ static bool supervisor_prepare(struct supervisor *sup)
         return false;
     if (!supervisor_keep_bundle(sup))
         return supervisor_cannot_start();
-    return supervisor_bind(sup) && supervisor_bind_admin(sup) && supervisor_open_state(sup);
+    const struct admin_settings *admin = &supervisor_config(sup)->admin;
+    return supervisor_bind(sup) && doors_bind(&sup->doors, admin) && state_keeper_open(&sup->state, admin->state);
 }
 
 int supervisor_run(const struct supervisor_settings *settings)
@@ -588,8 +490,8 @@ int supervisor_run(const struct supervisor_settings *settings)
     struct supervisor sup = {
         .settings = settings,
         .signals = -1,
-        .admin = {.fds = {-1, -1}},
-        .state_fd = -1,
+        .doors = {.fds = {-1, -1}},
+        .state = {.fd = -1},
         .serving = {.path = settings->config_path, .listen = settings->listen, .candidate = settings->candidate, .edition = 1},
         .journal = {.role = PROCESS_ROLE_JOURNAL, .channel = -1},
         .server = {.role = PROCESS_ROLE_SERVER, .channel = -1},

@@ -1,0 +1,29 @@
+/* The doors of the admin interface: one socket each, bound once, for every server that comes. */
+#ifndef EXEAT_HOST_DOORS_H
+#define EXEAT_HOST_DOORS_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "config/config.h"
+#include "host/channel.h"
+#include "host/ports_file.h"
+
+struct doors {
+    int fds[DOOR_COUNT];     /* -1: none */
+    struct endpoint metrics; /* as bound */
+    ino_t socket;            /* of the file that leads to DOOR_ADMIN */
+};
+
+/* False: the log says why. What was bound until then is for doors_close(). `admin` is the same for all calls: a reload changes none of it. */
+bool doors_bind(struct doors *doors, const struct admin_settings *admin);
+
+/* Removes the socket's file, too. */
+void doors_close(struct doors *doors, const struct admin_settings *admin);
+
+/* Hands each to a server that is being set up. False with errno. */
+bool doors_tell(const struct doors *doors, int channel);
+
+void doors_add_ports(const struct doors *doors, const struct admin_settings *admin, struct ports_file *ports);
+
+#endif
