@@ -2,7 +2,6 @@
 #ifndef EXEAT_ADMIN_TUNNELS_H
 #define EXEAT_ADMIN_TUNNELS_H
 
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #include "audit/audit_diagnosis.h"
-#include "audit/audit_line.h"
+#include "audit/audit_trail.h"
 #include "base/clock.h"
 #include "base/ed25519.h"
 

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "audit/journal_gist.h"
 #include "base/hash.h"
 
 #define SIZE_MIN 64 /* slots; a power of two, and a quarter of them are free */

@@ -6,7 +6,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "audit/journal_gist.h"
 #include "base/ulid.h"
 
 #define JOURNAL_IDS_MAX (512u << 10)

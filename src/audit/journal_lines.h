@@ -3,7 +3,6 @@
 #define EXEAT_AUDIT_JOURNAL_LINES_H
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 #include "audit/chain.h"

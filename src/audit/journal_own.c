@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "audit/journal_gist.h"
 #include "audit/record.h"
 #include "base/clock.h"
 #include "base/number.h"

@@ -3,7 +3,6 @@
 #define EXEAT_AUDIT_JOURNAL_SESSIONS_H
 
 #include <stdbool.h>
-#include <stddef.h>
 
 #include "audit/journal_gist.h"
 #include "audit/journal_head.h"

@@ -2,7 +2,6 @@
 #ifndef EXEAT_BASE_LOG_WRITER_H
 #define EXEAT_BASE_LOG_WRITER_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
 struct log_writer;

@@ -3,7 +3,6 @@
 #define EXEAT_BASE_NAME_TABLE_H
 
 #include <stddef.h>
-#include <stdint.h>
 
 /* What every row begins with. */
 struct name_row {

@@ -1,7 +1,6 @@
 /* `exeat audit`: the commands about audit files. */
 #include "cli/audit.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"

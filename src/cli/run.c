@@ -3,7 +3,6 @@
 
 #include <getopt.h>
 #include <sched.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -13,7 +12,6 @@
 #include "config/candidate.h"
 #include "config/sign_key.h"
 #include "host/supervisor.h"
-#include "proxy/server.h"
 
 static const char RUN_USAGE[] = "usage: exeat run [OPTION]...\n"
                                 "\n"

@@ -3,7 +3,6 @@
 #define EXEAT_CONFIG_DIFFERENCE_H
 
 #include <stdbool.h>
-#include <stddef.h>
 
 #include "base/text.h"
 #include "config/facts.h"

@@ -3,8 +3,6 @@
 #define EXEAT_CONFIG_FACTS_H
 
 #include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 
 /* `[hosts internal] host` is *.example. All strings live through the call that is given the fact. */
 struct fact {

@@ -2,7 +2,6 @@
 #include "config/sections.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #include "config/static_hosts.h"
 

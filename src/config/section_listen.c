@@ -1,7 +1,6 @@
 /* [listen NAME]: where clients come in. */
 #include "config/sections.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "config/array.h"

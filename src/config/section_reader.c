@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "config/options.h"
 #include "config/suggestion.h"
 
 #define SECTION_ROWS_MAX 128

@@ -3,7 +3,6 @@
 #define EXEAT_CONFIG_SECTIONS_H
 
 #include "config/loader.h"
-#include "config/options.h"
 #include "config/setting.h"
 
 /* `begin` gives the struct into which the section's options go (NULL: out of memory), `finish` looks at the whole when all of them are in. */

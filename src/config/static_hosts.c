@@ -7,7 +7,6 @@
 
 #include "config/array.h"
 #include "config/config.h"
-#include "config/loader.h"
 
 /* One name of one line. */
 struct static_entry {

@@ -2,7 +2,6 @@
 #include "host/child.h"
 
 #include <errno.h>
-#include <stddef.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>

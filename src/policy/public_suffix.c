@@ -2,7 +2,6 @@
 #include "policy/public_suffix.h"
 
 #include <libpsl.h>
-#include <stddef.h>
 
 bool public_suffix_is(const char *name)
 {

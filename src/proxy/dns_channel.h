@@ -3,7 +3,6 @@
 #define EXEAT_PROXY_DNS_CHANNEL_H
 
 #include <stdbool.h>
-#include <stdint.h>
 
 #include "config/config.h"
 #include "proxy/dns_question.h"

@@ -2,7 +2,6 @@
 #ifndef EXEAT_PROXY_DNS_LOOKUP_H
 #define EXEAT_PROXY_DNS_LOOKUP_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 #include "proxy/dns_cache.h"

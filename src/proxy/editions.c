@@ -8,7 +8,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/log.h"
 #include "base/text.h"
 #include "config/bundle.h"
 #include "proxy/mailbox.h"

@@ -4,8 +4,6 @@
 
 #include <stdbool.h>
 
-#include "config/config.h"
-
 struct edition;
 struct listening;
 struct worker;

@@ -2,7 +2,6 @@
 #ifndef EXEAT_PROXY_LOOP_H
 #define EXEAT_PROXY_LOOP_H
 
-#include <stddef.h>
 #include <stdint.h>
 
 struct event;

@@ -1,7 +1,6 @@
 /* Where a client that the network brought here meant to go. */
 #include "proxy/origdst.h"
 
-#include <limits.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 

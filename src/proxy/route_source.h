@@ -2,9 +2,6 @@
 #ifndef EXEAT_PROXY_ROUTE_SOURCE_H
 #define EXEAT_PROXY_ROUTE_SOURCE_H
 
-#include <stdbool.h>
-#include <stddef.h>
-
 #include "policy/policy.h"
 
 /* The order in which a client's connections try the sources of one family: number `attempt` (0 …) of the pool, starting where the client's hash

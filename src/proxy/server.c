@@ -15,7 +15,6 @@
 #include "base/log.h"
 #include "config/config.h"
 #include "host/channel.h"
-#include "host/process.h"
 #include "host/sandbox.h"
 #include "proxy/census.h"
 #include "proxy/client_shares.h"

@@ -1,8 +1,6 @@
 /* What a later policy says of a session: after a reload, and when the day changes on which a rule expires. */
 #include "proxy/session.h"
 
-#include <string.h>
-
 #include "base/clock.h"
 #include "policy/review.h"
 #include "proxy/session_state.h"

@@ -2,7 +2,6 @@
 #ifndef EXEAT_WIRE_REPLY_H
 #define EXEAT_WIRE_REPLY_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
