@@ -13,6 +13,7 @@ import subprocess
 import unittest
 
 from harness import EXEAT, PATIENCE, Origin, client_hello, origins_on_one_port, policy, receive_all, wait_until
+from proc import descriptors
 from traffic import Traffic
 from tunnels import NAME, ProxyStory, TunnelStory
 from watching import Door, difference, families, read_metrics, sample
@@ -138,7 +139,7 @@ class DoorTest(WatchedStory):
         self.start(workers=1)
         tunnel = self.open_tunnel()
         server = self.proxy.children()["server"]
-        before = len(os.listdir(f"/proc/{server}/fd"))
+        before = descriptors(server)
         host, port = self.proxy.ports["metrics"].rsplit(":", 1)
         slow = []
         for number in range(200):
@@ -149,11 +150,11 @@ class DoorTest(WatchedStory):
         self.assertEqual("ready\n", self.open_door.good("/readyz"))
         self.assertEqual("alive\n", self.socket.good("/healthz"))
         self.assert_echo(tunnel)
-        self.assertLess(len(os.listdir(f"/proc/{server}/fd")) - before, 40, "so many at a time, and not one more")
+        self.assertLess(descriptors(server) - before, 40, "so many at a time, and not one more")
         self.assertEqual(b"", receive_all(slow[0]), "the first of them had to go")
         for sock in slow:
             sock.close()
-        wait_until("its descriptors back", lambda: len(os.listdir(f"/proc/{server}/fd")) <= before)
+        wait_until("its descriptors back", lambda: descriptors(server) <= before)
 
     def test_what_is_too_much_is_not_read(self):
         self.start()

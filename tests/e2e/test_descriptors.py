@@ -1,10 +1,10 @@
 """As many tunnels open as the manual says that the limit of open files allows, whatever else takes descriptors; one more is refused in words."""
 
 import contextlib
-import os
 import unittest
 
 from harness import wait_until
+from proc import pipe_ends
 from tunnels import NAME, TunnelStory
 
 LIMIT = 320
@@ -25,12 +25,7 @@ class Descriptors(TunnelStory):
 
     def pipes(self):
         """Ends of pipes that the server has."""
-        ends = 0
-        directory = f"/proc/{self.proxy.children()['server']}/fd"
-        for name in os.listdir(directory):
-            with contextlib.suppress(FileNotFoundError):
-                ends += os.readlink(f"{directory}/{name}").startswith("pipe:")
-        return ends
+        return pipe_ends(self.proxy.children()["server"])
 
     def stuff(self, tunnel):
         """Sends until nobody takes more: pipes are full, and their client does not read."""

@@ -7,6 +7,7 @@ import subprocess
 import unittest
 
 from harness import EXEAT, SANITIZED, EndToEndTest, Origin, client_hello, echoes, wait_until
+from proc import own_bytes
 
 NAMES = 1000000
 RULES = 100
@@ -26,10 +27,7 @@ def pattern(number):
 
 def memory(pid):
     """Bytes of a process that are no file's, and of files in memory that it holds open without mapping them."""
-    total = 0
-    for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith(("Anonymous:", "Swap:")):
-            total += int(line.split()[1]) * 1024
+    total = own_bytes(pid, "Swap")
     for fd in pathlib.Path(f"/proc/{pid}/fd").iterdir():
         if os.readlink(fd).startswith("/memfd:"):
             total += os.stat(fd).st_blocks * 512

@@ -1,7 +1,6 @@
 """Ten thousand names at random through the cache: each where its answer says, for as long as that is good; what a dead resolver delays, and what not."""
 
 import concurrent.futures
-import pathlib
 import socket
 import statistics
 import threading
@@ -10,6 +9,7 @@ import unittest
 
 import harness
 from harness import DnsStub, EndToEndTest, Exeat, long_story, policy, receive_all, wait_until
+from proc import own_bytes
 from traffic import random_source
 
 NAMES = 2000 if harness.SANITIZED else 10000
@@ -28,11 +28,6 @@ def name_of(number):
 
 def address_of(number, version):
     return f"127.{version}.{number >> 8}.{number & 255}"
-
-
-def anonymous_bytes(pid):
-    lines = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("Anonymous:")) * 1024
 
 
 class Door:
@@ -143,7 +138,7 @@ class RandomNames(EndToEndTest):
 
     def test_each_leads_where_its_answer_says_for_as_long_as_it_is_good(self):
         self.visit_all(range(NAMES, NAMES + 200))  # what is kept for reuse is there now
-        before = anonymous_bytes(self.server)
+        before = own_bytes(self.server)
         self.visit_all(self.chance.sample(range(NAMES), NAMES))
         self.dns.version = 2
         self.visit_all(self.chance.choices(range(NAMES), k=NAMES // 4))
@@ -153,7 +148,7 @@ class RandomNames(EndToEndTest):
         wait_until("the second address", lambda: self.visit(number) and self.dns.given[number][-1][1] == 2)
         self.assertEqual(1, self.dns.given[self.lasting(1)[0]][-1][1])
         if not harness.SANITIZED:  # sanitizers have memory of their own
-            self.assertLess(anonymous_bytes(self.server) - before, CACHE_BYTES)
+            self.assertLess(own_bytes(self.server) - before, CACHE_BYTES)
 
     def test_a_dead_resolver_delays_no_name_that_is_kept(self):
         kept = self.lasting(KEPT)

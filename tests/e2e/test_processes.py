@@ -12,7 +12,8 @@ import unittest
 import audit_check
 import harness
 from harness import BACK_WITHIN, EXEAT, Exeat, client_hello, policy, wait_until
-from tunnels import NAME, TunnelStory, is_gone
+from proc import is_gone
+from tunnels import NAME, TunnelStory
 
 
 class Processes(TunnelStory):

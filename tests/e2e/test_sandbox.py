@@ -14,6 +14,7 @@ import unittest
 import harness
 import injection
 from harness import EXEAT, policy, wait_until
+from proc import status
 from tunnels import NAME, TunnelStory
 
 NOBODY = pwd.getpwnam("nobody")
@@ -29,11 +30,6 @@ UNCONFINED = b"(a build with sanitizers or counters)" in pathlib.Path(EXEAT).rea
 needs_root = unittest.skipIf(os.geteuid() != 0, "SKIPPED: only root can give power up")
 needs_sandbox = unittest.skipIf(UNCONFINED, "SKIPPED: sanitizers and counters are in the way of the sandbox")
 needs_injection = unittest.skipIf(injection.why_not() is not None, injection.why_not())
-
-
-def status(pid):
-    lines = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
-    return {key: value.strip() for key, value in (line.split(":", 1) for line in lines)}
 
 
 def capabilities(pid):

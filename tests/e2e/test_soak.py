@@ -3,7 +3,6 @@
 import concurrent.futures
 import contextlib
 import os
-import pathlib
 import resource
 import shutil
 import stat
@@ -12,29 +11,15 @@ import unittest
 import audit_check
 import harness
 from harness import client_hello, echoes, long_story, wait_until
+from proc import descriptors, own_bytes, status
 from tunnels import NAME, TunnelStory
 
 TUNNELS = 2000
 RUSH = 600
 
 
-def descriptors(pid):
-    return len(os.listdir(f"/proc/{pid}/fd"))
-
-
 def resident_kib(pid):
-    for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1])
-    return 0
-
-
-def anonymous(pid):
-    """Bytes of memory that are the process's own."""
-    for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Anonymous:"):
-            return int(line.split()[1]) * 1024
-    return 0
+    return int(status(pid)["VmRSS"].split()[0])
 
 
 @long_story
@@ -83,14 +68,14 @@ class Soak(TunnelStory):
         server = self.proxy.children()["server"]
         opened = self.run_tunnels(200, 16)
         self.settle(opened)
-        before = anonymous(server)
+        before = own_bytes(server)
         tunnels = [self.open_tunnel() for _ in range(RUSH)]
-        taken = anonymous(server) - before
+        taken = own_bytes(server) - before
         self.assertGreater(taken, RUSH * 500, "it is not measured")
         for sock in tunnels:
             sock.close()
         self.settle(opened + RUSH)
-        wait_until("memory to come back", lambda: anonymous(server) - before < taken / 2)
+        wait_until("memory to come back", lambda: own_bytes(server) - before < taken / 2)
 
     def test_valgrind_finds_nothing(self):
         if harness.SANITIZED:

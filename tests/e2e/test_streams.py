@@ -3,13 +3,13 @@
 import concurrent.futures
 import hashlib
 import json
-import os
 import random
 import socket
 import unittest
 
 import harness
 from harness import SANITIZED, Origin, client_hello, long_story, receive_exactly, wait_until
+from proc import pipe_ends
 from traffic import random_source
 from tunnels import NAME, TunnelStory
 
@@ -47,17 +47,6 @@ def both(sock, seed, size):
         sent = digest_of(seed, size, sock.sendall)
         sock.shutdown(socket.SHUT_WR)
         return sent, came.result()
-
-
-def pipes(pid):
-    """Its descriptors that are pipes; one may go while it is looked at."""
-    found = 0
-    for name in os.listdir(f"/proc/{pid}/fd"):
-        try:
-            found += os.readlink(f"/proc/{pid}/fd/{name}").startswith("pipe:")
-        except FileNotFoundError:
-            continue
-    return found
 
 
 @long_story
@@ -100,11 +89,11 @@ class Streams(TunnelStory):
     def test_every_byte_arrives(self):
         self.start(sandbox=harness.SEEN)
         server = self.proxy.children()["server"]
-        before = pipes(server)
+        before = pipe_ends(server)
         with concurrent.futures.ThreadPoolExecutor(16) as pool:
             expected = dict(pool.map(self.one, self.wishes()))
-        self.assertGreater(pipes(server), before, "nothing went through a pipe")
-        wait_until("the pipes to be given back", lambda: pipes(server) <= before)
+        self.assertGreater(pipe_ends(server), before, "nothing went through a pipe")
+        wait_until("the pipes to be given back", lambda: pipe_ends(server) <= before)
         self.assertEqual(0, self.proxy.stop())
         closes = {record["client_port"]: (record["bytes_up"], record["bytes_down"]) for record in self.proxy.records() if record["event"] == "close"}
         self.assertEqual(expected, closes)

@@ -2,20 +2,12 @@
 
 import contextlib
 import os
-import pathlib
 import signal
 
 from harness import EndToEndTest, Origin, client_hello, echoes, policy, wait_until
+from proc import is_gone
 
 NAME = "allowed.example.test"
-
-
-def is_gone(pid):
-    """Ended, also when nobody has collected it yet."""
-    try:
-        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
-    except FileNotFoundError:
-        return True
 
 
 class ProxyStory(EndToEndTest):

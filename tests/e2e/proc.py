@@ -1,0 +1,38 @@
+"""What /proc says of a process."""
+
+import contextlib
+import os
+import pathlib
+
+
+def is_gone(pid):
+    """Ended, also when nobody has collected it yet."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+def status(pid):
+    """Text by key."""
+    lines = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
+    return {key: value.strip() for key, value in (line.split(":", 1) for line in lines)}
+
+
+def own_bytes(pid, *also):
+    """Of memory that is no file's; `also`: other rows of smaps_rollup, as Swap."""
+    rows = [line.split() for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]]
+    return sum(int(row[1]) * 1024 for row in rows if row[0].rstrip(":") in ("Anonymous", *also))
+
+
+def descriptors(pid):
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def pipe_ends(pid):
+    """Its descriptors that are pipes; one may go while it is looked at."""
+    ends = 0
+    for fd in pathlib.Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            ends += os.readlink(fd).startswith("pipe:")
+    return ends
