@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "proxy/loop.h"
 #include "proxy/worker.h"
 
 /* A worker that does not answer for so long hangs: an agent's stream would be cut by 15 s of it. */
@@ -51,12 +52,6 @@ void census_free(struct census *census)
     free(census);
 }
 
-static void census_set_due(struct census *census, uint64_t ms)
-{
-    const struct timeval tv = {(time_t)(ms / 1000), (suseconds_t)(ms % 1000 * 1000)};
-    evtimer_add(census->due, &tv);
-}
-
 /* Each may ask again from within. */
 static void census_tell(struct census_wish *wish, struct survey *whole)
 {
@@ -97,7 +92,7 @@ static void census_begin(struct census *census)
         asked = worker_ask(census->workers[i], wishes);
         census->owed += asked;
     }
-    census_set_due(census, PATIENCE_MS);
+    (void)loop_ring_in_ms(census->due, PATIENCE_MS);
     if (!asked)
         census_end(census, false);
 }
@@ -109,9 +104,9 @@ static void census_begin_due(struct census *census)
     if (census->waiting == NULL || census->asking != NULL)
         return;
     if (census->owed > 0)
-        census_set_due(census, PATIENCE_MS);
+        (void)loop_ring_in_ms(census->due, PATIENCE_MS);
     else if (passed_ms < ROUND_EVERY_MS)
-        census_set_due(census, ROUND_EVERY_MS - passed_ms);
+        (void)loop_ring_in_ms(census->due, ROUND_EVERY_MS - passed_ms);
     else
         census_begin(census);
 }
@@ -142,7 +137,7 @@ void census_ask(struct census *census, struct census_wish *wish)
     wish->next = NULL;
     *last = wish;
     if (!evtimer_pending(census->due, NULL))
-        census_set_due(census, 0);
+        (void)loop_ring_in_ms(census->due, 0);
 }
 
 static bool census_take(struct census *census, unsigned worker)
@@ -166,5 +161,5 @@ void census_answered(struct census *census, unsigned worker)
     if (census->sum != NULL)
         census_end(census, true);
     if (census->waiting != NULL)
-        census_set_due(census, 0);
+        (void)loop_ring_in_ms(census->due, 0);
 }

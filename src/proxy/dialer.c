@@ -87,10 +87,9 @@ static bool dial_has_more(const struct dial *dial)
     return dial->next < dial->count && dial->under_way < DIAL_TRIES;
 }
 
-static void dial_pace(struct dial *dial, long ms)
+static void dial_pace(struct dial *dial, uint64_t ms)
 {
-    const struct timeval delay = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
-    (void)evtimer_add(dial->pace, &delay); /* without it the deadline is still there */
+    (void)loop_ring_in_ms(dial->pace, ms); /* without it the deadline is still there */
 }
 
 /* How much an outcome says about the whole dial: not having been able to try outweighs a failure, and that a missing way. */
@@ -374,10 +373,9 @@ static void dial_expire(evutil_socket_t fd, short what, void *arg)
 
 static bool dial_arm(struct dial *dial, uint64_t timeout_ms)
 {
-    const struct timeval deadline = {.tv_sec = (time_t)(timeout_ms / 1000), .tv_usec = (suseconds_t)(timeout_ms % 1000 * 1000)};
     dial->pace = evtimer_new(dial->loop->base, dial_step, dial);
     dial->deadline = evtimer_new(dial->loop->base, dial_expire, dial);
-    if (!dial->pace || !dial->deadline || evtimer_add(dial->deadline, &deadline) != 0)
+    if (!dial->pace || !dial->deadline || !loop_ring_in_ms(dial->deadline, timeout_ms))
         return false;
     event_active(dial->pace, EV_TIMEOUT, 0); /* soon, but not before dial_start() has returned */
     return true;

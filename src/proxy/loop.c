@@ -81,6 +81,12 @@ void loop_drop(struct event **event)
     *event = NULL;
 }
 
+bool loop_ring_in_ms(struct event *timer, uint64_t ms)
+{
+    const struct timeval wait = {.tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000 * 1000)};
+    return evtimer_add(timer, &wait) == 0;
+}
+
 uint64_t loop_now_ms(const struct loop *loop)
 {
     (void)loop; /* what libevent caches for the turn is wall time, which may jump */

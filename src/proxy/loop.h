@@ -2,6 +2,7 @@
 #ifndef EXEAT_PROXY_LOOP_H
 #define EXEAT_PROXY_LOOP_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct event;
@@ -40,6 +41,9 @@ void loop_bury(struct loop *loop, struct grave *grave);
 struct event *loop_event(struct loop *loop, int fd, short what, void (*callback)(int fd, short what, void *arg), void *arg);
 /* Frees the event that is of loop_event(), if there is one, and forgets it. */
 void loop_drop(struct event **event);
+
+/* The timer rings once, in so many milliseconds, whatever it was set to before. False when out of memory. */
+bool loop_ring_in_ms(struct event *timer, uint64_t ms);
 
 /* Monotonic milliseconds. */
 uint64_t loop_now_ms(const struct loop *loop);

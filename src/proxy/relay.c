@@ -350,12 +350,6 @@ struct wait_line *relay_looks_new(struct loop *loop, uint64_t look_ms)
 /* ---- idleness ---- */
 
 /* Messages do not touch the timer: when it rings, it is set again for what is left. */
-static bool relay_await_idle(struct relay *relay, uint64_t wait_ms)
-{
-    const struct timeval wait = {.tv_sec = (time_t)(wait_ms / 1000), .tv_usec = (suseconds_t)(wait_ms % 1000 * 1000)};
-    return evtimer_add(relay->idle, &wait) == 0;
-}
-
 static void relay_on_idle(evutil_socket_t fd, short what, void *arg)
 {
     struct relay *relay = arg;
@@ -364,7 +358,7 @@ static void relay_on_idle(evutil_socket_t fd, short what, void *arg)
     (void)what;
     if (silent_ms >= idle_ms)
         relay_finish(relay, RELAY_IDLE);
-    else if (!relay_await_idle(relay, idle_ms - silent_ms))
+    else if (!loop_ring_in_ms(relay->idle, idle_ms - silent_ms))
         relay_give_up(relay);
 }
 
@@ -398,7 +392,7 @@ static bool relay_watch(struct relay *relay)
     if (!settings->idle_ms)
         return true;
     relay->idle = loop_event(relay->loop, -1, 0, relay_on_idle, relay);
-    return relay->idle && relay_await_idle(relay, settings->idle_ms);
+    return relay->idle && loop_ring_in_ms(relay->idle, settings->idle_ms);
 }
 
 bool relay_start(struct relay *relay, struct loop *loop, int client_fd, int origin_fd, const uint8_t *first, size_t first_len,

@@ -271,8 +271,7 @@ static void resolve_wind(struct resolve *resolve)
     uint64_t left_ms = spent_ms < resolve->timeout_ms ? resolve->timeout_ms - spent_ms : 0;
     if (left_ms > RESOLUTION_DELAY_MS && resolve_has_acceptable(resolve))
         left_ms = RESOLUTION_DELAY_MS;
-    const struct timeval wait = {.tv_sec = (time_t)(left_ms / 1000), .tv_usec = (suseconds_t)(left_ms % 1000 * 1000)};
-    event_add(&resolve->event, &wait);
+    (void)loop_ring_in_ms(&resolve->event, left_ms);
 }
 
 static void resolve_answered(struct dns_wait *wait, const struct dns_answer *answer)

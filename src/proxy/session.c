@@ -120,9 +120,7 @@ static bool session_set_deadline(struct session *session, uint64_t (*deadline_ms
     }
     if (session->deadline == NULL)
         session->deadline = loop_event(session->worker->loop, -1, 0, session_late, session);
-    uint64_t ms = deadline_ms(session);
-    struct timeval tv = {(time_t)(ms / 1000), (suseconds_t)(ms % 1000 * 1000)};
-    return session->deadline != NULL && evtimer_add(session->deadline, &tv) == 0;
+    return session->deadline != NULL && loop_ring_in_ms(session->deadline, deadline_ms(session));
 }
 
 static void session_over(struct session *session);

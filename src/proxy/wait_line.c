@@ -26,8 +26,7 @@ static void wait_line_arm(struct wait_line *line)
     if (wait_line_is_empty(line) || evtimer_pending(line->timer, NULL))
         return;
     const uint64_t now_ms = loop_now_ms(line->loop), due_ms = line->ring.next->due_ms, ms = due_ms > now_ms ? due_ms - now_ms : 0;
-    const struct timeval wait = {.tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000 * 1000)};
-    (void)evtimer_add(line->timer, &wait);
+    (void)loop_ring_in_ms(line->timer, ms);
 }
 
 static void wait_line_rings(evutil_socket_t fd, short what, void *arg)
