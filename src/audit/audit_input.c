@@ -7,11 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 #include <zlib.h>
 
 #include "audit/record.h"
+#include "base/clock.h"
 
 #define BYTES_SIZE (256 * 1024)
 #define PACKED_SIZE (64 * 1024)
@@ -184,10 +184,9 @@ static bool audit_input_may_grow(const struct audit_input *input)
 /* The same as fill, but at the end of a file that may be in the middle of being written. */
 static ssize_t audit_input_wait(struct audit_input *input)
 {
-    const struct timespec pause = {.tv_nsec = LIVE_PAUSE_MS * 1000000L};
     ssize_t got = audit_input_fill(input);
     for (int tries = 0; got == 0 && audit_input_may_grow(input) && input->end > 0 && tries < LIVE_TRIES; tries++) {
-        nanosleep(&pause, NULL);
+        clock_pause_ms(LIVE_PAUSE_MS);
         got = audit_input_fill(input);
     }
     return got;

@@ -11,7 +11,6 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "audit/journal_line.h"
@@ -50,13 +49,12 @@ static bool journal_file_create(struct journal_file *file)
 /* A journal process that was just killed may hold the lock for a moment longer. */
 static bool journal_file_lock(struct journal_file *file, int tries)
 {
-    const struct timespec pause = {.tv_nsec = LOCK_PAUSE_MS * 1000000L};
     while (flock(file->fd, LOCK_EX | LOCK_NB) != 0) {
         if (errno != EWOULDBLOCK && errno != EINTR)
             return journal_file_fail(file, strerror(errno));
         if (--tries <= 0)
             return journal_file_fail(file, "another process writes it");
-        nanosleep(&pause, NULL);
+        clock_pause_ms(LOCK_PAUSE_MS);
     }
     return true;
 }

@@ -1,4 +1,4 @@
-/* What time it is, for deadlines and for records. */
+/* What time it is, for deadlines and for records, and waiting for a moment. */
 #include "base/clock.h"
 
 #include <time.h>
@@ -10,6 +10,12 @@ uint64_t clock_monotonic_ms(void)
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+void clock_pause_ms(unsigned ms)
+{
+    const struct timespec pause = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
+    nanosleep(&pause, NULL);
 }
 
 uint64_t clock_wall_us(void)

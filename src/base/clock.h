@@ -1,4 +1,4 @@
-/* What time it is, for deadlines and for records. */
+/* What time it is, for deadlines and for records, and waiting for a moment. */
 #ifndef EXEAT_BASE_CLOCK_H
 #define EXEAT_BASE_CLOCK_H
 
@@ -8,6 +8,9 @@
 
 /* Milliseconds of CLOCK_MONOTONIC: for deadlines and durations only. */
 uint64_t clock_monotonic_ms(void);
+
+/* Sleeps; a signal ends it early. */
+void clock_pause_ms(unsigned ms);
 
 /* Microseconds since 1970, UTC. */
 uint64_t clock_wall_us(void);

@@ -10,11 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "audit/audit_export.h"
 #include "audit/audit_follow.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/number.h"
 #include "cli/audit_files.h"
@@ -111,11 +111,10 @@ static bool export_on_line(void *arg, const char *path, const struct audit_input
 /* What is there was written: waits for more. False: nobody is there any more who would read it. */
 static bool export_wait(struct exporting *exporting)
 {
-    const struct timespec pause = {.tv_nsec = FOLLOW_PAUSE_MS * 1000000L};
     if (!output_flush(&exporting->output) || output_is_closed())
         return false;
     if (!export_is_stopped)
-        nanosleep(&pause, NULL);
+        clock_pause_ms(FOLLOW_PAUSE_MS);
     return true;
 }
 

@@ -10,8 +10,9 @@
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "base/clock.h"
 
 #define STATE_MODE 0640
 #define WAIT_EVERY_MS 5
@@ -68,7 +69,6 @@ pid_t state_file_write(const char *path, int fd)
 
 void state_file_wait(pid_t writer, unsigned patience_ms)
 {
-    const struct timespec moment = {.tv_nsec = WAIT_EVERY_MS * 1000000};
     for (unsigned waited_ms = 0; waitpid(writer, NULL, WNOHANG) == 0 && waited_ms < patience_ms; waited_ms += WAIT_EVERY_MS)
-        nanosleep(&moment, NULL);
+        clock_pause_ms(WAIT_EVERY_MS);
 }

@@ -156,10 +156,9 @@ static void server_stop(struct server *server)
 /* A worker that did not hear of it would go on letting out what is forbidden: before anything else is done, each is told. */
 static void server_give(struct server *server, unsigned worker)
 {
-    const struct timespec moment = {.tv_nsec = 1000000};
     struct edition *edition = edition_ref(server->editions.now);
     while (!worker_order(server->workers[worker], ORDER_EDITION, (intptr_t)edition))
-        nanosleep(&moment, NULL);
+        clock_pause_ms(1);
 }
 
 static void server_go(struct server *server, const struct channel_message *message)
