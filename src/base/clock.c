@@ -5,11 +5,21 @@
 
 #define LAST_US UINT64_C(253402300799999999) /* the end of the year 9999: RFC 3339 knows no other */
 
-uint64_t clock_monotonic_ms(void)
+static uint64_t clock_us(clockid_t clock)
 {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    clock_gettime(clock, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+uint64_t clock_monotonic_us(void)
+{
+    return clock_us(CLOCK_MONOTONIC);
+}
+
+uint64_t clock_monotonic_ms(void)
+{
+    return clock_monotonic_us() / 1000;
 }
 
 void clock_pause_ms(unsigned ms)
@@ -20,9 +30,7 @@ void clock_pause_ms(unsigned ms)
 
 uint64_t clock_wall_us(void)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+    return clock_us(CLOCK_REALTIME);
 }
 
 uint32_t clock_day(uint64_t wall_us)

@@ -9,6 +9,9 @@
 /* Milliseconds of CLOCK_MONOTONIC: for deadlines and durations only. */
 uint64_t clock_monotonic_ms(void);
 
+/* Microseconds of the same clock: for who compares them with his own. */
+uint64_t clock_monotonic_us(void);
+
 /* Sleeps; a signal ends it early. */
 void clock_pause_ms(unsigned ms);
 

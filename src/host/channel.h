@@ -26,6 +26,7 @@ enum channel_kind {
     CHANNEL_REOPEN,  /* supervisor → journal: go on in a new file */
     CHANNEL_WORKER,  /* supervisor → journal: fd = a socket to a worker, a = the generation of its server */
     CHANNEL_ADMIN,   /* supervisor → server: fd = a listening socket of [admin], a = enum channel_door */
+    CHANNEL_PULSE,   /* supervisor → server: say CHANNEL_ALIVE every a ms */
     CHANNEL_STATE,   /* both ways: fd = what became of the rules so far, for the next server */
     CHANNEL_GO, /* supervisor → server: that was all, begin, b = its generation; at a reload: serve by edition a from here on, answered with CHANNEL_TAKEN */
     CHANNEL_FORGET, /* supervisor → server: edition a is not to be served by */
@@ -37,6 +38,7 @@ enum channel_kind {
     CHANNEL_LOADED,   /* server → supervisor: edition a is read: b = 1, or cannot be had: 0 */
     CHANNEL_TAKEN,    /* server → supervisor: every worker judges by edition a */
     CHANNEL_RELOAD,   /* server → supervisor: somebody asks for a reload; a = a number, higher each time */
+    CHANNEL_ALIVE,    /* server → supervisor: all workers have answered; a = 1: as far as the journal is concerned they can let tunnels out */
     CHANNEL_UNLINKED, /* server → supervisor: the socket to the journal of worker b did not arrive, for want of descriptors */
 };
 

@@ -45,6 +45,7 @@ struct reload {
     struct serving *serving;
     enum reload_step step;
     bool wanted;           /* asked for since the last one began */
+    uint32_t count;        /* how many have begun */
     uint32_t asked, began; /* the last number that was asked for, and the last when this one began */
     struct background reading;
     struct candidate *next;
@@ -364,6 +365,7 @@ static void reload_read(void *arg)
 static void reload_begin(struct reload *reload)
 {
     reload->wanted = false;
+    reload->count++;
     reload->began = reload->asked;
     reload->step = RELOAD_READING;
     if (!background_start(&reload->reading, reload_read, reload))
@@ -445,6 +447,16 @@ void reload_take_message(struct reload *reload, const struct channel_message *me
 }
 
 /* ---- its turn ---- */
+
+uint32_t reload_count(const struct reload *reload)
+{
+    return reload->count;
+}
+
+bool reload_is_over(const struct reload *reload)
+{
+    return reload->step == RELOAD_IDLE;
+}
 
 void reload_fds(const struct reload *reload, int fds[RELOAD_FDS])
 {

@@ -39,6 +39,10 @@ void reload_server_ready(struct reload *reload);
 /* CHANNEL_RELOAD, CHANNEL_LOADED and CHANNEL_TAKEN; the others are nothing to it. */
 void reload_take_message(struct reload *reload, const struct channel_message *message);
 
+/* How many have begun so far, and whether none is under way. */
+uint32_t reload_count(const struct reload *reload);
+bool reload_is_over(const struct reload *reload);
+
 /* It goes on when one of these is readable, or its time has come (monotonic ms; UINT64_MAX: never). */
 #define RELOAD_FDS 2
 void reload_fds(const struct reload *reload, int fds[RELOAD_FDS]);

@@ -14,10 +14,12 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/log_writer.h"
+#include "base/text.h"
 #include "host/bounds.h"
 #include "host/channel.h"
 #include "host/child.h"
 #include "host/doors.h"
+#include "host/notify.h"
 #include "host/ports_file.h"
 #include "host/privileges.h"
 #include "host/process.h"
@@ -33,6 +35,12 @@
 
 #define LINK_AGAIN_MS 100
 
+/* A service manager with a watchdog hears of the workers so often within its patience, another one this often. */
+#define PULSES_PER_WATCHDOG 3
+#define PULSE_MS 10000
+
+#define STATUS_MAX 512
+
 struct supervisor {
     const struct supervisor_settings *settings;
     struct log_writer *log;
@@ -41,6 +49,10 @@ struct supervisor {
     struct reload *reload;
     struct doors doors;
     struct state_keeper state;
+    struct notify notify;
+    uint32_t reloads_told; /* of which the service manager has heard */
+    bool reloading;        /* … and is to hear the end */
+    bool refusing;         /* new tunnels, as the server says */
     struct child journal, server;
     char holds[SANDBOX_TEXT_MAX]; /* what this process has given up */
     uint32_t generation;          /* how often the server was started */
@@ -158,6 +170,12 @@ static bool supervisor_start_journal(struct supervisor *sup)
     return false;
 }
 
+static uint32_t supervisor_pulse_ms(const struct supervisor *sup)
+{
+    const uint32_t within_ms = sup->notify.watchdog_ms / PULSES_PER_WATCHDOG;
+    return within_ms > 0 && within_ms < PULSE_MS ? within_ms : PULSE_MS;
+}
+
 static bool supervisor_tell_server(const struct supervisor *sup)
 {
     const struct serving *serving = &sup->serving;
@@ -168,6 +186,8 @@ static bool supervisor_tell_server(const struct supervisor *sup)
     if (serving->listen != NULL && !channel_say(channel, CHANNEL_LISTEN, 0, 0, -1, serving->listen))
         return false;
     if (!channel_say(channel, CHANNEL_CONFIG, sup->settings->workers, serving->edition, serving->candidate->fd, serving->path))
+        return false;
+    if (notify_is_open(&sup->notify) && !channel_tell(channel, CHANNEL_PULSE, supervisor_pulse_ms(sup), 0, -1))
         return false;
     return doors_tell(&sup->doors, channel) && (sup->state.fd < 0 || channel_tell(channel, CHANNEL_STATE, 0, 0, sup->state.fd)) &&
            serving_tell_addresses(&serving->bounds, channel, false) && channel_tell(channel, CHANNEL_GO, serving->edition, sup->generation, -1);
@@ -229,6 +249,7 @@ static void supervisor_stop(struct supervisor *sup)
     }
     sup->stop_asked_ms = now_ms;
     log_info("stopping");
+    notify_stopping(&sup->notify);
     sup->stop_by_ms = now_ms + STOP_PATIENCE_MS;
     if (sup->server.channel >= 0)
         channel_tell(sup->server.channel, CHANNEL_STOP, 0, 0, -1);
@@ -300,6 +321,55 @@ static void supervisor_write_ports(const struct supervisor *sup)
         log_error("cannot write %s: %s", sup->settings->ports_file, strerror(errno));
 }
 
+/* For people: one line. */
+static const char *supervisor_status(const struct supervisor *sup, char buf[STATUS_MAX])
+{
+    const struct bounds *bounds = &sup->serving.bounds;
+    struct text text;
+    text_init(&text, buf, STATUS_MAX);
+    if (sup->refusing)
+        text_add(&text, "new tunnels are refused: the audit journal cannot be written; ");
+    text_format(&text, "%u workers", sup->settings->workers);
+    for (size_t i = 0; i < bounds->count; i++) {
+        char address[ENDPOINT_TEXT_MAX];
+        text_format(&text, "%s %s (%s)", i == 0 ? " on" : ",", endpoint_text(&bounds->all[i].address, address), bounds->all[i].name);
+    }
+    return buf;
+}
+
+static void supervisor_notify_ready(struct supervisor *sup)
+{
+    char status[STATUS_MAX];
+    notify_ready(&sup->notify, supervisor_status(sup, status));
+}
+
+/* Not before the first readiness, which the end of a reload would be taken for. */
+static void supervisor_notify_reloads(struct supervisor *sup)
+{
+    if (!sup->ready || sup->stop_by_ms != 0)
+        return;
+    if (sup->reloads_told != reload_count(sup->reload)) {
+        sup->reloads_told = reload_count(sup->reload);
+        sup->reloading = true;
+        notify_reloading(&sup->notify);
+    }
+    if (sup->reloading && reload_is_over(sup->reload)) {
+        sup->reloading = false;
+        supervisor_notify_ready(sup);
+    }
+}
+
+/* The watchdog is fed by the workers, through whoever stands between and nobody on his own: so it finds any of them that hangs. */
+static void supervisor_take_pulse(struct supervisor *sup, bool refusing)
+{
+    char status[STATUS_MAX];
+    notify_alive(&sup->notify);
+    if (refusing == sup->refusing || !sup->ready || sup->stop_by_ms != 0)
+        return;
+    sup->refusing = refusing;
+    notify_status(&sup->notify, supervisor_status(sup, status));
+}
+
 /* Those that are new. */
 static void supervisor_say_listeners(const struct supervisor *sup)
 {
@@ -326,6 +396,7 @@ static void supervisor_take_ready(struct supervisor *sup)
     if (!sup->ready) {
         supervisor_say_listeners(sup);
         supervisor_write_ports(sup);
+        supervisor_notify_ready(sup);
     }
     sup->ready = true;
     reload_server_ready(sup->reload);
@@ -351,6 +422,8 @@ static bool supervisor_take_message(struct supervisor *sup)
         supervisor_take_ready(sup);
     if (got > 0 && message.kind == CHANNEL_UNLINKED && message.b < sup->settings->workers)
         sup->linked[message.b] = false;
+    if (got > 0 && message.kind == CHANNEL_ALIVE)
+        supervisor_take_pulse(sup, message.a == 0);
     if (got > 0 && sup->stop_by_ms == 0) /* what is under way at a stop is not taken: its addresses would be bound for nobody */
         reload_take_message(sup->reload, &message);
     if (got == 0) /* its death is told by SIGCHLD; until then there is nothing to hear */
@@ -426,6 +499,7 @@ static void supervisor_loop(struct supervisor *sup)
                 supervisor_take_signals(sup);
         }
         supervisor_reload(sup, watched + 2);
+        supervisor_notify_reloads(sup);
         supervisor_kill_late(sup);
     }
 }
@@ -436,6 +510,7 @@ static void supervisor_free(struct supervisor *sup)
     state_keeper_end(&sup->state, admin->state);
     doors_close(&sup->doors, admin); /* not before: an exeat that stops can still be asked how far it is */
     reload_free(sup->reload);
+    notify_close(&sup->notify);
     bounds_fini(&sup->serving.bounds);
     candidate_free(sup->serving.candidate);
     free(sup->linked);
@@ -475,6 +550,7 @@ static bool supervisor_cannot_start(void)
 /* All that may stand in the way of a start, said. */
 static bool supervisor_prepare(struct supervisor *sup)
 {
+    notify_open(&sup->notify);
     if (!supervisor_watch_signals(sup))
         return supervisor_cannot_start();
     if (!supervisor_give_up(sup))

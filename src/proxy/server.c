@@ -22,6 +22,7 @@
 #include "proxy/descriptors.h"
 #include "proxy/editions.h"
 #include "proxy/mailbox.h"
+#include "proxy/pulse.h"
 #include "proxy/reload_request.h"
 #include "proxy/worker.h"
 
@@ -48,6 +49,8 @@ struct server {
     int doors[DOOR_COUNT]; /* until they are the guest's; -1: none */
     int state_fd;          /* what the last server left; -1: nothing */
     struct census *census;
+    uint32_t pulse_ms; /* 0: nobody waits for one */
+    struct pulse *pulse;
     const struct server_guest *room; /* whose guest is here, once set-up is over */
     void *guest;
 };
@@ -110,6 +113,9 @@ static bool server_take_setup(struct server *server, const struct channel_messag
     switch (message->kind) {
     case CHANNEL_ADMIN:
         return server_add_door(server, message);
+    case CHANNEL_PULSE:
+        server->pulse_ms = message->a;
+        return true;
     case CHANNEL_STATE:
         server->state_fd = message->fd;
         return true;
@@ -344,6 +350,8 @@ static bool server_begin_guest(struct server *server)
     server->census = census_new(server->base, server->workers, server->worker_count);
     if (server->census == NULL)
         return false;
+    if (server->pulse_ms > 0 && (server->pulse = pulse_new(server->base, server->census, server->channel, server->pulse_ms)) == NULL)
+        return false;
     server->guest = server->room->begin(server, server->doors);
     for (int door = 0; door < DOOR_COUNT; door++)
         server->doors[door] = -1;
@@ -354,6 +362,7 @@ static void server_end_guest(struct server *server)
 {
     if (server->guest != NULL)
         server->room->end(server->guest);
+    pulse_free(server->pulse);
     census_free(server->census);
     for (int door = 0; door < DOOR_COUNT; door++)
         if (server->doors[door] >= 0)
