@@ -146,7 +146,8 @@ void notify_stopping(struct notify *notify)
 
 void notify_alive(struct notify *notify)
 {
-    notify_send(notify, "WATCHDOG=1");
+    if (notify->watchdog_ms > 0)
+        notify_send(notify, "WATCHDOG=1");
 }
 
 void notify_status(struct notify *notify, const char *status)

@@ -26,7 +26,7 @@ bool notify_is_open(const struct notify *notify); /* there is somebody to tell *
 void notify_ready(struct notify *notify, const char *status);
 void notify_reloading(struct notify *notify); /* until the next notify_ready() */
 void notify_stopping(struct notify *notify);
-void notify_alive(struct notify *notify);
+void notify_alive(struct notify *notify); /* where it has a watchdog */
 void notify_status(struct notify *notify, const char *status);
 
 #endif

@@ -35,7 +35,7 @@
 
 #define LINK_AGAIN_MS 100
 
-/* A service manager with a watchdog hears of the workers so often within its patience, another one this often. */
+/* How often the workers are asked whether they live where a service manager wants to know: within the patience of its watchdog, and at least. */
 #define PULSES_PER_WATCHDOG 3
 #define PULSE_MS 10000
 

@@ -57,6 +57,7 @@ static void open_path(void)
     snprintf(path, sizeof(path), "%s/socket", directory);
     listen_at(path, strlen(path) + 1);
     setenv("NOTIFY_SOCKET", path, 1);
+    setenv("WATCHDOG_USEC", "60000000", 1);
     notify_open(&notify);
 }
 
@@ -95,7 +96,9 @@ Test(notify, an_abstract_name)
     setenv("NOTIFY_SOCKET", where, 1);
     notify_open(&notify);
     notify_alive(&notify);
-    cr_expect_str_eq(heard(), "WATCHDOG=1");
+    cr_expect_null(heard(), "it has no watchdog");
+    notify_status(&notify, "fine");
+    cr_expect_str_eq(heard(), "STATUS=fine");
 }
 
 Test(notify, a_reload_says_when)
