@@ -76,7 +76,7 @@ static unsigned page_healthz(FILE *to, const struct inquiry *inquiry, struct sur
 static unsigned page_readyz(FILE *to, const struct inquiry *inquiry, struct survey *whole)
 {
     const char *words;
-    const bool ready = health_is_ready(whole, server_is_stopping(inquiry->admin->server), &words);
+    const bool ready = health_is_ready(whole, server_stage(inquiry->admin->server), &words);
     fprintf(to, "%s\n", words);
     return ready ? 200 : 503;
 }

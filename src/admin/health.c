@@ -9,10 +9,14 @@ bool health_is_alive(const struct survey *whole, const char **words)
     return whole != NULL;
 }
 
-bool health_is_ready(const struct survey *whole, bool stopping, const char **words)
+bool health_is_ready(const struct survey *whole, enum server_stage stage, const char **words)
 {
     *words = "ready";
-    if (stopping)
+    if (stage == SERVER_LEAVING)
+        *words = "leaving: connections are served for a moment still";
+    else if (stage == SERVER_DRAINING)
+        *words = "draining: no tunnel is opened any more, those that are open go on";
+    else if (stage == SERVER_STOPPING)
         *words = "stopping: no connection is accepted any more";
     else if (whole == NULL)
         *words = "a worker does not answer";

@@ -161,7 +161,7 @@ static bool reload_page_start(struct reload_page *page, struct http_request *req
 
 void reload_page_ask(struct reload_page *page, struct http_request *request, bool lines)
 {
-    if (server_is_stopping(page->server))
+    if (server_stage(page->server) == SERVER_STOPPING)
         http_refuse(request, 503, NULL, "exeat stops");
     else if (page->asker_count == ASKERS_MAX)
         http_refuse(request, 503, NULL, "too many wait for a reload");

@@ -101,6 +101,7 @@ struct config {
     char *user;       /* whom root becomes; NULL: nobody */
     enum sandbox_mode sandbox;
     bool keep_revoked; /* `on_revoke = keep` */
+    uint64_t drain_delay_ms, drain_timeout_ms;
     bool watch;
     struct listener *listeners;
     size_t listener_count;

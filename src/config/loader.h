@@ -15,6 +15,7 @@ struct exeat_settings {
     bool observe;
     char *observe_route;
     bool keep_revoked; /* on_revoke = keep */
+    uint64_t drain_delay_ms, drain_timeout_ms;
     bool watch;
 };
 

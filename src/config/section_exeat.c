@@ -67,6 +67,8 @@ void exeat_finish(struct loader *loader, const struct section *section, void *ta
     config->workers = exeat->workers;
     config->sandbox = exeat->sandbox;
     config->keep_revoked = exeat->keep_revoked;
+    config->drain_delay_ms = exeat->drain_delay_ms;
+    config->drain_timeout_ms = exeat->drain_timeout_ms;
     config->watch = exeat->watch;
     free(config->user);
     config->user = exeat->user ? strdup(exeat->user) : NULL;

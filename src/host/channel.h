@@ -33,12 +33,16 @@ enum channel_kind {
     CHANNEL_RECORD, /* supervisor → server: text = the digest of what serves then, a blank, and the detail of a `reload` record, to be written */
     CHANNEL_OUTCOME, /* supervisor → server: of the reloads that were asked for up to number a: b = 1 taken, 0 refused, fd = a file with the words for it */
     CHANNEL_RELOADS,  /* supervisor → server: since exeat began a reloads were taken and b refused */
+    CHANNEL_LEAVE,    /* supervisor → server: say that it is not ready, and go on serving */
+    CHANNEL_DRAIN,    /* supervisor → server: nothing new; answered with CHANNEL_OPEN and, in the end, CHANNEL_DRAINED */
     CHANNEL_STOP,     /* supervisor → server: close everything and end */
     CHANNEL_READY,    /* server → supervisor: serving */
     CHANNEL_LOADED,   /* server → supervisor: edition a is read: b = 1, or cannot be had: 0 */
     CHANNEL_TAKEN,    /* server → supervisor: every worker judges by edition a */
     CHANNEL_RELOAD,   /* server → supervisor: somebody asks for a reload; a = a number, higher each time */
     CHANNEL_ALIVE,    /* server → supervisor: all workers have answered; a = 1: as far as the journal is concerned they can let tunnels out */
+    CHANNEL_OPEN,     /* server → supervisor: a connections are open while it drains, b were cut; once a minute */
+    CHANNEL_DRAINED,  /* server → supervisor: none is open any more, and all is on file; b were cut */
     CHANNEL_UNLINKED, /* server → supervisor: the socket to the journal of worker b did not arrive, for want of descriptors */
 };
 

@@ -230,6 +230,18 @@ static void listening_leave(struct door *door)
         log_error("worker %u has no memory to stop listening with", door->listening->worker->number);
 }
 
+void listening_leave_all(struct listening *listening)
+{
+    for (struct door *door = listening->doors; door != NULL; door = door->next)
+        if (!door->leaves)
+            listening_leave(door);
+}
+
+bool listening_is_over(const struct listening *listening)
+{
+    return listening->doors == NULL;
+}
+
 void listening_take(struct listening *listening, const struct edition *edition)
 {
     for (struct door *door = listening->doors; door != NULL; door = door->next) {

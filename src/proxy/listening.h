@@ -17,6 +17,11 @@ void listening_free(struct listening *listening);
  * there is still accepted, then the socket is closed. The worker's old snapshot must still be there. */
 void listening_take(struct listening *listening, const struct edition *edition);
 
+/* Lets go of all addresses in that way, for good. */
+void listening_leave_all(struct listening *listening);
+/* … and has done so. */
+bool listening_is_over(const struct listening *listening);
+
 /* Begins to accept. */
 void listening_begin(struct listening *listening);
 bool listening_has_begun(const struct listening *listening);

@@ -27,6 +27,7 @@
 #include "proxy/worker.h"
 
 #define MINUTE_US (UINT64_C(60) * 1000000)
+#define DRAIN_SAID_EVERY_S 60
 #define DAY_US (24 * 60 * MINUTE_US)
 
 struct server {
@@ -39,11 +40,12 @@ struct server {
     struct shared shared;
     struct worker *workers[WORKERS_MAX];
     pthread_t threads[WORKERS_MAX];
-    unsigned worker_count, running, dry;
+    unsigned worker_count, running, drained, dry;
     unsigned taking;    /* workers that have not gone over to the edition that serves */
     struct event *dawn; /* when another day may have begun */
     uint32_t today;
-    bool stopping;
+    enum server_stage stage;
+    struct event *minute; /* of a drain */
     uint32_t generation;
     struct server_reloads reloaded;
     int doors[DOOR_COUNT]; /* until they are the guest's; -1: none */
@@ -149,11 +151,43 @@ static void server_order_all(struct server *server, enum worker_order order)
         worker_order(server->workers[i], order, 0);
 }
 
+static void server_leave(struct server *server)
+{
+    if (server->stage == SERVER_SERVING)
+        server->stage = SERVER_LEAVING;
+}
+
+static void server_say_open(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd, (void)what;
+    struct server *server = arg;
+    channel_tell(server->channel, CHANNEL_OPEN, (uint32_t)atomic_load(&server->shared.sessions), (uint32_t)atomic_load(&server->shared.cut), -1);
+}
+
+static void server_drain(struct server *server)
+{
+    static const struct timeval every = {DRAIN_SAID_EVERY_S, 0};
+    if (server->stage >= SERVER_DRAINING)
+        return;
+    server->stage = SERVER_DRAINING;
+    server_order_all(server, ORDER_DRAIN);
+    server_say_open(-1, 0, server);
+    evtimer_add(server->minute, &every);
+}
+
+/* It is the supervisor's to stop what has nothing to do any more. */
+static void server_worker_drained(struct server *server)
+{
+    if (++server->drained == server->worker_count)
+        channel_tell(server->channel, CHANNEL_DRAINED, 0, (uint32_t)atomic_load(&server->shared.cut), -1);
+}
+
 static void server_stop(struct server *server)
 {
-    if (server->stopping)
+    if (server->stage == SERVER_STOPPING)
         return;
-    server->stopping = true;
+    server->stage = SERVER_STOPPING;
+    event_del(server->minute);
     server_order_all(server, ORDER_STOP);
 }
 
@@ -169,7 +203,7 @@ static void server_give(struct server *server, unsigned worker)
 
 static void server_go(struct server *server, const struct channel_message *message)
 {
-    if (server->stopping || !editions_go(&server->editions, message->a))
+    if (server->stage >= SERVER_DRAINING || !editions_go(&server->editions, message->a))
         return;
     if (!edition_is_whole(server->editions.now))
         log_error("not every socket of the reloaded listeners has arrived: descriptors are out");
@@ -191,7 +225,7 @@ static void server_worker_took(struct server *server)
 static void server_record(struct server *server, const char *words)
 {
     char *detail = strdup(words);
-    if (detail == NULL || server->stopping || !worker_order(server->workers[0], ORDER_RECORD, (intptr_t)detail))
+    if (detail == NULL || server->stage == SERVER_STOPPING || !worker_order(server->workers[0], ORDER_RECORD, (intptr_t)detail))
         free(detail);
 }
 
@@ -220,6 +254,12 @@ static void server_take_message(struct server *server, const struct channel_mess
     switch (message->kind) {
     case CHANNEL_JOURNAL:
         server_take_journal(server, message);
+        break;
+    case CHANNEL_LEAVE:
+        server_leave(server);
+        break;
+    case CHANNEL_DRAIN:
+        server_drain(server);
         break;
     case CHANNEL_STOP:
         server_stop(server);
@@ -295,6 +335,9 @@ static void server_take_news(void *arg, int news, intptr_t worker)
     case WORKER_TOOK:
         server_worker_took(server);
         break;
+    case WORKER_DRAINED:
+        server_worker_drained(server);
+        break;
     case WORKER_DRY:
         if (++server->dry == server->worker_count)
             server_workers_dry(server);
@@ -339,7 +382,7 @@ static void server_dawn(evutil_socket_t fd, short what, void *arg)
     struct server *server = arg;
     const uint32_t before = server->today;
     server_await_dawn(server);
-    if (server->today != before && !server->stopping)
+    if (server->today != before && server->stage != SERVER_STOPPING)
         server_order_all(server, ORDER_REVIEW);
 }
 
@@ -386,9 +429,9 @@ uint32_t server_generation(const struct server *server)
     return server->generation;
 }
 
-bool server_is_stopping(const struct server *server)
+enum server_stage server_stage(const struct server *server)
 {
-    return server->stopping;
+    return server->stage;
 }
 
 int server_state(const struct server *server)
@@ -432,7 +475,8 @@ static bool server_init(struct server *server, int channel)
     server->news = mailbox_new(server->base, server_take_news, server);
     server->heard = event_new(server->base, channel, EV_READ | EV_PERSIST, server_heard, server);
     server->dawn = evtimer_new(server->base, server_dawn, server);
-    return server->news != NULL && server->heard != NULL && event_add(server->heard, NULL) == 0 && server->dawn != NULL;
+    server->minute = event_new(server->base, -1, EV_PERSIST, server_say_open, server);
+    return server->news != NULL && server->heard != NULL && event_add(server->heard, NULL) == 0 && server->dawn != NULL && server->minute != NULL;
 }
 
 static void server_fini(struct server *server)
@@ -447,6 +491,8 @@ static void server_fini(struct server *server)
         event_free(server->heard);
     if (server->dawn != NULL)
         event_free(server->dawn);
+    if (server->minute != NULL)
+        event_free(server->minute);
     mailbox_free(server->news);
     if (server->base != NULL)
         event_base_free(server->base);

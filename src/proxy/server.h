@@ -15,6 +15,14 @@ struct reload_request;
 struct server;
 struct tally;
 
+/* How far it is on its way out. */
+enum server_stage {
+    SERVER_SERVING = 0,
+    SERVER_LEAVING,  /* it serves, and says that it is not ready */
+    SERVER_DRAINING, /* no tunnel is opened any more; those that are open go on */
+    SERVER_STOPPING,
+};
+
 /* What a room above this one serves on the server's main thread. */
 struct server_guest {
     /* Set-up is over, and no worker runs yet. The doors' sockets are the guest's; -1: there is no such door. NULL: the server cannot start. */
@@ -38,7 +46,7 @@ struct event_base *server_base(struct server *server);
 struct census *server_census(struct server *server);
 const struct config *server_config(const struct server *server); /* that new sessions are judged by now */
 uint32_t server_generation(const struct server *server);         /* how many servers this supervisor has started, this one included */
-bool server_is_stopping(const struct server *server);
+enum server_stage server_stage(const struct server *server);
 
 /* A file that a former server left, as server_leave_state() was given it; -1: none. Lent. */
 int server_state(const struct server *server);

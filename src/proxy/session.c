@@ -222,6 +222,7 @@ static struct session *session_new(struct worker *worker, const struct listener 
                                 .client_fd = fd,
                                 .origin_fd = -1,
                                 .past_http = listener_is_transparent(listener),
+                                .too_late = worker->draining,
                                 .client = *peer};
     setup->accepted_ms = loop_now_ms(worker->loop);
     session_learn_original(session);
@@ -484,10 +485,19 @@ void session_stop(struct session *session)
     if (session->step == STEP_LINGER) {
         session_hang_up(session);
     } else if (session->decided) {
+        atomic_fetch_add(&session->worker->shared->cut, 1);
         session_end(session, END_STOPPED, NULL);
     } else {
         session->spoke = session_has_spoken(session);
         session_close(session, session->spoke ? REASON_DRAINING : REASON_CLIENT_GONE);
+    }
+}
+
+void session_stop_down_to(struct worker *worker, size_t count)
+{
+    for (struct session *session = worker->sessions, *next; session != NULL && worker->session_count > count; session = next) {
+        next = session->next;
+        session_stop(session);
     }
 }
 

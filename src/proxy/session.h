@@ -2,6 +2,8 @@
 #ifndef EXEAT_PROXY_SESSION_H
 #define EXEAT_PROXY_SESSION_H
 
+#include <stddef.h>
+
 #include "config/config.h"
 
 struct session;
@@ -33,5 +35,7 @@ bool session_review_some(struct worker *worker);
 
 /* The worker stops: an open tunnel gets its `close`, whatever is on its way is refused as draining. */
 void session_stop(struct session *session);
+/* The same for the newest ones, until no more than so many are left. Who is only refused by it may linger, and counts until then. */
+void session_stop_down_to(struct worker *worker, size_t count);
 
 #endif

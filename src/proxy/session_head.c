@@ -143,6 +143,8 @@ void session_follow_verdict(struct session *session)
 {
     if (session->verdict.kind == VERDICT_DENY)
         session_close(session, session->verdict.reason);
+    else if (session->too_late)
+        session_close(session, REASON_DRAINING);
     else if (!journal_queue_is_ready(session->worker->journal))
         session_close(session, REASON_AUDIT_UNAVAILABLE); /* nothing is asked or dialled for a tunnel that could not be opened */
     else

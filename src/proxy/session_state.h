@@ -80,6 +80,7 @@ struct session {
     bool counted;   /* among the sessions that the limit is about */
     bool shares;    /* … and among those of its client */
     bool stranger;  /* the client is in no group */
+    bool too_late;  /* it came when its worker was draining: no tunnel is opened for it */
     bool lingers;
     bool has_hello;    /* a ClientHello was read, … */
     bool has_ech;      /* … and had this */

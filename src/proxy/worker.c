@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "audit/record.h"
+#include "base/drain.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/slab.h"
@@ -32,6 +33,11 @@
 #define LOOK_EVERY_MS 10
 
 static const struct timeval LOOK_EVERY = {0, LOOK_EVERY_MS * 1000};
+
+/* … where it may last for hours. */
+#define DRAIN_LOOK_EVERY_MS 100
+
+static const struct timeval DRAIN_LOOK_EVERY = {0, DRAIN_LOOK_EVERY_MS * 1000};
 
 static void worker_take_order(void *arg, int order, intptr_t value);
 static void worker_look(evutil_socket_t fd, short what, void *arg);
@@ -99,7 +105,7 @@ static void worker_await(struct worker *worker, enum worker_phase phase, uint64_
 {
     worker->phase = phase;
     worker->phase_until_ms = until_ms;
-    event_add(worker->look, &LOOK_EVERY);
+    event_add(worker->look, phase == PHASE_DRAINING ? &DRAIN_LOOK_EVERY : &LOOK_EVERY);
 }
 
 static void worker_started(struct worker *worker, bool committed)
@@ -124,6 +130,8 @@ static bool worker_is_there(const struct worker *worker)
         return journal_queue_is_empty(worker->journal);
     case PHASE_OPENING:
         return journal_queue_is_ready(worker->journal);
+    case PHASE_DRAINING:
+        return listening_is_over(worker->listening) && worker->session_count == 0 && worker_is_settled(worker);
     case PHASE_STOPPING:
         return worker->session_count == 0 && worker_is_settled(worker);
     case PHASE_ENDING:
@@ -144,6 +152,9 @@ static void worker_leave_phase(struct worker *worker, enum worker_phase phase, b
         if (worker->listening != NULL)
             listening_begin(worker->listening);
         break;
+    case PHASE_DRAINING:
+        worker_report(worker, WORKER_DRAINED);
+        break;
     case PHASE_STOPPING:
         worker_report(worker, WORKER_DRY);
         break;
@@ -156,11 +167,24 @@ static void worker_leave_phase(struct worker *worker, enum worker_phase phase, b
     }
 }
 
+/* The drain's time may be up: what is open then is ended little by little. */
+static void worker_cut(struct worker *worker)
+{
+    const uint64_t now_ms = loop_now_ms(worker->loop);
+    if (now_ms < worker->cut_at_ms)
+        return;
+    if (worker->cut_from == 0)
+        worker->cut_from = worker->session_count;
+    session_stop_down_to(worker, drain_left(worker->cut_from, now_ms - worker->cut_at_ms, drain_spread_ms(worker->config->drain_timeout_ms)));
+}
+
 static void worker_look(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd, (void)what;
     struct worker *worker = arg;
     const enum worker_phase phase = worker->phase;
+    if (phase == PHASE_DRAINING)
+        worker_cut(worker);
     const bool there = worker_is_there(worker);
     if (!there && loop_now_ms(worker->loop) < worker->phase_until_ms)
         return;
@@ -183,8 +207,19 @@ static void worker_begin(struct worker *worker)
 /* Each worker opens when its own journal socket is up, so that its first denials find a journal, too. */
 static void worker_listen(struct worker *worker)
 {
-    if (!worker->stopping)
+    if (!worker->stopping && !worker->draining)
         worker_await(worker, PHASE_OPENING, loop_now_ms(worker->loop) + START_PATIENCE_MS);
+}
+
+/* Who waits in the queues of the listening sockets hears a refusal, and nobody a reset: the supervisor lets nobody else in. */
+static void worker_drain(struct worker *worker)
+{
+    if (worker->stopping || worker->draining)
+        return;
+    worker->draining = true;
+    worker->cut_at_ms = loop_now_ms(worker->loop) + worker->config->drain_timeout_ms;
+    listening_leave_all(worker->listening);
+    worker_await(worker, PHASE_DRAINING, UINT64_MAX);
 }
 
 static void worker_stop(struct worker *worker)
@@ -206,8 +241,11 @@ static void worker_stop(struct worker *worker)
 /* The `stop` record comes after every other worker's last one: the main thread gives this order last to the worker that wrote `start`. */
 static void worker_end(struct worker *worker)
 {
+    char drained[64];
+    const size_t cut = atomic_load(&worker->shared->cut);
+    snprintf(drained, sizeof(drained), "drained: %zu tunnel%s cut", cut, cut == 1 ? " was" : "s were");
     if (worker->began)
-        worker_record(worker, EVENT_STOP, worker->config->digest, NULL);
+        worker_record(worker, EVENT_STOP, worker->config->digest, worker->draining ? drained : NULL);
     worker_await(worker, PHASE_ENDING, worker->stop_until_ms);
 }
 
@@ -278,6 +316,9 @@ static void worker_take_order(void *arg, int order, intptr_t value)
         break;
     case ORDER_LISTEN:
         worker_listen(worker);
+        break;
+    case ORDER_DRAIN:
+        worker_drain(worker);
         break;
     case ORDER_STOP:
         worker_stop(worker);

@@ -34,6 +34,7 @@ struct shared {
     struct probe_table *probes;
     atomic_size_t sessions; /* on all workers */
     atomic_size_t sessions_max;
+    atomic_size_t cut;     /* tunnels that were ended by a stop or a drain, on all workers */
     struct budget lingers; /* more who were refused are hung up on at once */
     struct budget tries;   /* of dials that have another one under way */
     struct pipe_budget pipes;
@@ -43,7 +44,7 @@ struct shared {
 };
 
 /* What a worker tells the main thread. */
-enum worker_news { WORKER_STARTED = 1, WORKER_TOOK, WORKER_DRY, WORKER_ENDED, WORKER_SURVEYED };
+enum worker_news { WORKER_STARTED = 1, WORKER_TOOK, WORKER_DRAINED, WORKER_DRY, WORKER_ENDED, WORKER_SURVEYED };
 
 /* What the main thread tells a worker; `value` is nothing unless said. */
 enum worker_order {
@@ -53,6 +54,7 @@ enum worker_order {
     ORDER_EDITION,     /* value: the edition to serve by from here on, with a reference; WORKER_TOOK. What is open is judged again, a few at a time */
     ORDER_REVIEW,      /* another day: judge again what is open */
     ORDER_RECORD,      /* value: the detail of a `reload` record, malloc'd, its own from here on */
+    ORDER_DRAIN,       /* stop accepting, open no tunnel for who still comes; WORKER_DRAINED when the last session is over and all is on file */
     ORDER_STOP,        /* stop accepting, end every session; WORKER_DRY when none is left and all is on file, or after a while */
     ORDER_SURVEY,      /* by worker_ask() */
     ORDER_END,         /* write the `stop` record if this worker began, leave the loop; WORKER_ENDED */
@@ -62,6 +64,7 @@ enum worker_phase {
     PHASE_SERVING = 0,
     PHASE_BEGINNING, /* until the `start` record is on file */
     PHASE_OPENING,   /* until its journal is up: then it listens */
+    PHASE_DRAINING,  /* until the last session is over by itself, or is cut, and its record on file */
     PHASE_STOPPING,  /* until the last session is over and its record on file */
     PHASE_ENDING,    /* until the `stop` record is on file */
 };
@@ -86,7 +89,9 @@ struct worker {
     struct tally *tally;   /* of all that is over */
     struct survey *survey; /* the last answer, the main thread's from WORKER_SURVEYED to the next ORDER_SURVEY; NULL: out of memory */
     bool began;            /* the `start` record is its own */
-    bool stopping;
+    bool draining, stopping;
+    uint64_t cut_at_ms;      /* a drain begins then to end what is open; while it drains */
+    size_t cut_from;         /* … so many were open then; 0: that time has not come */
     bool lost;               /* it ended with records that are not on file */
     enum worker_phase phase; /* what it waits for, besides serving */
     uint64_t phase_until_ms, stop_until_ms;

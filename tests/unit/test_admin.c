@@ -152,11 +152,13 @@ Test(health, each_state_has_its_words)
     unwritten.journal_ready = 1;
     cr_expect(health_is_alive(&good, &words) && strcmp(words, "alive") == 0);
     cr_expect(!health_is_alive(NULL, &words) && strcmp(words, "a worker does not answer") == 0);
-    cr_expect(health_is_ready(&good, false, &words) && strcmp(words, "ready") == 0);
-    cr_expect(!health_is_ready(&good, true, &words) && strncmp(words, "stopping", 8) == 0);
-    cr_expect(!health_is_ready(NULL, false, &words) && strcmp(words, "a worker does not answer") == 0);
-    cr_expect(!health_is_ready(&starting, false, &words) && strncmp(words, "starting", 8) == 0);
-    cr_expect(!health_is_ready(&unwritten, false, &words) && strstr(words, "journal") != NULL);
+    cr_expect(health_is_ready(&good, SERVER_SERVING, &words) && strcmp(words, "ready") == 0);
+    cr_expect(!health_is_ready(&good, SERVER_LEAVING, &words) && strncmp(words, "leaving", 7) == 0);
+    cr_expect(!health_is_ready(&good, SERVER_DRAINING, &words) && strncmp(words, "draining", 8) == 0);
+    cr_expect(!health_is_ready(&good, SERVER_STOPPING, &words) && strncmp(words, "stopping", 8) == 0);
+    cr_expect(!health_is_ready(NULL, SERVER_SERVING, &words) && strcmp(words, "a worker does not answer") == 0);
+    cr_expect(!health_is_ready(&starting, SERVER_SERVING, &words) && strncmp(words, "starting", 8) == 0);
+    cr_expect(!health_is_ready(&unwritten, SERVER_SERVING, &words) && strstr(words, "journal") != NULL);
 }
 
 /* ---- /tunnels ---- */
