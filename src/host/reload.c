@@ -18,6 +18,9 @@
 /* A server that has not read a configuration in this time hangs. It reads a million patterns in some seconds. */
 #define OFFER_PATIENCE_MS 120000
 
+/* Why nothing is taken when exeat is on its way out: who is asked to finish is not given other rules half-way. */
+#define CLOSED "exeat is being stopped, and goes by what it has until its end"
+
 /* What a record can say (its detail is cut at 1,500 characters). */
 #define RELOAD_RECORD_MAX 1500
 
@@ -56,6 +59,7 @@ struct reload {
     struct reload_record *owed; /* to a server that serves, the oldest first */
     size_t owed_count;
     bool ready;             /* there is one */
+    bool closed;
     struct watch *watch;    /* NULL: `watch = off` */
     struct bundle *refused; /* what was read last, and is watched for a change, when it was not taken */
     void (*taken)(void *arg);
@@ -134,7 +138,7 @@ void reload_free(struct reload *reload)
 static void reload_watch(struct reload *reload)
 {
     const struct candidate *candidate = reload->serving->candidate;
-    if (!candidate->config->watch) {
+    if (!candidate->config->watch || reload->closed) {
         watch_free(reload->watch);
         reload->watch = NULL;
         return;
@@ -328,6 +332,10 @@ static void reload_take(struct reload *reload)
 {
     const struct serving *serving = reload->serving;
     struct bounds bounds = {.workers = serving->bounds.workers};
+    if (reload->closed) {
+        reload_fail(reload, CLOSED);
+        return;
+    }
     bounds_plan(&bounds, &serving->bounds, reload->next->config, reload->next->faults);
     if (fault_count(reload->next->faults) > 0) {
         bounds_roll_back(&serving->bounds, &bounds);
@@ -368,7 +376,9 @@ static void reload_begin(struct reload *reload)
     reload->count++;
     reload->began = reload->asked;
     reload->step = RELOAD_READING;
-    if (!background_start(&reload->reading, reload_read, reload))
+    if (reload->closed)
+        reload_fail(reload, CLOSED);
+    else if (!background_start(&reload->reading, reload_read, reload))
         reload_fail(reload, strerror(errno));
 }
 
@@ -380,6 +390,12 @@ void reload_ask(struct reload *reload, uint32_t number)
         reload_begin(reload);
     else
         reload->wanted = true;
+}
+
+void reload_close(struct reload *reload)
+{
+    reload->closed = true;
+    reload_watch(reload);
 }
 
 static void reload_offer(struct reload *reload)
@@ -473,7 +489,7 @@ uint64_t reload_at_ms(const struct reload *reload)
 void reload_go_on(struct reload *reload, const bool readable[RELOAD_FDS])
 {
     const uint64_t now_ms = clock_monotonic_ms();
-    if (readable[1])
+    if (readable[1] && reload->watch != NULL) /* it may have been given up in this turn */
         watch_heard(reload->watch, now_ms);
     if (readable[0])
         reload_was_read(reload);

@@ -32,6 +32,9 @@ void reload_free(struct reload *reload);
 /* Asks for one that begins from here on, also while another is under way. `number`: of who asks through the server; 0: a signal or the files do. */
 void reload_ask(struct reload *reload, uint32_t number);
 
+/* From now on none is taken: whoever asks, or waits for one that is being read, hears that it is refused. Files are not watched any more. */
+void reload_close(struct reload *reload);
+
 /* A server was started, with what serves now; -1: it is gone, and with it what it was offered. */
 void reload_set_channel(struct reload *reload, int channel);
 /* The server serves: what could not be recorded before is now. */

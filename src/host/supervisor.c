@@ -2,6 +2,7 @@
 #include "host/supervisor.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@
 #include "host/bounds.h"
 #include "host/channel.h"
 #include "host/child.h"
+#include "host/departure.h"
 #include "host/doors.h"
 #include "host/notify.h"
 #include "host/ports_file.h"
@@ -26,12 +28,6 @@
 #include "host/reload.h"
 #include "host/sandbox.h"
 #include "host/state_keeper.h"
-
-/* How long a stop may take before what is left is killed. */
-#define STOP_PATIENCE_MS 15000
-
-/* timeout(1) and terminals signal a process and its group: what comes so soon after the first request is the same one. */
-#define SECOND_REQUEST_MS 500
 
 #define LINK_AGAIN_MS 100
 
@@ -59,9 +55,9 @@ struct supervisor {
     bool reopen;                  /* the journal is still to be told to reopen its file */
     bool *linked;                 /* by worker of the server that runs: it has a socket to the journal that runs */
     uint64_t link_again_ms;
-    bool ready;          /* the server said so at least once */
-    uint64_t stop_by_ms; /* 0: serving */
-    uint64_t stop_asked_ms;
+    bool ready;        /* a server said so at least once */
+    bool server_ready; /* the one that runs did */
+    struct departure departure;
     int exit_code;
 };
 
@@ -204,17 +200,31 @@ static bool supervisor_start_server(struct supervisor *sup)
         reload_set_channel(sup->reload, sup->server.channel);
     else
         child_hang_up(&sup->server); /* half a set-up is none: without its channel it ends, and is started again */
+    if (ok && sup->departure.stage == DEPARTURE_ANNOUNCED)
+        channel_tell(sup->server.channel, CHANNEL_LEAVE, 0, 0, -1);
     return ok;
+}
+
+/* Connections are served, or are to be again. A server that dies later has no tunnel any more for which another would be needed. */
+static bool supervisor_serves(const struct supervisor *sup)
+{
+    return sup->departure.stage < DEPARTURE_DRAINING;
+}
+
+/* While it stops nobody is answered any more; before that who asks hears at least a refusal. */
+static bool supervisor_reloads(const struct supervisor *sup)
+{
+    return sup->departure.stage < DEPARTURE_STOPPING;
 }
 
 static bool supervisor_wants_journal(const struct supervisor *sup)
 {
-    return sup->journal.pid == 0 && (sup->stop_by_ms == 0 || (sup->ready && sup->server.pid > 0)); /* also for the last records of a stop */
+    return sup->journal.pid == 0 && (supervisor_serves(sup) || (sup->ready && sup->server.pid > 0)); /* also for the last records of a stop */
 }
 
 static bool supervisor_wants_server(const struct supervisor *sup)
 {
-    return sup->server.pid == 0 && sup->stop_by_ms == 0;
+    return sup->server.pid == 0 && supervisor_serves(sup);
 }
 
 static bool supervisor_wants_link(const struct supervisor *sup)
@@ -238,28 +248,107 @@ static void supervisor_start_due(struct supervisor *sup)
         sup->reopen = false; /* else it has died, and the next one is told */
 }
 
-/* A second request means now: the children are killed, their tunnels go without a `close`. */
-static void supervisor_stop(struct supervisor *sup)
+/* ---- on the way out ---- */
+
+static void supervisor_tell_departure(const struct supervisor *sup, enum channel_kind kind)
 {
-    const uint64_t now_ms = clock_monotonic_ms();
-    if (sup->stop_by_ms != 0) {
-        if (now_ms - sup->stop_asked_ms >= SECOND_REQUEST_MS)
-            sup->stop_by_ms = now_ms;
-        return;
-    }
-    sup->stop_asked_ms = now_ms;
-    log_info("stopping");
-    notify_stopping(&sup->notify);
-    sup->stop_by_ms = now_ms + STOP_PATIENCE_MS;
     if (sup->server.channel >= 0)
-        channel_tell(sup->server.channel, CHANNEL_STOP, 0, 0, -1);
-    bounds_fini(&sup->serving.bounds); /* nobody accepts any more: who comes now is refused, not left waiting */
+        channel_tell(sup->server.channel, kind, 0, 0, -1);
+}
+
+/* Nobody new gets into the queues of the listening sockets, which the server empties. Its copies are the last. */
+static void supervisor_let_nobody_in(struct supervisor *sup)
+{
+    struct bounds nowhere = {.workers = sup->settings->workers};
+    bounds_commit(&sup->serving.bounds, &nowhere);
+}
+
+static void supervisor_kill(struct supervisor *sup)
+{
+    if (sup->server.pid > 0)
+        kill(sup->server.pid, SIGKILL);
+    if (sup->journal.pid > 0)
+        kill(sup->journal.pid, SIGKILL);
+    sup->exit_code = 1;
+}
+
+/* Another stage of it has begun. */
+static void supervisor_depart(struct supervisor *sup)
+{
+    reload_close(sup->reload);
+    notify_stopping(&sup->notify);
+    switch (sup->departure.stage) {
+    case DEPARTURE_NONE:
+        break;
+    case DEPARTURE_ANNOUNCED:
+        log_info("leaving: not ready any more, and serving for %" PRIu64 " ms", supervisor_config(sup)->drain_delay_ms);
+        supervisor_tell_departure(sup, CHANNEL_LEAVE);
+        break;
+    case DEPARTURE_DRAINING:
+        supervisor_let_nobody_in(sup);
+        supervisor_tell_departure(sup, CHANNEL_DRAIN);
+        log_info("draining: nobody is let in any more; what is open has %" PRIu64 " s", supervisor_config(sup)->drain_timeout_ms / 1000);
+        break;
+    case DEPARTURE_STOPPING:
+        log_info("stopping");
+        supervisor_tell_departure(sup, CHANNEL_STOP);
+        bounds_fini(&sup->serving.bounds); /* nobody accepts any more: who comes now is refused, not left waiting */
+        break;
+    case DEPARTURE_KILLING:
+        supervisor_kill(sup);
+        break;
+    }
+}
+
+static struct departure_times supervisor_times(const struct supervisor *sup)
+{
+    const struct config *config = supervisor_config(sup);
+    return (struct departure_times){.delay_ms = config->drain_delay_ms, .timeout_ms = config->drain_timeout_ms};
+}
+
+static void supervisor_ask_departure(struct supervisor *sup, enum departure_wish wish)
+{
+    const struct departure_times times = supervisor_times(sup);
+    if (departure_ask(&sup->departure, wish, sup->server_ready, clock_monotonic_ms(), &times))
+        supervisor_depart(sup);
+}
+
+/* A server that is only being started again when the delay is over has nothing to drain. */
+static void supervisor_go_on_departing(struct supervisor *sup)
+{
+    const struct departure_times times = supervisor_times(sup);
+    const uint64_t now_ms = clock_monotonic_ms();
+    if (!departure_go_on(&sup->departure, now_ms, &times))
+        return;
+    if (!sup->server_ready)
+        departure_drained(&sup->departure, now_ms);
+    supervisor_depart(sup);
+}
+
+static void supervisor_say_open(const struct channel_message *message)
+{
+    log_info("draining: open connections: %u, tunnels cut: %u", message->a, message->b);
+}
+
+static void supervisor_take_drained(struct supervisor *sup, const struct channel_message *message)
+{
+    if (!departure_drained(&sup->departure, clock_monotonic_ms()))
+        return;
+    log_info("drained: nothing is open any more, tunnels cut: %u", message->b);
+    supervisor_depart(sup);
+}
+
+static void supervisor_lose_server(struct supervisor *sup)
+{
+    child_hang_up(&sup->server);
+    sup->server_ready = false;
+    reload_set_channel(sup->reload, -1);
 }
 
 /* Before the first readiness a child that gives up, or dies again and again, means that nothing can be served: the audit file cannot be had, say. */
 static bool supervisor_is_hopeless(const struct supervisor *sup, const struct child *child, int status)
 {
-    return !sup->ready && sup->stop_by_ms == 0 && (WIFEXITED(status) || child_is_failing(child));
+    return !sup->ready && supervisor_serves(sup) && (WIFEXITED(status) || child_is_failing(child));
 }
 
 static void supervisor_reap(struct supervisor *sup)
@@ -273,12 +362,12 @@ static void supervisor_reap(struct supervisor *sup)
             continue;
         child_ended(child, status);
         if (child == &sup->server)
-            reload_set_channel(sup->reload, -1);
-        if (sup->stop_by_ms != 0 && child == &sup->server && !(WIFEXITED(status) && WEXITSTATUS(status) == 0))
+            supervisor_lose_server(sup);
+        if (!supervisor_serves(sup) && child == &sup->server && !(WIFEXITED(status) && WEXITSTATUS(status) == 0))
             sup->exit_code = 1; /* not an orderly end: records may be missing */
         if (supervisor_is_hopeless(sup, child, status)) {
             sup->exit_code = 1;
-            supervisor_stop(sup);
+            supervisor_ask_departure(sup, DEPARTURE_STOP);
         }
     }
 }
@@ -292,14 +381,16 @@ static void supervisor_take_signals(struct supervisor *sup)
             supervisor_reap(sup);
             break;
         case SIGINT:
+            supervisor_ask_departure(sup, DEPARTURE_STOP);
+            break;
         case SIGTERM:
-            supervisor_stop(sup);
+            supervisor_ask_departure(sup, DEPARTURE_DRAIN);
             break;
         case SIGUSR1:
             sup->reopen = true;
             break;
         case SIGHUP:
-            if (sup->stop_by_ms == 0)
+            if (supervisor_reloads(sup))
                 reload_ask(sup->reload, 0);
             break;
         default:
@@ -346,7 +437,7 @@ static void supervisor_notify_ready(struct supervisor *sup)
 /* Not before the first readiness, which the end of a reload would be taken for. */
 static void supervisor_notify_reloads(struct supervisor *sup)
 {
-    if (!sup->ready || sup->stop_by_ms != 0)
+    if (!sup->ready || sup->departure.stage != DEPARTURE_NONE)
         return;
     if (sup->reloads_told != reload_count(sup->reload)) {
         sup->reloads_told = reload_count(sup->reload);
@@ -364,7 +455,7 @@ static void supervisor_take_pulse(struct supervisor *sup, bool refusing)
 {
     char status[STATUS_MAX];
     notify_alive(&sup->notify);
-    if (refusing == sup->refusing || !sup->ready || sup->stop_by_ms != 0)
+    if (refusing == sup->refusing || !sup->ready || sup->departure.stage != DEPARTURE_NONE)
         return;
     sup->refusing = refusing;
     notify_status(&sup->notify, supervisor_status(sup, status));
@@ -381,11 +472,11 @@ static void supervisor_say_listeners(const struct supervisor *sup)
     }
 }
 
-/* Before the first readiness nobody waits for the ports, and at a stop there are none. */
+/* Before the first readiness nobody waits for the ports, and on the way out there are none. */
 static void supervisor_reloaded(void *arg)
 {
     const struct supervisor *sup = arg;
-    if (!sup->ready || sup->stop_by_ms != 0)
+    if (!sup->ready || !supervisor_serves(sup))
         return;
     supervisor_say_listeners(sup);
     supervisor_write_ports(sup);
@@ -399,14 +490,9 @@ static void supervisor_take_ready(struct supervisor *sup)
         supervisor_notify_ready(sup);
     }
     sup->ready = true;
+    sup->server_ready = true;
     reload_server_ready(sup->reload);
     log_info("ready, %u workers", sup->settings->workers);
-}
-
-static void supervisor_lose_server(struct supervisor *sup)
-{
-    child_hang_up(&sup->server);
-    reload_set_channel(sup->reload, -1);
 }
 
 /* False: there was none. */
@@ -418,13 +504,17 @@ static bool supervisor_take_message(struct supervisor *sup)
         state_keeper_take(&sup->state, supervisor_config(sup)->admin.state, message.fd);
     else if (got > 0 && message.fd >= 0)
         close(message.fd);
-    if (got > 0 && message.kind == CHANNEL_READY && sup->stop_by_ms == 0)
+    if (got > 0 && message.kind == CHANNEL_READY && supervisor_serves(sup))
         supervisor_take_ready(sup);
+    if (got > 0 && message.kind == CHANNEL_OPEN)
+        supervisor_say_open(&message);
+    if (got > 0 && message.kind == CHANNEL_DRAINED)
+        supervisor_take_drained(sup, &message);
     if (got > 0 && message.kind == CHANNEL_UNLINKED && message.b < sup->settings->workers)
         sup->linked[message.b] = false;
     if (got > 0 && message.kind == CHANNEL_ALIVE)
         supervisor_take_pulse(sup, message.a == 0);
-    if (got > 0 && sup->stop_by_ms == 0) /* what is under way at a stop is not taken: its addresses would be bound for nobody */
+    if (got > 0 && supervisor_reloads(sup)) /* what is under way at a stop is not taken: its addresses would be bound for nobody */
         reload_take_message(sup->reload, &message);
     if (got == 0) /* its death is told by SIGCHLD; until then there is nothing to hear */
         supervisor_lose_server(sup);
@@ -438,11 +528,11 @@ static int supervisor_wait_ms(const struct supervisor *sup)
         bool wanted;
         uint64_t at_ms;
     } due[] = {
-        {sup->stop_by_ms != 0, sup->stop_by_ms},
+        {sup->departure.stage != DEPARTURE_NONE, sup->departure.until_ms},
         {supervisor_wants_journal(sup), sup->journal.again_ms},
         {supervisor_wants_server(sup), sup->server.again_ms},
         {supervisor_wants_link(sup), sup->link_again_ms},
-        {sup->stop_by_ms == 0, reload_at_ms(sup->reload)},
+        {supervisor_reloads(sup), reload_at_ms(sup->reload)},
     };
     for (size_t i = 0; i < sizeof(due) / sizeof(due[0]); i++)
         if (due[i].wanted && due[i].at_ms < until)
@@ -450,34 +540,21 @@ static int supervisor_wait_ms(const struct supervisor *sup)
     return until == UINT64_MAX ? -1 : until <= now ? 0 : (int)(until - now);
 }
 
-static void supervisor_kill_late(struct supervisor *sup)
-{
-    if (sup->stop_by_ms == 0 || clock_monotonic_ms() < sup->stop_by_ms)
-        return;
-    if (sup->server.pid > 0)
-        kill(sup->server.pid, SIGKILL);
-    if (sup->journal.pid > 0)
-        kill(sup->journal.pid, SIGKILL);
-    sup->exit_code = 1;
-    sup->stop_by_ms = clock_monotonic_ms() + STOP_PATIENCE_MS;
-}
-
 /* When the server has stopped, the end of its sockets and of this channel lets the journal go. */
 static bool supervisor_is_over(struct supervisor *sup)
 {
-    if (sup->stop_by_ms == 0 || sup->server.pid != 0)
+    if (supervisor_serves(sup) || sup->server.pid != 0)
         return false;
     child_hang_up(&sup->journal);
     return sup->journal.pid == 0;
 }
 
-/* Nothing is reloaded any more while it stops. */
 static void supervisor_reload(struct supervisor *sup, const struct pollfd watched[RELOAD_FDS])
 {
     bool readable[RELOAD_FDS];
     for (int i = 0; i < RELOAD_FDS; i++)
         readable[i] = watched[i].revents != 0;
-    if (sup->stop_by_ms == 0)
+    if (supervisor_reloads(sup))
         reload_go_on(sup->reload, readable);
 }
 
@@ -486,7 +563,7 @@ static void supervisor_loop(struct supervisor *sup)
     while (!supervisor_is_over(sup)) {
         supervisor_start_due(sup);
         int fds[RELOAD_FDS] = {-1, -1};
-        if (sup->stop_by_ms == 0)
+        if (supervisor_reloads(sup))
             reload_fds(sup->reload, fds);
         struct pollfd watched[2 + RELOAD_FDS] = {{.fd = sup->signals, .events = POLLIN},
                                                  {.fd = sup->server.channel, .events = POLLIN},
@@ -500,7 +577,7 @@ static void supervisor_loop(struct supervisor *sup)
         }
         supervisor_reload(sup, watched + 2);
         supervisor_notify_reloads(sup);
-        supervisor_kill_late(sup);
+        supervisor_go_on_departing(sup);
     }
 }
 

@@ -56,6 +56,7 @@ class Subject:
     program = None
     ways = ("connect", "sni")
     note = ""
+    stops_by = signal.SIGTERM
 
     def __init__(self, settings, directory):
         self.settings, self.directory = settings, pathlib.Path(directory)
@@ -113,7 +114,7 @@ class Subject:
         if self.bringing:
             self.bringing.close()
         if self.process and self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
+            self.process.send_signal(self.stops_by)
             try:
                 self.process.wait(10)
             except subprocess.TimeoutExpired:
@@ -155,6 +156,7 @@ NAMES_A_RULE = 100  # … no fewer than these in each
 
 class Exeat(Subject):
     name = "exeat"
+    stops_by = signal.SIGINT  # at once: SIGTERM would wait for its tunnels
     names = None  # how many the policy allows; None: as many as --names says first
     CONFIG = """
 [exeat]

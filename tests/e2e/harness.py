@@ -386,8 +386,8 @@ class Exeat:
                     found[words[1].decode().lstrip("-")] = int(pid)
         return found
 
-    def stop(self, how=signal.SIGTERM):
-        """An orderly end; returns the exit code."""
+    def stop(self, how=signal.SIGINT):
+        """An orderly end, at once, whatever is open; returns the exit code."""
         if self.process.poll() is None:
             self.process.send_signal(how)
         try:

@@ -127,13 +127,10 @@ class Processes(TunnelStory):
         self.assertEqual(20, len(closes))
         self.assertEqual("stop", records[-1]["event"])
 
-    def test_sigterm_closes_every_tunnel_with_its_record(self):
-        self.stop_with_tunnels(signal.SIGTERM)
-
     def test_a_signal_that_comes_twice_at_once_is_one(self):
         proxy = self.start()
         self.open_tunnel()
-        proxy.process.send_signal(signal.SIGTERM)
+        proxy.process.send_signal(signal.SIGINT)
         self.assertEqual(0, proxy.stop())
         self.assertEqual("stop", audit_check.check_file(proxy.audit_path)[-1]["event"])
 
@@ -141,10 +138,10 @@ class Processes(TunnelStory):
         proxy = self.start()
         self.stall_journal()  # so that the orderly stop cannot end
         self.connect().sendall(client_hello(NAME))  # on which nobody decides
-        proxy.process.send_signal(signal.SIGTERM)
+        proxy.process.send_signal(signal.SIGINT)
         with self.assertRaises(subprocess.TimeoutExpired):
             proxy.process.wait(1)
-        proxy.process.send_signal(signal.SIGTERM)
+        proxy.process.send_signal(signal.SIGINT)
         self.assertEqual(1, proxy.process.wait(3 * BACK_WITHIN))
 
     def test_sigint_closes_every_tunnel_with_its_record(self):
@@ -171,7 +168,7 @@ class Processes(TunnelStory):
         os.kill(proxy.process.pid, signal.SIGSTOP)
         journal = self.strike("journal")
         wait_until("the journal's end", lambda: is_gone(journal))
-        os.kill(proxy.process.pid, signal.SIGTERM)
+        os.kill(proxy.process.pid, signal.SIGINT)
         os.kill(proxy.process.pid, signal.SIGCONT)
         self.assertEqual(0, proxy.process.wait(harness.PATIENCE))
         records = audit_check.check_file(proxy.audit_path)
