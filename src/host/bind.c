@@ -107,6 +107,23 @@ void bind_silence(const int *fds, size_t count)
         (void)setsockopt(fds[i], SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)); /* without it a late one may be reset */
 }
 
+/* Sockets of one family only take their own option. */
+static void bind_set_hops(int fd, int least)
+{
+    (void)setsockopt(fd, IPPROTO_IP, IP_MINTTL, &least, sizeof(least));
+    (void)setsockopt(fd, IPPROTO_IPV6, IPV6_MINHOPCOUNT, &least, sizeof(least));
+}
+
+void bind_deafen(int fd)
+{
+    bind_set_hops(fd, 255); /* hosts send with 64 or 128 */
+}
+
+void bind_hear(int fd)
+{
+    bind_set_hops(fd, 0);
+}
+
 /* ---- the Unix socket ---- */
 
 /* Nobody but its user and group may open it, from the first moment on. */

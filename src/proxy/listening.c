@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "host/bind.h"
 #include "proxy/edition.h"
 #include "proxy/session.h"
 #include "proxy/worker.h"
@@ -124,6 +125,8 @@ static int listening_accept(const struct door *door, struct endpoint *peer)
     struct sockaddr_storage name;
     socklen_t len = sizeof(name);
     int fd = accept4(door->fd, (struct sockaddr *)&name, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0 && door->leaves)
+        bind_hear(fd);
     if (fd >= 0 && !endpoint_from_sockaddr(peer, (struct sockaddr *)&name, len))
         *peer = (struct endpoint){.port = 0};
     return fd;
@@ -224,6 +227,7 @@ static void listening_leave(struct door *door)
 {
     static const struct timeval after = {LEAVE_AFTER_MS / 1000, LEAVE_AFTER_MS % 1000 * 1000};
     door->leaves = true;
+    bind_deafen(door->fd);
     listener_ref(door->listener);
     door->leaving = evtimer_new(door->listening->worker->loop->base, listening_left, door);
     if (door->leaving == NULL || evtimer_add(door->leaving, &after) != 0)

@@ -6,6 +6,8 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -203,6 +205,66 @@ static void expect_transparent(const char *ip, int level, int name)
     expect_refused_as(at, true, EADDRINUSE);
     close_all(fds, WORKERS);
     close_all(plain, WORKERS);
+}
+
+/* A client that is connected, while the last packet of its handshake waits for what it says first. */
+static int connect_lazily(const struct endpoint *to)
+{
+    struct sockaddr_storage name;
+    const socklen_t len = endpoint_to_sockaddr(to, &name);
+    const int on = 1, fd = socket(name.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    cr_assert(setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &on, sizeof(on)) == 0);
+    cr_assert(connect(fd, (struct sockaddr *)&name, len) == 0);
+    return fd;
+}
+
+/* Within two seconds. */
+static bool hears(int fd, char said)
+{
+    struct pollfd readable = {.fd = fd, .events = POLLIN};
+    char byte = 0;
+    return poll(&readable, 1, 2000) == 1 && read(fd, &byte, 1) == 1 && byte == said;
+}
+
+static bool is_let_in(const struct endpoint *to)
+{
+    struct sockaddr_storage name;
+    const socklen_t len = endpoint_to_sockaddr(to, &name);
+    int fd = socket(name.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    (void)connect(fd, (struct sockaddr *)&name, len);
+    struct pollfd writable = {.fd = fd, .events = POLLOUT};
+    const bool told = poll(&writable, 1, 200) == 1; /* also when it is refused, which must not be either */
+    close(fd);
+    return told;
+}
+
+static void deaf_lets_in_who_is_at_it(const char *address)
+{
+    struct endpoint at;
+    int listener, early, lazy;
+    cr_assert(endpoint_read(&at, address, strlen(address)) && bind_listeners(&at, false, &listener, 1));
+    early = connect_to(&at);
+    lazy = connect_lazily(&at);
+    bind_deafen(listener);
+    cr_expect_not(is_let_in(&at), "%s", address);
+    cr_expect(write(early, "e", 1) == 1 && write(lazy, "l", 1) == 1);
+    const char said[] = "el";
+    for (int i = 0; i < 2; i++) {
+        struct pollfd readable = {.fd = listener, .events = POLLIN};
+        cr_assert(poll(&readable, 1, 2000) == 1, "%s %c", address, said[i]);
+        const int fd = accept(listener, NULL, NULL), client = i == 0 ? early : lazy;
+        bind_hear(fd);
+        cr_expect(hears(fd, said[i]) && write(client, "m", 1) == 1 && hears(fd, 'm'), "%s %c", address, said[i]);
+        close(fd);
+        close(client);
+    }
+    close(listener);
+}
+
+Test(bind, a_deaf_one_lets_in_who_is_at_it_and_nobody_else)
+{
+    deaf_lets_in_who_is_at_it("127.0.0.1:0");
+    deaf_lets_in_who_is_at_it("[::1]:0");
 }
 
 Test(bind, tproxy_is_transparent)
