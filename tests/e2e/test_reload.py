@@ -416,7 +416,7 @@ class Ended(ReloadStory):
         self.write(self.text() + Listeners.LISTEN)
         self.hang_up()
         wait_until("the offer", lambda: candidates() == 2)
-        self.proxy.process.send_signal(signal.SIGTERM)
+        self.proxy.process.send_signal(signal.SIGINT)
         wait_until("the stop", lambda: "stopping" in self.proxy.log_text())
         os.kill(server, signal.SIGCONT)
         self.assertEqual(0, self.proxy.process.wait(PATIENCE))
