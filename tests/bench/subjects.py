@@ -2,6 +2,7 @@
 
 Each class says which ways it knows (`connect`, `sni`). `start` takes the way and the load, and sets `address`, where the clients go."""
 
+import contextlib
 import ctypes
 import os
 import pathlib
@@ -91,7 +92,8 @@ class Subject:
             pid = queue.pop()
             found.append(pid)
             for children in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
-                queue += map(int, children.read_text().split())
+                with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a thread may end meanwhile
+                    queue += map(int, children.read_text().split())
         return found
 
     def cpu(self):
