@@ -634,10 +634,12 @@ class Asked(WatchedStory, ReloadStory):
         self.proxy.process.send_signal(signal.SIGSTOP)
         waiting = self.begin()
         self.assertEqual("alive\n", self.socket.good("/healthz"))
-        self.proxy.process.send_signal(signal.SIGTERM)
+        self.proxy.process.send_signal(signal.SIGINT)
         self.proxy.process.send_signal(signal.SIGCONT)
         answer = waiting.getresponse()
-        self.assertEqual((503, {"error": "exeat stops"}), (answer.status, json.loads(answer.read())))
+        words = answer.read().decode()
+        self.assertIn(answer.status, (409, 503), words)  # by whether the reload or the stop was heard of first
+        self.assertIn("being stopped" if answer.status == 409 else "exeat stops", words)
         self.assertEqual(0, self.proxy.process.wait(PATIENCE), self.proxy.log_text())
 
     def test_doors_counts_and_rules_stay(self):

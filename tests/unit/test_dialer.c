@@ -107,7 +107,7 @@ static bool has_v6(void)
     return has;
 }
 
-/* A second address on a port that is already had, since a dial has one port for all: refusing when the backlog is negative, silent once a backlog
+/* A second address (of IPv4 one that no other test is at) on a port that is already had, since a dial has one port for all: refusing when the backlog is negative, silent once a backlog
  * of 0 is filled. */
 static int bind_twin(const char *ip, uint16_t port, int backlog)
 {
@@ -577,10 +577,10 @@ Test(dialer, out_of_descriptors_leaves_what_is_under_way)
 {
     struct test test;
     struct endpoint at;
-    int filler, silent = net_silent("127.0.0.1", &at, &filler), listener = bind_twin("127.0.0.2", at.port, 8);
+    int filler, silent = net_silent("127.0.0.1", &at, &filler), listener = bind_twin("127.77.0.2", at.port, 8);
     setup(&test);
     add_address(&test, "127.0.0.1");
-    add_address(&test, "127.0.0.2"); /* would answer, but there is no descriptor for it */
+    add_address(&test, "127.77.0.2"); /* would answer, but there is no descriptor for it */
     test.request.port = at.port;
     test.request.timeout_ms = 400; /* the second try comes after 250 */
     limit_descriptors(1);
@@ -640,10 +640,10 @@ Test(dialer, a_second_try_waits_until_there_may_be_one)
 {
     struct test test;
     struct endpoint at;
-    int filler, silent = net_silent("127.0.0.1", &at, &filler), listener = bind_twin("127.0.0.2", at.port, 8);
+    int filler, silent = net_silent("127.0.0.1", &at, &filler), listener = bind_twin("127.77.0.2", at.port, 8);
     setup(&test);
     add_address(&test, "127.0.0.1");
-    add_address(&test, "127.0.0.2");
+    add_address(&test, "127.77.0.2");
     test.request.port = at.port;
     test.tries.max = 0; /* others have them all */
     start(&test);
