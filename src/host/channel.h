@@ -29,6 +29,7 @@ enum channel_kind {
     CHANNEL_PULSE,   /* supervisor → server: say CHANNEL_ALIVE every a ms */
     CHANNEL_STATE,   /* both ways: fd = what became of the rules so far, for the next server */
     CHANNEL_GO, /* supervisor → server: that was all, begin, b = its generation; at a reload: serve by edition a from here on, answered with CHANNEL_TAKEN */
+    CHANNEL_GIVEN,  /* supervisor → server: edition a has all its addresses and sockets by now; answered with CHANNEL_WHOLE */
     CHANNEL_FORGET, /* supervisor → server: edition a is not to be served by */
     CHANNEL_RECORD, /* supervisor → server: text = the digest of what serves then, a blank, and the detail of a `reload` record, to be written */
     CHANNEL_OUTCOME, /* supervisor → server: of the reloads that were asked for up to number a: b = 1 taken, 0 refused, fd = a file with the words for it */
@@ -38,6 +39,7 @@ enum channel_kind {
     CHANNEL_STOP,     /* supervisor → server: close everything and end */
     CHANNEL_READY,    /* server → supervisor: serving */
     CHANNEL_LOADED,   /* server → supervisor: edition a is read: b = 1, or cannot be had: 0 */
+    CHANNEL_WHOLE,    /* server → supervisor: of edition a everything has come: b = 1, or not, for want of descriptors: 0 */
     CHANNEL_TAKEN,    /* server → supervisor: every worker judges by edition a */
     CHANNEL_RELOAD,   /* server → supervisor: somebody asks for a reload; a = a number, higher each time */
     CHANNEL_ALIVE,    /* server → supervisor: all workers have answered; a = 1: as far as the journal is concerned they can let tunnels out */

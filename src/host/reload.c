@@ -21,6 +21,9 @@
 /* Why nothing is taken when exeat is on its way out: who is asked to finish is not given other rules half-way. */
 #define CLOSED "exeat is being stopped, and goes by what it has until its end"
 
+/* Why nothing is taken when it cannot be told, which two seconds were not enough for. */
+#define DEAF "the server does not listen to its supervisor"
+
 /* What a record can say (its detail is cut at 1,500 characters). */
 #define RELOAD_RECORD_MAX 1500
 
@@ -41,6 +44,7 @@ enum reload_step {
     RELOAD_IDLE = 0,
     RELOAD_READING, /* aside, on a thread */
     RELOAD_OFFERED, /* the server reads the same bytes, and will say so */
+    RELOAD_SHARED,  /* it was sent the sockets that are new, and will say whether it has them */
     RELOAD_GIVEN,   /* it is what serves; the workers are taking it */
 };
 
@@ -52,13 +56,14 @@ struct reload {
     uint32_t asked, began; /* the last number that was asked for, and the last when this one began */
     struct background reading;
     struct candidate *next;
-    uint32_t number; /* of the edition that was offered last */
+    struct bounds bounds; /* planned for that */
+    uint32_t number;      /* of the edition that was offered last */
     uint64_t patient_until_ms;
     int channel;
     uint32_t counts[2];         /* refused, taken: so far, through all servers */
     struct reload_record *owed; /* to a server that serves, the oldest first */
     size_t owed_count;
-    bool ready;             /* there is one */
+    bool ready; /* there is one */
     bool closed;
     struct watch *watch;    /* NULL: `watch = off` */
     struct bundle *refused; /* what was read last, and is watched for a change, when it was not taken */
@@ -99,6 +104,7 @@ struct reload *reload_new(struct serving *serving, void (*taken)(void *arg), voi
     if (reload == NULL)
         return NULL;
     *reload = (struct reload){.serving = serving, .number = serving->edition, .channel = -1, .taken = taken, .arg = arg};
+    reload->bounds.workers = serving->bounds.workers;
     if (!background_init(&reload->reading)) {
         free(reload);
         return NULL;
@@ -126,6 +132,7 @@ void reload_free(struct reload *reload)
     if (reload == NULL)
         return;
     background_fini(&reload->reading);
+    bounds_roll_back(&reload->serving->bounds, &reload->bounds);
     reload_drop_next(reload);
     watch_free(reload->watch);
     bundle_free(reload->refused);
@@ -246,8 +253,17 @@ static void reload_keep_refused(struct reload *reload)
     reload->next->bundle = NULL;
 }
 
+/* Before anybody hears of it nobody listens at what would have been new. */
+static void reload_undo(struct reload *reload)
+{
+    if (reload->step >= RELOAD_OFFERED && reload->channel >= 0)
+        channel_tell(reload->channel, CHANNEL_FORGET, reload->number, 0, -1);
+    bounds_roll_back(&reload->serving->bounds, &reload->bounds);
+}
+
 static void reload_refuse(struct reload *reload, const struct fault_list *faults)
 {
+    reload_undo(reload);
     char *lines = fault_lines(faults, true, true);
     fault_log(faults, true, false);
     log_error("the reload is refused: %zu fault%s; what was before goes on", fault_count(faults), fault_count(faults) == 1 ? "" : "s");
@@ -255,8 +271,6 @@ static void reload_refuse(struct reload *reload, const struct fault_list *faults
     reload_tell_records(reload);
     reload_tell_outcome(reload, false, lines != NULL ? lines : "out of memory\n");
     free(lines);
-    if (reload->step == RELOAD_OFFERED && reload->channel >= 0)
-        channel_tell(reload->channel, CHANNEL_FORGET, reload->number, 0, -1);
     reload_keep_refused(reload);
     reload_over(reload);
 }
@@ -294,12 +308,12 @@ static void reload_say_taken(struct reload *reload, const char *old_digest)
 }
 
 /* From here on it is what serves, whatever becomes of the server. */
-static void reload_commit(struct reload *reload, struct bounds *bounds)
+static void reload_commit(struct reload *reload)
 {
     struct serving *serving = reload->serving;
     char old_digest[CONFIG_DIGEST_SIZE];
     memcpy(old_digest, serving->candidate->config->digest, sizeof(old_digest));
-    bounds_commit(&serving->bounds, bounds);
+    bounds_commit(&serving->bounds, &reload->bounds);
     candidate_free(serving->candidate);
     serving->candidate = reload->next;
     serving->edition = reload->number;
@@ -327,31 +341,36 @@ static void reload_finish(struct reload *reload)
     reload_over(reload);
 }
 
-/* The server has read it, or there is none: now it is all or nothing. */
+/* The server has all of it, or there is none: now it is what serves. */
 static void reload_take(struct reload *reload)
 {
+    if (reload->channel >= 0 && !channel_tell(reload->channel, CHANNEL_GO, reload->number, 0, -1)) {
+        reload_fail(reload, DEAF);
+        return;
+    }
+    reload_commit(reload);
+    reload->step = RELOAD_GIVEN;
+    if (reload->channel < 0)
+        reload_finish(reload);
+}
+
+/* The server has read it: the sockets that are new must come to it, too, before anything is decided. */
+static void reload_share(struct reload *reload)
+{
     const struct serving *serving = reload->serving;
-    struct bounds bounds = {.workers = serving->bounds.workers};
+    struct fault_list *faults = reload->next->faults;
     if (reload->closed) {
         reload_fail(reload, CLOSED);
         return;
     }
-    bounds_plan(&bounds, &serving->bounds, reload->next->config, reload->next->faults);
-    if (fault_count(reload->next->faults) > 0) {
-        bounds_roll_back(&serving->bounds, &bounds);
-        reload_refuse(reload, reload->next->faults);
-        return;
-    }
-    if (reload->channel >= 0 &&
-        !(serving_tell_addresses(&bounds, reload->channel, true) && channel_tell(reload->channel, CHANNEL_GO, reload->number, 0, -1))) {
-        bounds_roll_back(&serving->bounds, &bounds);
-        reload_fail(reload, "the server does not listen to its supervisor");
-        return;
-    }
-    reload_commit(reload, &bounds);
-    reload->step = RELOAD_GIVEN;
-    if (reload->channel < 0)
-        reload_finish(reload);
+    reload->step = RELOAD_SHARED;
+    bounds_plan(&reload->bounds, &serving->bounds, reload->next->config, faults);
+    if (fault_count(faults) > 0)
+        reload_refuse(reload, faults);
+    else if (reload->channel < 0)
+        reload_take(reload);
+    else if (!serving_tell_addresses(&reload->bounds, reload->channel, true) || !channel_tell(reload->channel, CHANNEL_GIVEN, reload->number, 0, -1))
+        reload_fail(reload, DEAF);
 }
 
 /* ---- reading and offering ---- */
@@ -392,9 +411,12 @@ void reload_ask(struct reload *reload, uint32_t number)
         reload->wanted = true;
 }
 
+/* What the server is reading is refused when it has been read; sockets that nobody will serve are not kept until then. */
 void reload_close(struct reload *reload)
 {
     reload->closed = true;
+    if (reload->step == RELOAD_SHARED)
+        reload_fail(reload, CLOSED);
     reload_watch(reload);
 }
 
@@ -404,9 +426,9 @@ static void reload_offer(struct reload *reload)
     reload->patient_until_ms = clock_monotonic_ms() + OFFER_PATIENCE_MS;
     reload->step = RELOAD_OFFERED;
     if (reload->channel < 0)
-        reload_take(reload);
+        reload_share(reload);
     else if (!channel_say(reload->channel, CHANNEL_CONFIG, reload->serving->bounds.workers, reload->number, reload->next->fd, reload->serving->path))
-        reload_fail(reload, "the server does not listen to its supervisor");
+        reload_fail(reload, DEAF);
 }
 
 static void reload_was_read(struct reload *reload)
@@ -430,7 +452,7 @@ void reload_set_channel(struct reload *reload, int channel)
     reload->channel = channel;
     reload->ready = false;
     reload_tell_counts(reload);
-    if (lost && reload->step == RELOAD_OFFERED)
+    if (lost && (reload->step == RELOAD_OFFERED || reload->step == RELOAD_SHARED))
         reload_fail(reload, "the server ended while it read this");
     else if (lost && reload->step == RELOAD_GIVEN)
         reload_finish(reload); /* the next server starts with it */
@@ -442,22 +464,30 @@ void reload_server_ready(struct reload *reload)
     reload_tell_records(reload);
 }
 
-static void reload_was_loaded(struct reload *reload, const struct channel_message *message)
+static void reload_was_loaded(struct reload *reload, bool loaded)
 {
-    if (reload->step != RELOAD_OFFERED || message->a != reload->number)
-        return;
-    if (message->b != 0)
-        reload_take(reload);
+    if (loaded)
+        reload_share(reload);
     else
         reload_fail(reload, "the server has no memory for it");
+}
+
+static void reload_was_shared(struct reload *reload, bool whole)
+{
+    if (whole)
+        reload_take(reload);
+    else
+        reload_fail(reload, "the server has not enough descriptors for its listeners");
 }
 
 void reload_take_message(struct reload *reload, const struct channel_message *message)
 {
     if (message->kind == CHANNEL_RELOAD)
         reload_ask(reload, message->a);
-    else if (message->kind == CHANNEL_LOADED)
-        reload_was_loaded(reload, message);
+    else if (message->kind == CHANNEL_LOADED && reload->step == RELOAD_OFFERED && message->a == reload->number)
+        reload_was_loaded(reload, message->b);
+    else if (message->kind == CHANNEL_WHOLE && reload->step == RELOAD_SHARED && message->a == reload->number)
+        reload_was_shared(reload, message->b);
     else if (message->kind == CHANNEL_TAKEN && reload->step == RELOAD_GIVEN && message->a == reload->serving->edition)
         reload_finish(reload);
 }
@@ -480,10 +510,16 @@ void reload_fds(const struct reload *reload, int fds[RELOAD_FDS])
     fds[1] = reload->watch != NULL ? watch_fd(reload->watch) : -1;
 }
 
+/* An answer of the server is waited for, without which nothing has happened yet. */
+static bool reload_is_patient(const struct reload *reload)
+{
+    return reload->step == RELOAD_OFFERED || reload->step == RELOAD_SHARED;
+}
+
 uint64_t reload_at_ms(const struct reload *reload)
 {
     const uint64_t look_ms = reload->watch != NULL ? watch_at_ms(reload->watch) : UINT64_MAX;
-    return reload->step == RELOAD_OFFERED && reload->patient_until_ms < look_ms ? reload->patient_until_ms : look_ms;
+    return reload_is_patient(reload) && reload->patient_until_ms < look_ms ? reload->patient_until_ms : look_ms;
 }
 
 void reload_go_on(struct reload *reload, const bool readable[RELOAD_FDS])
@@ -493,7 +529,7 @@ void reload_go_on(struct reload *reload, const bool readable[RELOAD_FDS])
         watch_heard(reload->watch, now_ms);
     if (readable[0])
         reload_was_read(reload);
-    if (reload->step == RELOAD_OFFERED && now_ms >= reload->patient_until_ms)
+    if (reload_is_patient(reload) && now_ms >= reload->patient_until_ms)
         reload_fail(reload, "the server has not read it in time");
     if (reload->watch != NULL && watch_is_due(reload->watch, now_ms)) {
         log_info("the files of the configuration have changed");

@@ -39,7 +39,7 @@ void reload_close(struct reload *reload);
 void reload_set_channel(struct reload *reload, int channel);
 /* The server serves: what could not be recorded before is now. */
 void reload_server_ready(struct reload *reload);
-/* CHANNEL_RELOAD, CHANNEL_LOADED and CHANNEL_TAKEN; the others are nothing to it. */
+/* CHANNEL_RELOAD, CHANNEL_LOADED, CHANNEL_WHOLE and CHANNEL_TAKEN; the others are nothing to it. */
 void reload_take_message(struct reload *reload, const struct channel_message *message);
 
 /* How many have begun so far, and whether none is under way. */

@@ -101,7 +101,8 @@ bool edition_add_socket(struct edition *edition, uint32_t number, uint32_t worke
         return false;
     }
     address->fds[worker] = fd;
-    return fd >= 0 && edition_learn(edition, address, fd);
+    edition->lacks = edition->lacks || fd < 0;
+    return fd < 0 || edition_learn(edition, address, fd);
 }
 
 bool edition_is_whole(const struct edition *edition)
@@ -109,5 +110,5 @@ bool edition_is_whole(const struct edition *edition)
     for (size_t i = 0; i < edition->address_count; i++)
         if (!address_is_set(&edition->addresses[i].bound.ip))
             return false;
-    return edition->address_count > 0;
+    return edition->address_count > 0 && !edition->lacks;
 }

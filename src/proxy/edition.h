@@ -22,6 +22,7 @@ struct edition {
     struct edition_address *addresses;
     size_t address_count;
     unsigned workers;
+    bool lacks;    /* a socket that did not arrive */
     unsigned refs; /* private, atomic */
 };
 
@@ -34,9 +35,9 @@ void edition_unref(struct edition *edition);
 /* Address `number` belongs to that listener of the configuration; what `before` (NULL: nothing) knows of it stays. False: no such listener, or out of
  * memory. */
 bool edition_add_address(struct edition *edition, uint32_t number, uint32_t listener, const struct edition *before);
-/* A socket of that address for a worker; it is the edition's from here on, also when this fails. */
+/* A socket of that address for a worker, -1: it did not arrive; it is the edition's from here on, also when this fails. */
 bool edition_add_socket(struct edition *edition, uint32_t number, uint32_t worker, int fd);
-/* Every address has been bound. */
+/* Every address has been bound, and every socket has arrived. */
 bool edition_is_whole(const struct edition *edition);
 
 /* NULL: it is not listened on any more. */

@@ -201,6 +201,11 @@ static bool editions_keep_text(char **out, const char *text)
     return *out != NULL;
 }
 
+static bool editions_is_whole(const struct editions *editions, uint32_t number)
+{
+    return editions->next != NULL && editions->next->number == number && edition_is_whole(editions->next);
+}
+
 bool editions_take(struct editions *editions, const struct channel_message *message)
 {
     switch (message->kind) {
@@ -217,6 +222,8 @@ bool editions_take(struct editions *editions, const struct channel_message *mess
         if (editions->next != NULL)
             return edition_add_socket(editions->next, message->a, message->b, message->fd);
         break;
+    case CHANNEL_GIVEN:
+        return channel_tell(editions->channel, CHANNEL_WHOLE, message->a, editions_is_whole(editions, message->a), -1);
     case CHANNEL_FORGET:
         editions_forget(editions, message->a);
         return true;

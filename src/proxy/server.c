@@ -205,8 +205,6 @@ static void server_go(struct server *server, const struct channel_message *messa
 {
     if (server->stage >= SERVER_DRAINING || !editions_go(&server->editions, message->a))
         return;
-    if (!edition_is_whole(server->editions.now))
-        log_error("not every socket of the reloaded listeners has arrived: descriptors are out");
     server->shared.sessions_max = server_plan_descriptors(server).tunnels_max; /* the other shares stay as they were at the start */
     server->taking = server->worker_count;
     for (unsigned i = 0; i < server->worker_count; i++)

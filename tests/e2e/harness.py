@@ -176,6 +176,23 @@ class Origin:
         self.thread.join(5)
 
 
+def family_of(address):
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
+def free_port(*addresses):
+    """A port that nobody has on any of these."""
+    for _ in range(50):
+        with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
+            port = 0
+            for address in addresses:
+                sock = stack.enter_context(socket.socket(family_of(address)))
+                sock.bind((address, port))
+                port = sock.getsockname()[1]
+            return port
+    raise AssertionError(f"no port is free on all of {addresses}")
+
+
 def origins_on_one_port(*addresses):
     """An echo origin on each address, all on the same five-digit port: one that no other socket of this machine happens to hold there."""
     while True:

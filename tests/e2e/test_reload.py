@@ -13,7 +13,8 @@ import threading
 import time
 import unittest
 
-from harness import EXEAT, PATIENCE, SANITIZED, SEEN, client_hello, echoes, long_story, policy, receive_all, receive_exactly, wait_until
+from harness import EXEAT, PATIENCE, SANITIZED, SEEN, client_hello, echoes, free_port, long_story, policy, receive_all, receive_exactly, wait_until
+from proc import descriptors
 from test_admin import BOTH, WatchedStory
 from tunnels import NAME, TunnelStory, is_gone
 from watching import difference, sample
@@ -358,6 +359,24 @@ class Listeners(ReloadStory):
             return False
         wait_until("the end of the listener", is_closed)
         self.assertTrue(self.tunnel_works())
+
+    def test_none_comes_for_which_the_server_has_no_descriptors(self):
+        """All of them or nothing: a socket that nobody serves would let clients wait."""
+        self.start()
+        server = self.proxy.children()["server"]
+        ports = {free_port("127.0.0.1") for _ in range(6)}
+        more = "".join(f"[listen more{port}]\naddress = 127.0.0.1:{port}\n" for port in ports)
+        limit = resource.prlimit(server, resource.RLIMIT_NOFILE)
+        resource.prlimit(server, resource.RLIMIT_NOFILE, (descriptors(server) + 6, limit[1]))  # one for the file, some for sockets
+        self.assertIn("descriptors", self.reload(self.text() + more)["detail"])
+        for port in ports:
+            with self.assertRaises(ConnectionRefusedError):
+                socket.create_connection(("127.0.0.1", port), PATIENCE)
+        resource.prlimit(server, resource.RLIMIT_NOFILE, limit)
+        self.assertNotIn("refused", self.reload()["detail"])
+        for port in ports:
+            with socket.create_connection(("127.0.0.1", port), PATIENCE) as sock:
+                self.assertEqual(200, self.ask(sock))
 
     def test_one_that_goes_resets_nobody(self):
         """Clients come one after the other until nobody is there: each that was let in is answered."""

@@ -12,7 +12,7 @@ import subprocess
 import time
 import unittest
 
-from harness import EXEAT, PATIENCE, DnsStub, EndToEndTest, Origin, origins_on_one_port, policy, receive_exactly, wait_until
+from harness import EXEAT, PATIENCE, DnsStub, EndToEndTest, Origin, family_of, free_port, origins_on_one_port, policy, receive_exactly, wait_until
 
 NAME = "allowed.example.test"
 LACKING = "192.0.2.77"  # a documentation address: no host has it
@@ -61,23 +61,6 @@ class RouteStory(EndToEndTest):
 
 
 # ---- loopback ----
-
-
-def family_of(address):
-    return socket.AF_INET6 if ":" in address else socket.AF_INET
-
-
-def free_port(*addresses):
-    """A port that nobody has on any of these."""
-    for _ in range(50):
-        with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
-            port = 0
-            for address in addresses:
-                sock = stack.enter_context(socket.socket(family_of(address)))
-                sock.bind((address, port))
-                port = sock.getsockname()[1]
-            return port
-    raise AssertionError(f"no port is free on all of {addresses}")
 
 
 def refuse(case, address, port):

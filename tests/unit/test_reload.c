@@ -105,6 +105,8 @@ static uint32_t give(void)
 {
     const uint32_t number = await(CHANNEL_CONFIG).b;
     answer(CHANNEL_LOADED, number);
+    cr_assert_eq(await(CHANNEL_GIVEN).a, number);
+    answer(CHANNEL_WHOLE, number);
     cr_assert_eq(await(CHANNEL_GO).a, number);
     return number;
 }
