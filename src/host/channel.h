@@ -33,10 +33,19 @@ enum channel_kind {
     CHANNEL_FORGET, /* supervisor → server: edition a is not to be served by */
     CHANNEL_RECORD, /* supervisor → server: text = the digest of what serves then, a blank, and the detail of a `reload` record, to be written */
     CHANNEL_OUTCOME, /* supervisor → server: of the reloads that were asked for up to number a: b = 1 taken, 0 refused, fd = a file with the words for it */
-    CHANNEL_RELOADS,  /* supervisor → server: since exeat began a reloads were taken and b refused */
-    CHANNEL_LEAVE,    /* supervisor → server: say that it is not ready, and go on serving */
-    CHANNEL_DRAIN,    /* supervisor → server: nothing new; answered with CHANNEL_OPEN and, in the end, CHANNEL_DRAINED */
-    CHANNEL_STOP,     /* supervisor → server: close everything and end */
+    CHANNEL_RELOADS, /* supervisor → server: since exeat began a reloads were taken and b refused */
+    CHANNEL_LEAVE,   /* supervisor → server: say that it is not ready, and go on serving */
+    CHANNEL_DRAIN,   /* supervisor → server: nothing new; answered with CHANNEL_OPEN and, in the end, CHANNEL_DRAINED */
+    CHANNEL_STOP,    /* supervisor → server: close everything and end */
+    CHANNEL_RETIRE, /* supervisor → server: another generation serves by the same sockets: let go of them, and go on with what is open, until it ends. Answered with
+                       * CHANNEL_OPEN and, in the end, CHANNEL_DRAINED; reloads, a drain and a stop still come */
+    CHANNEL_OTHERS,  /* supervisor → server that serves: a further generations live */
+    CHANNEL_HOLD,    /* supervisor → server: the journal process is about to be replaced: for a ms at most its absence is no failure */
+    CHANNEL_YIELD,   /* supervisor → journal: end between two batches; another process goes on with the file */
+    CHANNEL_COLLECT, /* server that serves → supervisor → all others: what have you for page text? a = a number, for the answers */
+    CHANNEL_COLLECTED, /* server → supervisor → the one that serves: fd = a file with the answer of generation b to question a; a = 0: what a generation leaves behind */
+    CHANNEL_UPGRADE, /* server → supervisor: somebody asks for an upgrade; a = a number, higher each time */
+    CHANNEL_UPGRADED, /* supervisor → server: of the upgrades that were asked for up to number a: b = 1 done, 0 refused, fd = a file with the words for it */
     CHANNEL_READY,    /* server → supervisor: serving */
     CHANNEL_LOADED,   /* server → supervisor: edition a is read: b = 1, or cannot be had: 0 */
     CHANNEL_WHOLE,    /* server → supervisor: of edition a everything has come: b = 1, or not, for want of descriptors: 0 */
