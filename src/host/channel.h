@@ -84,6 +84,9 @@ bool channel_say(int end, enum channel_kind kind, uint32_t a, uint32_t b, int fd
 /* A message without text. */
 bool channel_tell(int end, enum channel_kind kind, uint32_t a, uint32_t b, int fd);
 
+/* An outcome: `b` says which, and a file has the words for it, since there may be many. */
+bool channel_tell_outcome(int end, enum channel_kind kind, uint32_t a, bool done, const char *words);
+
 /* Receives one message: 1; 0 at the end of the other side; -1 with errno (EAGAIN when told not to wait). */
 int channel_receive(int end, struct channel_message *message, bool wait);
 

@@ -1,4 +1,4 @@
-/* A reload as the supervisor does it: the configuration is read aside, judged, offered to the server, and taken whole or not at all. */
+/* A reload as the supervisor does it: the configuration is read aside, judged, offered to the servers that live, and taken whole or not at all. */
 #include "host/reload.h"
 
 #include <errno.h>
@@ -22,7 +22,7 @@
 #define CLOSED "exeat is being stopped, and goes by what it has until its end"
 
 /* Why nothing is taken when it cannot be told, which two seconds were not enough for. */
-#define DEAF "the server does not listen to its supervisor"
+#define DEAF "a server does not listen to its supervisor"
 
 /* What a record can say (its detail is cut at 1,500 characters). */
 #define RELOAD_RECORD_MAX 1500
@@ -43,27 +43,26 @@ struct reload_record {
 enum reload_step {
     RELOAD_IDLE = 0,
     RELOAD_READING, /* aside, on a thread */
-    RELOAD_OFFERED, /* the server reads the same bytes, and will say so */
-    RELOAD_SHARED,  /* it was sent the sockets that are new, and will say whether it has them */
+    RELOAD_OFFERED, /* the servers read the same bytes, and will say so */
+    RELOAD_SHARED,  /* the one that serves was sent the sockets that are new, and will say whether it has them */
     RELOAD_GIVEN,   /* it is what serves; the workers are taking it */
 };
 
 struct reload {
     struct serving *serving;
+    struct generations *generations;
     enum reload_step step;
-    bool wanted;           /* asked for since the last one began */
-    uint32_t count;        /* how many have begun */
-    uint32_t asked, began; /* the last number that was asked for, and the last when this one began */
+    bool wanted;    /* asked for since the last one began */
+    bool held;      /* none begins */
+    uint32_t count; /* how many have begun */
     struct background reading;
     struct candidate *next;
     struct bounds bounds; /* planned for that */
     uint32_t number;      /* of the edition that was offered last */
     uint64_t patient_until_ms;
-    int channel;
     uint32_t counts[2];         /* refused, taken: so far, through all servers */
     struct reload_record *owed; /* to a server that serves, the oldest first */
     size_t owed_count;
-    bool ready; /* there is one */
     bool closed;
     struct watch *watch;    /* NULL: `watch = off` */
     struct bundle *refused; /* what was read last, and is watched for a change, when it was not taken */
@@ -73,6 +72,7 @@ struct reload {
 
 static void reload_watch(struct reload *reload);
 static void reload_begin(struct reload *reload);
+static void reload_advance(struct reload *reload);
 
 /* ---- what is given to a server ---- */
 
@@ -96,14 +96,48 @@ bool serving_tell_addresses(const struct bounds *bounds, int channel, bool fresh
     return true;
 }
 
+/* ---- the servers ---- */
+
+/* One that is to follow starts with what serves. */
+static bool reload_has(const struct generation *generation)
+{
+    return generation->state != GENERATION_RISING && generation->child.channel >= 0;
+}
+
+/* Asks all the same; who does not hear it is to be counted as one that cannot. */
+static bool reload_tell_all(const struct reload *reload, const struct channel_message *message)
+{
+    bool heard = true;
+    for (size_t i = 0; i < reload->generations->count; i++) {
+        struct generation *generation = reload->generations->all[i];
+        generation->answered = false;
+        if (reload_has(generation))
+            heard = channel_send(generation->child.channel, message) && heard;
+    }
+    return heard;
+}
+
+static bool reload_order_all(const struct reload *reload, enum channel_kind kind)
+{
+    return reload_tell_all(reload, &(struct channel_message){.kind = kind, .a = reload->number, .fd = -1});
+}
+
+static bool reload_all_answered(const struct reload *reload)
+{
+    for (size_t i = 0; i < reload->generations->count; i++)
+        if (reload_has(reload->generations->all[i]) && !reload->generations->all[i]->answered)
+            return false;
+    return true;
+}
+
 /* ---- its life ---- */
 
-struct reload *reload_new(struct serving *serving, void (*taken)(void *arg), void *arg)
+struct reload *reload_new(struct serving *serving, struct generations *generations, void (*taken)(void *arg), void *arg)
 {
     struct reload *reload = calloc(1, sizeof(*reload));
     if (reload == NULL)
         return NULL;
-    *reload = (struct reload){.serving = serving, .number = serving->edition, .channel = -1, .taken = taken, .arg = arg};
+    *reload = (struct reload){.serving = serving, .generations = generations, .number = serving->edition, .taken = taken, .arg = arg};
     reload->bounds.workers = serving->bounds.workers;
     if (!background_init(&reload->reading)) {
         free(reload);
@@ -160,7 +194,8 @@ static void reload_watch(struct reload *reload)
 
 static void reload_tell_records(struct reload *reload)
 {
-    while (reload->owed != NULL && reload->ready && channel_say(reload->channel, CHANNEL_RECORD, 0, 0, -1, reload->owed->words))
+    const struct generation *writer = generations_serving(reload->generations);
+    while (reload->owed != NULL && writer->ready && channel_say(writer->child.channel, CHANNEL_RECORD, 0, 0, -1, reload->owed->words))
         reload_drop_record(reload);
 }
 
@@ -183,32 +218,21 @@ static void reload_owe_record(struct reload *reload, const struct text *words)
 
 static void reload_tell_counts(const struct reload *reload)
 {
-    if (reload->channel >= 0)
-        channel_tell(reload->channel, CHANNEL_RELOADS, reload->counts[true], reload->counts[false], -1);
+    const int channel = generations_serving(reload->generations)->child.channel;
+    if (channel >= 0)
+        channel_tell(channel, CHANNEL_RELOADS, reload->counts[true], reload->counts[false], -1);
 }
 
-/* -1: it cannot be had. */
-static int reload_words_file(const char *words)
-{
-    const size_t len = strlen(words);
-    int fd = memfd_create("exeat-outcome", MFD_CLOEXEC);
-    if (fd < 0 || write(fd, words, len) == (ssize_t)len)
-        return fd;
-    close(fd);
-    return -1;
-}
-
-/* Who asked hears all of it, line by line, through a file: there may be many faults. Without one it still hears which of both it was. */
+/* Through whichever server was asked. */
 static void reload_tell_outcome(struct reload *reload, bool taken, const char *words)
 {
     reload->counts[taken]++;
     reload_tell_counts(reload);
-    if (reload->channel < 0)
-        return;
-    int fd = reload_words_file(words);
-    channel_tell(reload->channel, CHANNEL_OUTCOME, reload->began, taken, fd);
-    if (fd >= 0)
-        close(fd);
+    for (size_t i = 0; i < reload->generations->count; i++) {
+        const struct generation *generation = reload->generations->all[i];
+        if (generation->child.channel >= 0)
+            channel_tell_outcome(generation->child.channel, CHANNEL_OUTCOME, generation->reload.began, taken, words);
+    }
 }
 
 static void reload_over(struct reload *reload)
@@ -216,7 +240,7 @@ static void reload_over(struct reload *reload)
     reload->step = RELOAD_IDLE;
     reload_drop_next(reload);
     reload_watch(reload);
-    if (reload->wanted)
+    if (reload->wanted && !reload->held)
         reload_begin(reload);
 }
 
@@ -256,8 +280,8 @@ static void reload_keep_refused(struct reload *reload)
 /* Before anybody hears of it nobody listens at what would have been new. */
 static void reload_undo(struct reload *reload)
 {
-    if (reload->step >= RELOAD_OFFERED && reload->channel >= 0)
-        channel_tell(reload->channel, CHANNEL_FORGET, reload->number, 0, -1);
+    if (reload->step >= RELOAD_OFFERED)
+        reload_order_all(reload, CHANNEL_FORGET);
     bounds_roll_back(&reload->serving->bounds, &reload->bounds);
 }
 
@@ -307,7 +331,7 @@ static void reload_say_taken(struct reload *reload, const char *old_digest)
     reload_owe_record(reload, &record);
 }
 
-/* From here on it is what serves, whatever becomes of the server. */
+/* From here on it is what serves, whatever becomes of the servers. */
 static void reload_commit(struct reload *reload)
 {
     struct serving *serving = reload->serving;
@@ -324,7 +348,7 @@ static void reload_commit(struct reload *reload)
     reload_say_taken(reload, old_digest);
 }
 
-/* Every worker has it, or there is no server that had anything else. */
+/* Every worker has it, or there is none that had anything else. */
 static void reload_finish(struct reload *reload)
 {
     const struct candidate *now = reload->serving->candidate;
@@ -341,20 +365,26 @@ static void reload_finish(struct reload *reload)
     reload_over(reload);
 }
 
-/* The server has all of it, or there is none: now it is what serves. */
+/* The servers have all of it: now it is what serves. */
 static void reload_take(struct reload *reload)
 {
-    if (reload->channel >= 0 && !channel_tell(reload->channel, CHANNEL_GO, reload->number, 0, -1)) {
+    if (!reload_order_all(reload, CHANNEL_GO)) {
         reload_fail(reload, DEAF);
         return;
     }
     reload_commit(reload);
     reload->step = RELOAD_GIVEN;
-    if (reload->channel < 0)
-        reload_finish(reload);
+    reload_advance(reload);
 }
 
-/* The server has read it: the sockets that are new must come to it, too, before anything is decided. */
+/* To the one that listens there. */
+static bool reload_tell_addresses(const struct reload *reload)
+{
+    const int channel = generations_serving(reload->generations)->child.channel;
+    return channel < 0 || serving_tell_addresses(&reload->bounds, channel, true);
+}
+
+/* The servers have read it: the sockets that are new must come, too, before anything is decided. */
 static void reload_share(struct reload *reload)
 {
     const struct serving *serving = reload->serving;
@@ -367,10 +397,23 @@ static void reload_share(struct reload *reload)
     bounds_plan(&reload->bounds, &serving->bounds, reload->next->config, faults);
     if (fault_count(faults) > 0)
         reload_refuse(reload, faults);
-    else if (reload->channel < 0)
-        reload_take(reload);
-    else if (!serving_tell_addresses(&reload->bounds, reload->channel, true) || !channel_tell(reload->channel, CHANNEL_GIVEN, reload->number, 0, -1))
+    else if (!reload_tell_addresses(reload) || !reload_order_all(reload, CHANNEL_GIVEN))
         reload_fail(reload, DEAF);
+    else
+        reload_advance(reload);
+}
+
+/* It goes on when all have answered; where no server runs there is nobody to wait for. */
+static void reload_advance(struct reload *reload)
+{
+    if (!reload_all_answered(reload))
+        return;
+    if (reload->step == RELOAD_OFFERED)
+        reload_share(reload);
+    else if (reload->step == RELOAD_SHARED)
+        reload_take(reload);
+    else if (reload->step == RELOAD_GIVEN)
+        reload_finish(reload);
 }
 
 /* ---- reading and offering ---- */
@@ -393,7 +436,8 @@ static void reload_begin(struct reload *reload)
 {
     reload->wanted = false;
     reload->count++;
-    reload->began = reload->asked;
+    for (size_t i = 0; i < reload->generations->count; i++)
+        reload->generations->all[i]->reload.began = reload->generations->all[i]->reload.asked;
     reload->step = RELOAD_READING;
     if (reload->closed)
         reload_fail(reload, CLOSED);
@@ -401,17 +445,21 @@ static void reload_begin(struct reload *reload)
         reload_fail(reload, strerror(errno));
 }
 
-void reload_ask(struct reload *reload, uint32_t number)
+void reload_ask(struct reload *reload)
 {
-    if (number > reload->asked)
-        reload->asked = number;
-    if (reload->step == RELOAD_IDLE)
+    reload->wanted = true;
+    if (reload->step == RELOAD_IDLE && !reload->held)
         reload_begin(reload);
-    else
-        reload->wanted = true;
 }
 
-/* What the server is reading is refused when it has been read; sockets that nobody will serve are not kept until then. */
+void reload_hold(struct reload *reload, bool held)
+{
+    reload->held = held;
+    if (!held && reload->wanted && reload->step == RELOAD_IDLE)
+        reload_begin(reload);
+}
+
+/* What the servers are reading is refused when it has been read; sockets that nobody will serve are not kept until then. */
 void reload_close(struct reload *reload)
 {
     reload->closed = true;
@@ -425,9 +473,11 @@ static void reload_offer(struct reload *reload)
     reload->number++;
     reload->patient_until_ms = clock_monotonic_ms() + OFFER_PATIENCE_MS;
     reload->step = RELOAD_OFFERED;
-    if (reload->channel < 0)
-        reload_share(reload);
-    else if (!channel_say(reload->channel, CHANNEL_CONFIG, reload->serving->bounds.workers, reload->number, reload->next->fd, reload->serving->path))
+    struct channel_message offer = {.kind = CHANNEL_CONFIG, .a = reload->serving->bounds.workers, .b = reload->number, .fd = reload->next->fd};
+    text_copy(offer.text, sizeof(offer.text), reload->serving->path, strlen(reload->serving->path));
+    if (reload_tell_all(reload, &offer))
+        reload_advance(reload);
+    else
         reload_fail(reload, DEAF);
 }
 
@@ -444,52 +494,67 @@ static void reload_was_read(struct reload *reload)
         reload_offer(reload);
 }
 
-/* ---- the server ---- */
+/* ---- what servers say ---- */
 
-void reload_set_channel(struct reload *reload, int channel)
+/* An answer of servers is waited for, without which nothing has happened yet. */
+static bool reload_is_patient(const struct reload *reload)
 {
-    const bool lost = channel < 0 && reload->channel >= 0;
-    reload->channel = channel;
-    reload->ready = false;
+    return reload->step == RELOAD_OFFERED || reload->step == RELOAD_SHARED;
+}
+
+void reload_server_started(struct reload *reload)
+{
+    generations_serving(reload->generations)->answered = true; /* it need not be given what it starts with */
     reload_tell_counts(reload);
-    if (lost && (reload->step == RELOAD_OFFERED || reload->step == RELOAD_SHARED))
+}
+
+/* The next one starts with what serves then. */
+void reload_server_lost(struct reload *reload, const struct generation *generation)
+{
+    if (generation->state == GENERATION_SERVING && reload_is_patient(reload))
         reload_fail(reload, "the server ended while it read this");
-    else if (lost && reload->step == RELOAD_GIVEN)
-        reload_finish(reload); /* the next server starts with it */
+    else
+        reload_advance(reload);
 }
 
 void reload_server_ready(struct reload *reload)
 {
-    reload->ready = true;
     reload_tell_records(reload);
 }
 
-static void reload_was_loaded(struct reload *reload, bool loaded)
+/* What all are asked for in a step, and what it means that one cannot. */
+static const struct reload_question {
+    enum channel_kind answer;
+    const char *refusal; /* NULL: it can */
+} QUESTIONS[] = {
+    [RELOAD_IDLE] = {CHANNEL_NONE, NULL},
+    [RELOAD_READING] = {CHANNEL_NONE, NULL},
+    [RELOAD_OFFERED] = {CHANNEL_LOADED, "the server has no memory for it"},
+    [RELOAD_SHARED] = {CHANNEL_WHOLE, "the server has not enough descriptors for its listeners"},
+    [RELOAD_GIVEN] = {CHANNEL_TAKEN, NULL},
+};
+
+static void reload_take_answer(struct reload *reload, struct generation *generation, const struct channel_message *message)
 {
-    if (loaded)
-        reload_share(reload);
+    const struct reload_question *question = &QUESTIONS[reload->step];
+    if (question->answer == CHANNEL_NONE || message->kind != question->answer || message->a != reload->number)
+        return;
+    generation->answered = true;
+    if (question->refusal != NULL && message->b == 0)
+        reload_fail(reload, question->refusal);
     else
-        reload_fail(reload, "the server has no memory for it");
+        reload_advance(reload);
 }
 
-static void reload_was_shared(struct reload *reload, bool whole)
+void reload_take_message(struct reload *reload, struct generation *generation, const struct channel_message *message)
 {
-    if (whole)
-        reload_take(reload);
-    else
-        reload_fail(reload, "the server has not enough descriptors for its listeners");
-}
-
-void reload_take_message(struct reload *reload, const struct channel_message *message)
-{
-    if (message->kind == CHANNEL_RELOAD)
-        reload_ask(reload, message->a);
-    else if (message->kind == CHANNEL_LOADED && reload->step == RELOAD_OFFERED && message->a == reload->number)
-        reload_was_loaded(reload, message->b);
-    else if (message->kind == CHANNEL_WHOLE && reload->step == RELOAD_SHARED && message->a == reload->number)
-        reload_was_shared(reload, message->b);
-    else if (message->kind == CHANNEL_TAKEN && reload->step == RELOAD_GIVEN && message->a == reload->serving->edition)
-        reload_finish(reload);
+    if (message->kind == CHANNEL_RELOAD) {
+        if (message->a > generation->reload.asked)
+            generation->reload.asked = message->a;
+        reload_ask(reload);
+    } else {
+        reload_take_answer(reload, generation, message);
+    }
 }
 
 /* ---- its turn ---- */
@@ -510,12 +575,6 @@ void reload_fds(const struct reload *reload, int fds[RELOAD_FDS])
     fds[1] = reload->watch != NULL ? watch_fd(reload->watch) : -1;
 }
 
-/* An answer of the server is waited for, without which nothing has happened yet. */
-static bool reload_is_patient(const struct reload *reload)
-{
-    return reload->step == RELOAD_OFFERED || reload->step == RELOAD_SHARED;
-}
-
 uint64_t reload_at_ms(const struct reload *reload)
 {
     const uint64_t look_ms = reload->watch != NULL ? watch_at_ms(reload->watch) : UINT64_MAX;
@@ -533,6 +592,6 @@ void reload_go_on(struct reload *reload, const bool readable[RELOAD_FDS])
         reload_fail(reload, "the server has not read it in time");
     if (reload->watch != NULL && watch_is_due(reload->watch, now_ms)) {
         log_info("the files of the configuration have changed");
-        reload_ask(reload, 0);
+        reload_ask(reload);
     }
 }

@@ -1,4 +1,4 @@
-/* A reload as the supervisor does it: the configuration is read aside, judged, offered to the server, and taken whole or not at all. */
+/* A reload as the supervisor does it: the configuration is read aside, judged, offered to the servers that live, and taken whole or not at all. */
 #ifndef EXEAT_HOST_RELOAD_H
 #define EXEAT_HOST_RELOAD_H
 
@@ -8,11 +8,12 @@
 #include "config/candidate.h"
 #include "host/bounds.h"
 #include "host/channel.h"
+#include "host/generations.h"
 
 /* What serves, and what a server that is started is given. Only a reload that is taken changes it. */
 struct serving {
-    const char *path;   /* of the configuration, in its bundle */
-    const char *listen; /* `--listen`, or NULL */
+    const char *path;            /* of the configuration, in its bundle */
+    const char *listen;          /* `--listen`, or NULL */
     struct candidate *candidate; /* stored */
     struct bounds bounds;
     uint32_t edition; /* its number */
@@ -24,23 +25,27 @@ bool serving_tell_addresses(const struct bounds *bounds, int channel, bool fresh
 
 struct reload;
 
-/* `taken` is called when another configuration serves, and all of the server goes by it. NULL with errno. */
-struct reload *reload_new(struct serving *serving, void (*taken)(void *arg), void *arg);
+/* `taken` is called when another configuration serves, and all of the servers go by it. NULL with errno. */
+struct reload *reload_new(struct serving *serving, struct generations *generations, void (*taken)(void *arg), void *arg);
 /* Waits for what is being read. */
 void reload_free(struct reload *reload);
 
-/* Asks for one that begins from here on, also while another is under way. `number`: of who asks through the server; 0: a signal or the files do. */
-void reload_ask(struct reload *reload, uint32_t number);
+/* Asks for one that begins from here on, also while another is under way. */
+void reload_ask(struct reload *reload);
+
+/* While they are held none begins; who asks waits. */
+void reload_hold(struct reload *reload, bool held);
 
 /* From now on none is taken: whoever asks, or waits for one that is being read, hears that it is refused. Files are not watched any more. */
 void reload_close(struct reload *reload);
 
-/* A server was started, with what serves now; -1: it is gone, and with it what it was offered. */
-void reload_set_channel(struct reload *reload, int channel);
-/* The server serves: what could not be recorded before is now. */
+/* The server that serves was started, with what serves now; it is ready: what could not be recorded before is now. */
+void reload_server_started(struct reload *reload);
 void reload_server_ready(struct reload *reload);
+/* This one has ended, or hung up. */
+void reload_server_lost(struct reload *reload, const struct generation *generation);
 /* CHANNEL_RELOAD, CHANNEL_LOADED, CHANNEL_WHOLE and CHANNEL_TAKEN; the others are nothing to it. */
-void reload_take_message(struct reload *reload, const struct channel_message *message);
+void reload_take_message(struct reload *reload, struct generation *generation, const struct channel_message *message);
 
 /* How many have begun so far, and whether none is under way. */
 uint32_t reload_count(const struct reload *reload);

@@ -5,7 +5,8 @@
 #include "config/candidate.h"
 
 struct supervisor_settings {
-    struct candidate *candidate;       /* the configuration, already judged, and what it was made of; the supervisor's from here on, and loses policy and bytes */
+    struct candidate
+        *candidate; /* the configuration, already judged, and what it was made of; the supervisor's from here on, and loses policy and bytes */
     const char *config_path;           /* in that bundle */
     const char *listen;                /* `--listen`, or NULL */
     const char *ports_file;            /* `--ports-file`, or NULL */

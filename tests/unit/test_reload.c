@@ -15,6 +15,7 @@
 
 static char path[64];
 static struct serving serving;
+static struct generations generations;
 static struct reload *reload;
 static int ends[2]; /* the supervisor's, and the one that the server would have */
 
@@ -42,9 +43,12 @@ static void begin(void)
     fault_list_free(faults);
     serving = (struct serving){.path = path, .candidate = candidate_serving(bundle, config), .bounds = {.workers = 1}, .edition = 1};
     cr_assert(serving.candidate != NULL && candidate_store(serving.candidate) && channel_pair(ends));
-    reload = reload_new(&serving, taken, NULL);
+    cr_assert(generations_init(&generations, 1));
+    reload = reload_new(&serving, &generations, taken, NULL);
     cr_assert_not_null(reload);
-    reload_set_channel(reload, ends[0]);
+    generations_serving(&generations)->child.channel = ends[0];
+    generations_serving(&generations)->ready = true;
+    reload_server_started(reload);
     reload_server_ready(reload);
 }
 
@@ -53,7 +57,7 @@ static void end(void)
     reload_free(reload);
     bounds_fini(&serving.bounds);
     candidate_free(serving.candidate);
-    close(ends[0]);
+    generations_fini(&generations);
     close(ends[1]);
     unlink(path);
     *strrchr(path, '/') = '\0';
@@ -97,7 +101,7 @@ static struct channel_message await(enum channel_kind kind)
 static void answer(enum channel_kind kind, uint32_t number)
 {
     const struct channel_message message = {.kind = kind, .a = number, .b = 1, .fd = -1};
-    reload_take_message(reload, &message);
+    reload_take_message(reload, generations_serving(&generations), &message);
 }
 
 /* Gives the number of the edition that the workers are taking. */
