@@ -392,10 +392,15 @@ class Exeat:
 
     # -- processes --
 
+    @property
+    def pid(self):
+        """The supervisor's."""
+        return self.process.pid
+
     def children(self):
         """pid by role, "server" and "journal", as they run now."""
         found = {}
-        path = pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        path = pathlib.Path(f"/proc/{self.pid}/task/{self.pid}/children")
         for pid in path.read_text().split():
             with contextlib.suppress(OSError, IndexError):
                 words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
