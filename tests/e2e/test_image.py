@@ -129,7 +129,10 @@ class Container(Exeat):
         super().kill()
 
 
-@unittest.skipIf(why_not(), why_not())
+WHY_NOT = why_not()
+
+
+@unittest.skipIf(WHY_NOT, WHY_NOT)
 class Image(EndToEndTest):
     @classmethod
     def setUpClass(cls):
