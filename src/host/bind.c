@@ -19,9 +19,18 @@ static bool bind_turn_on(int fd, int level, int option)
     return setsockopt(fd, level, option, &on, sizeof(on)) == 0;
 }
 
+static bool bind_is_on(int fd, int level, int option)
+{
+    int value = 0;
+    socklen_t len = sizeof(value);
+    return getsockopt(fd, level, option, &value, &len) == 0 && value == 1;
+}
+
+/* Without the capability the kernel refuses it to a socket that has it, too: one that was passed to us, say. */
 static bool bind_make_transparent(int fd, int family)
 {
-    return family == AF_INET6 ? bind_turn_on(fd, IPPROTO_IPV6, IPV6_TRANSPARENT) : bind_turn_on(fd, IPPROTO_IP, IP_TRANSPARENT);
+    const int level = family == AF_INET6 ? IPPROTO_IPV6 : IPPROTO_IP, option = family == AF_INET6 ? IPV6_TRANSPARENT : IP_TRANSPARENT;
+    return bind_is_on(fd, level, option) || bind_turn_on(fd, level, option);
 }
 
 /* `shared`: others of ours may bind the same address beside this one. */

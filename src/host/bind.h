@@ -15,7 +15,7 @@ bool bind_listeners(struct endpoint *address, bool tproxy, int *fds, size_t coun
 /* The same where it is known that whoever listens there already is this program. */
 bool bind_listeners_beside(struct endpoint *address, bool tproxy, int *fds, size_t count);
 
-/* Sockets that listen already are to be tproxy ones, too. False with errno. */
+/* Sockets that listen already are to be tproxy ones, too, those that are not yet. False with errno. */
 bool bind_make_tproxy(const int *fds, size_t count, enum family family);
 
 /* From now on nobody new gets an answer from these listening sockets, as if the packets were lost; who has one is let in. When all those have been

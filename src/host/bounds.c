@@ -1,7 +1,8 @@
-/* The addresses that are listened on, bound by the supervisor with one socket a worker: which stay, come and go with a configuration. */
+/* The addresses that are listened on, by one socket a worker, bound here or passed to us: which stay, come and go with a configuration. */
 #include "host/bounds.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -75,9 +76,38 @@ static bool bounds_keep(struct bound *wanted, const struct bound *kept, bool tpr
 {
     wanted->number = kept->number;
     wanted->address = kept->address;
+    wanted->inherited = kept->inherited;
     wanted->fresh = false;
     memcpy(wanted->fds, kept->fds, workers * sizeof(*wanted->fds));
     return !tproxy || bind_make_tproxy(wanted->fds, workers, wanted->address.ip.family);
+}
+
+/* Where there are fewer than workers, some share: all of them are woken, and the first one accepts. */
+static bool bounds_share(int *fds, size_t count, unsigned workers)
+{
+    for (size_t i = count; i < workers; i++) {
+        fds[i] = fcntl(fds[i % count], F_DUPFD_CLOEXEC, 0);
+        if (fds[i] >= 0)
+            continue;
+        const int error = errno;
+        while (i > count)
+            close(fds[--i]);
+        errno = error;
+        return false;
+    }
+    return true;
+}
+
+static bool bounds_inherit(struct bound *wanted, size_t count, bool tproxy, unsigned workers)
+{
+    wanted->inherited = true;
+    if ((!tproxy || bind_make_tproxy(wanted->fds, count, wanted->address.ip.family)) && bounds_share(wanted->fds, count, workers))
+        return true;
+    const int error = errno;
+    while (count > 0)
+        close(wanted->fds[--count]);
+    errno = error;
+    return false;
 }
 
 static bool bounds_bind(struct bounds *next, const struct bounds *now, struct bound *wanted, bool tproxy)
@@ -85,6 +115,9 @@ static bool bounds_bind(struct bounds *next, const struct bounds *now, struct bo
     wanted->number = ++next->last_number;
     wanted->address = wanted->asked;
     wanted->fresh = true;
+    const size_t passed = now->passed != NULL ? activation_take(now->passed, &wanted->asked, wanted->fds, next->workers) : 0;
+    if (passed > 0)
+        return bounds_inherit(wanted, passed, tproxy, next->workers);
     if (wanted->asked.port != 0 && bounds_had_port(now, wanted->asked.port))
         return bind_listeners_beside(&wanted->address, tproxy, wanted->fds, next->workers);
     return bind_listeners(&wanted->address, tproxy, wanted->fds, next->workers);
@@ -120,6 +153,16 @@ static void bounds_plan_one(struct bounds *next, const struct bounds *now, const
     free(wanted.fds);
 }
 
+static void bounds_plan_none_lost(const struct bounds *next, const struct bounds *now, struct fault_list *faults)
+{
+    char text[ENDPOINT_TEXT_MAX];
+    for (size_t i = 0; i < now->count; i++)
+        if (now->all[i].inherited && bounds_find_number(next, now->all[i].number) == NULL)
+            fault_add(faults, "listeners", NULL, NULL,
+                      "%s was passed by the service manager: take it out of its socket unit, and start anew, to let go of it",
+                      endpoint_text(&now->all[i].address, text));
+}
+
 void bounds_plan(struct bounds *next, const struct bounds *now, const struct config *config, struct fault_list *faults)
 {
     next->last_number = now->last_number;
@@ -131,6 +174,7 @@ void bounds_plan(struct bounds *next, const struct bounds *now, const struct con
     for (unsigned i = 0; i < config->listener_count; i++)
         for (size_t k = 0; k < config->listeners[i].address_count; k++)
             bounds_plan_one(next, now, config, i, &config->listeners[i].addresses[k], faults);
+    bounds_plan_none_lost(next, now, faults);
 }
 
 /* ---- its end ---- */
@@ -145,7 +189,7 @@ static bool bounds_leave(struct bounds *bounds, const struct bounds *other, bool
             free(bound->fds);
             continue;
         }
-        if (silence)
+        if (silence && !bound->inherited)
             bind_silence(bound->fds, bounds->workers);
         bound_close(bound, bounds->workers);
         closed = true;

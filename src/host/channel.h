@@ -15,7 +15,7 @@ enum channel_kind {
     CHANNEL_LISTEN, /* supervisor → server: text = the address of `--listen`, which replaces the configured listeners, now and at each reload */
     CHANNEL_CONFIG, /* supervisor → server: text = path of the configuration, fd = its bundle, a = workers, b = the number of this edition. One that comes
                        * while another serves is a reload: it is read aside, and answered with CHANNEL_LOADED */
-    CHANNEL_ADDRESS, /* supervisor → server: in the edition at hand address number a belongs to listener number b */
+    CHANNEL_ADDRESS, /* supervisor → server: in the edition at hand address number a belongs to listener number b; b has CHANNEL_ADDRESS_… besides */
     CHANNEL_LISTENER, /* supervisor → server: fd = a listening socket of address number a, for worker number b; not again at a reload that keeps it */
     CHANNEL_JOURNAL, /* supervisor → server: fd = a socket to the journal process, b = worker's number; again after each restart of the journal */
     CHANNEL_NAME,    /* supervisor → journal, server: text = the `instance` of their records, as at the start; a = CHANNEL_NAME_… */
@@ -58,6 +58,8 @@ enum channel_kind {
 };
 
 enum channel_door { DOOR_ADMIN = 0, DOOR_METRICS, DOOR_COUNT }; /* `listen` and `metrics` */
+
+#define CHANNEL_ADDRESS_INHERITED 0x80000000u /* others listen on its sockets, too, or will */
 
 #define CHANNEL_NAME_CONTINUE 1u /* `on_failure = continue` */
 

@@ -31,7 +31,8 @@ void herald_listening(const struct herald *herald)
     for (size_t i = 0; i < bounds->count; i++) {
         char text[ENDPOINT_TEXT_MAX];
         if (bounds->all[i].fresh)
-            log_info("listening on %s (%s)", endpoint_text(&bounds->all[i].address, text), bounds->all[i].name);
+            log_info("listening on %s (%s)%s", endpoint_text(&bounds->all[i].address, text), bounds->all[i].name,
+                     bounds->all[i].inherited ? ", which the service manager passed" : "");
     }
     herald_write_ports(herald);
 }

@@ -88,7 +88,7 @@ bool serving_tell_addresses(const struct bounds *bounds, int channel, bool fresh
 {
     for (size_t i = 0; i < bounds->count; i++) {
         const struct bound *bound = &bounds->all[i];
-        if (!channel_tell(channel, CHANNEL_ADDRESS, bound->number, bound->listener, -1))
+        if (!channel_tell(channel, CHANNEL_ADDRESS, bound->number, bound->listener | (bound->inherited ? CHANNEL_ADDRESS_INHERITED : 0), -1))
             return false;
         if ((bound->fresh || !fresh) && !serving_tell_sockets(bound, bounds->workers, channel))
             return false;

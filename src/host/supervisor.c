@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/log_writer.h"
+#include "host/activation.h"
 #include "host/bounds.h"
 #include "host/channel.h"
 #include "host/child.h"
@@ -82,9 +83,9 @@ static const struct config *supervisor_config(const struct supervisor *sup)
     return sup->serving.candidate->config;
 }
 
-static bool supervisor_bind(struct supervisor *sup)
+static bool supervisor_bind(struct supervisor *sup, struct activation *passed)
 {
-    const struct bounds nowhere = {.workers = sup->settings->workers};
+    const struct bounds nowhere = {.workers = sup->settings->workers, .passed = passed};
     struct fault_list *faults = fault_list_new();
     if (faults == NULL)
         return false;
@@ -94,6 +95,15 @@ static bool supervisor_bind(struct supervisor *sup)
         log_error("%s", fault_text(faults, i));
     fault_list_free(faults);
     return count == 0;
+}
+
+static bool supervisor_listen(struct supervisor *sup)
+{
+    struct activation passed;
+    const bool fine = activation_open(&passed) && supervisor_bind(sup, &passed) && doors_bind(&sup->doors, &supervisor_config(sup)->admin, &passed) &&
+                      activation_is_used(&passed);
+    activation_close(&passed);
+    return fine;
 }
 
 static uint32_t supervisor_journal_flags(const struct supervisor *sup)
@@ -554,8 +564,7 @@ static bool supervisor_prepare(struct supervisor *sup)
         return false;
     if (!supervisor_keep_bundle(sup))
         return supervisor_cannot_start();
-    const struct admin_settings *admin = &supervisor_config(sup)->admin;
-    return supervisor_bind(sup) && doors_bind(&sup->doors, admin) && state_keeper_open(&sup->state, admin->state);
+    return supervisor_listen(sup) && state_keeper_open(&sup->state, supervisor_config(sup)->admin.state);
 }
 
 int supervisor_run(const struct supervisor_settings *settings)

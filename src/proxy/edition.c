@@ -60,7 +60,7 @@ static bool edition_never_dial(struct edition *edition, const struct edition_add
     return !address_is_set(&address->bound.ip) || config_never_listener(edition->config, &address->bound);
 }
 
-bool edition_add_address(struct edition *edition, uint32_t number, uint32_t listener, const struct edition *before)
+bool edition_add_address(struct edition *edition, uint32_t number, uint32_t listener, bool inherited, const struct edition *before)
 {
     const struct edition_address *known = before != NULL ? edition_find(before, number) : NULL;
     if (listener >= edition->config->listener_count || edition_find(edition, number) != NULL)
@@ -76,7 +76,7 @@ bool edition_add_address(struct edition *edition, uint32_t number, uint32_t list
     for (unsigned worker = 0; worker < edition->workers; worker++)
         fds[worker] = -1;
     struct edition_address *address = &grown[edition->address_count++];
-    *address = (struct edition_address){.number = number, .listener = &edition->config->listeners[listener], .fds = fds};
+    *address = (struct edition_address){.number = number, .listener = &edition->config->listeners[listener], .inherited = inherited, .fds = fds};
     if (known != NULL)
         address->bound = known->bound;
     return edition_never_dial(edition, address);

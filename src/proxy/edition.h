@@ -11,6 +11,7 @@
 struct edition_address {
     uint32_t number; /* the supervisor's, the same from edition to edition */
     const struct listener *listener;
+    bool inherited;        /* others listen on its sockets, too, or will */
     struct endpoint bound; /* not set before its first socket */
     int *fds;              /* by worker: a socket that it does not have yet, for it to take; -1: none */
 };
@@ -34,7 +35,7 @@ void edition_unref(struct edition *edition);
 
 /* Address `number` belongs to that listener of the configuration; what `before` (NULL: nothing) knows of it stays. False: no such listener, or out of
  * memory. */
-bool edition_add_address(struct edition *edition, uint32_t number, uint32_t listener, const struct edition *before);
+bool edition_add_address(struct edition *edition, uint32_t number, uint32_t listener, bool inherited, const struct edition *before);
 /* A socket of that address for a worker, -1: it did not arrive; it is the edition's from here on, also when this fails. */
 bool edition_add_socket(struct edition *edition, uint32_t number, uint32_t worker, int fd);
 /* Every address has been bound, and every socket has arrived. */

@@ -217,7 +217,8 @@ bool editions_take(struct editions *editions, const struct channel_message *mess
     case CHANNEL_CONFIG:
         return editions_take_config(editions, message);
     case CHANNEL_ADDRESS:
-        return editions->next != NULL && edition_add_address(editions->next, message->a, message->b, editions->now);
+        return editions->next != NULL && edition_add_address(editions->next, message->a, message->b & ~CHANNEL_ADDRESS_INHERITED,
+                                                             message->b & CHANNEL_ADDRESS_INHERITED, editions->now);
     case CHANNEL_LISTENER:
         if (editions->next != NULL)
             return edition_add_socket(editions->next, message->a, message->b, message->fd);

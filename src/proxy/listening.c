@@ -35,6 +35,7 @@ struct door {
     const struct listener *listener; /* of the worker's snapshot */
     uint32_t number;                 /* of its address */
     int fd;
+    bool inherited;        /* others have this socket, too */
     bool leaves;           /* it is not among the listeners any more, and has a reference of its own to its snapshot */
     struct event *leaving; /* … until then; NULL: for want of memory for good */
     unsigned expected;     /* connections that may be waiting in the next turn: asking for one more costs a system call */
@@ -198,6 +199,7 @@ static void listening_add(struct listening *listening, const struct edition_addr
                           .listener = address->listener,
                           .number = address->number,
                           .fd = fd,
+                          .inherited = address->inherited,
                           .readable = readable,
                           .expected = 1};
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* whom it accepts inherits it */
@@ -223,9 +225,15 @@ static void listening_left(evutil_socket_t fd, short what, void *arg)
     door_free(link);
 }
 
-static void listening_leave(struct door *door)
+/* What is done to the socket itself would be done to everybody who has it. */
+static void listening_leave(struct door **link)
 {
     static const struct timeval after = {LEAVE_AFTER_MS / 1000, LEAVE_AFTER_MS % 1000 * 1000};
+    struct door *door = *link;
+    if (door->inherited) {
+        door_free(link);
+        return;
+    }
     door->leaves = true;
     bind_deafen(door->fd);
     listener_ref(door->listener);
@@ -234,11 +242,23 @@ static void listening_leave(struct door *door)
         log_error("worker %u has no memory to stop listening with", door->listening->worker->number);
 }
 
+/* What the edition has stays, what it has not goes; NULL has nothing. */
+static void listening_keep(struct listening *listening, const struct edition *edition)
+{
+    for (struct door **link = &listening->doors, *door; (door = *link) != NULL; link = *link == door ? &door->next : link) {
+        const struct edition_address *address = edition != NULL ? edition_find(edition, door->number) : NULL;
+        if (door->leaves)
+            continue;
+        if (address != NULL)
+            door->listener = address->listener;
+        else
+            listening_leave(link);
+    }
+}
+
 void listening_leave_all(struct listening *listening)
 {
-    for (struct door *door = listening->doors; door != NULL; door = door->next)
-        if (!door->leaves)
-            listening_leave(door);
+    listening_keep(listening, NULL);
 }
 
 bool listening_is_over(const struct listening *listening)
@@ -248,15 +268,7 @@ bool listening_is_over(const struct listening *listening)
 
 void listening_take(struct listening *listening, const struct edition *edition)
 {
-    for (struct door *door = listening->doors; door != NULL; door = door->next) {
-        const struct edition_address *address = edition_find(edition, door->number);
-        if (door->leaves)
-            continue;
-        if (address != NULL)
-            door->listener = address->listener;
-        else
-            listening_leave(door);
-    }
+    listening_keep(listening, edition);
     for (size_t i = 0; i < edition->address_count; i++) {
         const struct edition_address *address = &edition->addresses[i];
         int *fd = &address->fds[listening->worker->number];

@@ -14,7 +14,8 @@ struct listening *listening_new(struct worker *worker);
 void listening_free(struct listening *listening);
 
 /* Goes over to the addresses of an edition: takes this worker's new sockets out of it, and lets go of what is not in it any more: who has connected
- * there is still accepted, then the socket is closed. The worker's old snapshot must still be there. */
+ * there is still accepted, then the socket is closed. Where others listen on it, too, it is closed at once, and left as it was: who waits in it is
+ * theirs. The worker's old snapshot must still be there. */
 void listening_take(struct listening *listening, const struct edition *edition);
 
 /* Lets go of all addresses in that way, for good. */

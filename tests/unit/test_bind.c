@@ -289,6 +289,22 @@ Test(bind, tproxy_without_the_capability_is_refused)
     expect_refused_as((struct endpoint){.ip = net_address("::1"), .port = 3129}, true, EPERM);
 }
 
+/* As a service manager passes one that it has made so. */
+Test(bind, what_is_transparent_already_needs_no_capability)
+{
+    if (!own_network)
+        cr_skip_test("SKIPPED: needs a network of its own");
+    int transparent[2], plain[2];
+    struct endpoint four = {.ip = net_address("127.0.0.1")}, six = {.ip = net_address("::1")}, other = four, other_six = six;
+    cr_assert(bind_listeners(&four, true, &transparent[0], 1) && bind_listeners(&six, true, &transparent[1], 1));
+    cr_assert(bind_listeners(&other, false, &plain[0], 1) && bind_listeners(&other_six, false, &plain[1], 1));
+    drop_capabilities();
+    cr_expect(bind_make_tproxy(&transparent[0], 1, FAMILY_V4) && bind_make_tproxy(&transparent[1], 1, FAMILY_V6));
+    cr_expect_not(bind_make_tproxy(&plain[0], 1, FAMILY_V4) || bind_make_tproxy(&plain[1], 1, FAMILY_V6));
+    close_all(transparent, 2);
+    close_all(plain, 2);
+}
+
 Test(bind, out_of_descriptors_on_the_way_leaves_nothing_open)
 {
     struct rlimit limit, two;
