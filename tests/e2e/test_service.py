@@ -218,6 +218,12 @@ class Unit(UnitStory):
         done = self.analyze("verify", "--man=no", str(self.unit()))
         self.assertEqual((0, ""), (done.returncode, done.stderr))
 
+    def test_nor_in_the_unit_of_the_sockets(self):
+        self.unit()
+        unit = pathlib.Path(shutil.copy(CONTRIB / "exeat.socket", self.directory))
+        done = self.analyze("verify", "--man=no", str(unit))
+        self.assertEqual((0, ""), (done.returncode, done.stderr))
+
     def test_exposure(self):
         done = self.analyze("security", "--offline=true", "--threshold=15", str(self.unit()))
         self.assertEqual(0, done.returncode, done.stdout[-500:] + done.stderr)
