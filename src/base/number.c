@@ -1,6 +1,8 @@
 /* Numbers as people write them: plain, with a size letter, with a time unit. */
 #include "base/number.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 struct unit {
@@ -10,6 +12,7 @@ struct unit {
 
 static const struct unit SIZE_UNITS[] = {{"K", UINT64_C(1) << 10}, {"M", UINT64_C(1) << 20}, {"G", UINT64_C(1) << 30}, {NULL, 0}};
 static const struct unit TIME_UNITS[] = {{"ms", 1}, {"s", 1000}, {"m", 60 * 1000}, {"h", 3600 * 1000}, {"d", 24 * 3600 * 1000}, {NULL, 0}};
+static const struct unit *const SPANS = TIME_UNITS + 1; /* of rates: whole seconds at least */
 
 bool number_read(uint64_t *out, const char *text, size_t len, uint64_t max)
 {
@@ -64,6 +67,39 @@ bool number_read_size(uint64_t *out, const char *text, size_t len)
 bool number_read_duration_ms(uint64_t *out, const char *text, size_t len)
 {
     return number_read(out, text, len, 0) || number_read_units(out, text, len, TIME_UNITS);
+}
+
+const char *number_size_text(uint64_t bytes, char buf[NUMBER_SIZE_TEXT_MAX])
+{
+    unsigned letter = 0;
+    while (bytes > 0 && bytes % 1024 == 0 && letter < 3) {
+        bytes /= 1024;
+        letter++;
+    }
+    snprintf(buf, NUMBER_SIZE_TEXT_MAX, "%" PRIu64 "%.*s", bytes, letter > 0, &" KMG"[letter]);
+    return buf;
+}
+
+bool number_read_rate(struct rate *out, const char *text, size_t len)
+{
+    uint64_t amount;
+    const char *slash = memchr(text, '/', len);
+    const size_t size_len = slash ? (size_t)(slash - text) : len;
+    const struct unit *span = slash ? number_find_unit(SPANS, slash + 1, len - size_len - 1) : NULL;
+    if (!span || !number_read_size(&amount, text, size_len) || amount == 0)
+        return false;
+    *out = (struct rate){.amount = amount, .span_ms = span->worth};
+    return true;
+}
+
+const char *number_rate_text(const struct rate *rate, char buf[NUMBER_RATE_TEXT_MAX])
+{
+    char size[NUMBER_SIZE_TEXT_MAX];
+    const struct unit *span = SPANS;
+    while (span[1].name && span->worth < rate->span_ms)
+        span++;
+    snprintf(buf, NUMBER_RATE_TEXT_MAX, "%s/%s", number_size_text(rate->amount, size), span->name);
+    return buf;
 }
 
 /* Exactly `len` digits, leading zeros welcome. */

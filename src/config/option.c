@@ -53,12 +53,8 @@ void option_suggest(const struct option_row *row, const char *text, char buf[SUG
 
 static void option_size_text(struct text *text, uint64_t bytes)
 {
-    unsigned letter = 0;
-    while (bytes > 0 && bytes % 1024 == 0 && letter < 3) {
-        bytes /= 1024;
-        letter++;
-    }
-    text_format(text, "%" PRIu64 "%.*s", bytes, letter > 0, &" KMG"[letter]);
+    char buf[NUMBER_SIZE_TEXT_MAX];
+    text_add(text, number_size_text(bytes, buf));
 }
 
 static void option_duration_text(struct text *text, uint64_t ms)

@@ -273,6 +273,33 @@ Test(number, sizes_and_times)
     cr_expect(!number_read_duration_ms(&out, "213503982335d", 13), "2^64 ms do not fit");
 }
 
+Test(number, rates)
+{
+    static const struct {
+        const char *text;
+        struct rate rate;
+        const char *normal;
+    } good[] = {
+        {"2G/h", {UINT64_C(2) << 30, 3600 * 1000}, "2G/h"},
+        {"1/s", {1, 1000}, "1/s"},
+        {"2048K/m", {2 << 20, 60 * 1000}, "2M/m"},
+        {"1500/d", {1500, 86400 * 1000}, "1500/d"},
+    };
+    static const char *const bad[] = {"0/s", "0K/h", "2G", "2G/", "/h", "2G/ms", "2G/2h", "2G/w", "2G /h", "2G/ h",
+                                      "2g/h", "-1/s", "2G/h ", "2G/h/h", "17179869184G/h", ""};
+    char buf[NUMBER_RATE_TEXT_MAX];
+    struct rate rate = {7, 7};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        cr_expect(!number_read_rate(&rate, bad[i], strlen(bad[i])) && rate.amount == 7 && rate.span_ms == 7, "%s", bad[i]);
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        cr_expect(number_read_rate(&rate, good[i].text, strlen(good[i].text)), "%s", good[i].text);
+        cr_expect(rate.amount == good[i].rate.amount && rate.span_ms == good[i].rate.span_ms, "%s", good[i].text);
+        cr_expect_str_eq(number_rate_text(&rate, buf), good[i].normal);
+    }
+    cr_expect(number_read_rate(&rate, "1/sh", 3) && rate.span_ms == 1000, "no further than its length");
+    cr_expect_str_eq(number_rate_text(&(struct rate){UINT64_MAX, 86400 * 1000}, buf), "18446744073709551615/d");
+}
+
 Test(number, days)
 {
     uint32_t day = 1;
