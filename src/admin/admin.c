@@ -59,8 +59,9 @@ static bool page_wants_lines(const struct http_request *request)
 
 static unsigned page_metrics(FILE *to, const struct inquiry *inquiry, struct survey *whole)
 {
-    const struct server_reloads reloads = server_reloads(inquiry->admin->server);
-    metrics_write(to, whole, server_config(inquiry->admin->server), &reloads);
+    struct server *server = inquiry->admin->server;
+    const struct server_reloads reloads = server_reloads(server);
+    metrics_write(to, whole, server_config(server), &reloads, server_quotas(server), clock_monotonic_ms());
     return 200;
 }
 

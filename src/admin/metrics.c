@@ -153,6 +153,43 @@ static void metrics_reloads(FILE *to, const struct server_reloads *reloads)
     fprintf(to, "exeat_reloads_total{result=\"refused\"} %" PRIu64 "\n", reloads->refused);
 }
 
+static void metrics_quota_label(FILE *to, const char *name, const struct group *group, enum quota_way way)
+{
+    metrics_label(to, name, "group", group->name);
+    metrics_label(to, ",", "way", way == QUOTA_UPLOAD ? "up" : "down");
+    fputs("} ", to);
+}
+
+static void metrics_quota_left(FILE *to, struct quotas *quotas, const struct group *group, enum quota_way way, uint64_t now_ms)
+{
+    struct quota *quota = quotas_find(quotas, group->name);
+    int64_t left;
+    if (quota == NULL || !quota_left(quota, way, now_ms, &left))
+        return;
+    metrics_quota_label(to, "exeat_quota_left_bytes{", group, way);
+    fprintf(to, "%" PRId64 "\n", left);
+}
+
+static void metrics_quota_size(FILE *to, const struct group *group, enum quota_way way)
+{
+    if (group->quotas[way].amount == 0)
+        return;
+    metrics_quota_label(to, "exeat_quota_bytes{", group, way);
+    metrics_value(to, group->quotas[way].amount);
+}
+
+static void metrics_quotas(FILE *to, const struct policy *policy, struct quotas *quotas, uint64_t now_ms)
+{
+    metrics_begin(to, "exeat_quota_bytes", "gauge", "What the clients of a group may move before they must wait; up is from them.");
+    for (size_t i = 0; i < policy_bounded_count(policy); i++)
+        for (int way = 0; way < QUOTA_WAYS; way++)
+            metrics_quota_size(to, policy_bounded_at(policy, i), (enum quota_way)way);
+    metrics_begin(to, "exeat_quota_left_bytes", "gauge", "What of it is left now; no tunnel is opened for them unless it is above 0.");
+    for (size_t i = 0; i < policy_bounded_count(policy); i++)
+        for (int way = 0; way < QUOTA_WAYS; way++)
+            metrics_quota_left(to, quotas, policy_bounded_at(policy, i), (enum quota_way)way, now_ms);
+}
+
 static void metrics_complete(struct tally *tally, const struct config *config)
 {
     for (size_t i = 0; i < config->listener_count; i++)
@@ -161,7 +198,8 @@ static void metrics_complete(struct tally *tally, const struct config *config)
         tally_bytes(tally, policy_route_at(config->policy, i)->name, NULL, 0, 0);
 }
 
-void metrics_write(FILE *to, struct survey *whole, const struct config *config, const struct server_reloads *reloads)
+void metrics_write(FILE *to, struct survey *whole, const struct config *config, const struct server_reloads *reloads, struct quotas *quotas,
+                   uint64_t now_ms)
 {
     struct tally *tally = whole->tally;
     metrics_complete(tally, config);
@@ -172,6 +210,7 @@ void metrics_write(FILE *to, struct survey *whole, const struct config *config, 
     metrics_times(to, "exeat_dns_seconds", "Resolving a name, out of the cache too: dns_ms of the audit record.", &tally->dns);
     metrics_times(to, "exeat_connect_seconds", "Connecting to an origin: connect_ms of the audit record.", &tally->connect);
     metrics_ports(to, tally);
+    metrics_quotas(to, config->policy, quotas, now_ms);
     metrics_journal(to, whole);
     metrics_reloads(to, reloads);
     metrics_single(to, "exeat_enforcing", "gauge", "0 when mode = observe lets out what the rules deny.",

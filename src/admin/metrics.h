@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "config/config.h"
+#include "proxy/quotas.h"
 #include "proxy/server.h"
 #include "proxy/survey.h"
 
@@ -12,7 +13,8 @@
 
 /* Of a survey with counts, to which it adds zeros for what is configured and was not there yet: counters begin at nought. No name of a host is in it,
  * and no label whose values a client could make up. */
-void metrics_write(FILE *to, struct survey *whole, const struct config *config, const struct server_reloads *reloads);
+void metrics_write(FILE *to, struct survey *whole, const struct config *config, const struct server_reloads *reloads, struct quotas *quotas,
+                   uint64_t now_ms);
 
 /* A label's value: a backslash, a quote and a newline are escaped. */
 void metrics_put_label(FILE *to, const char *value);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/number.h"
 #include "base/text.h"
 #include "cli/command.h"
 #include "cli/range.h"
@@ -124,6 +125,19 @@ static void explain_print_client(const struct inquiry *inquiry)
     putchar('\n');
 }
 
+/* Whether they are used up only the server knows. */
+static void explain_print_quotas(const struct inquiry *inquiry)
+{
+    const struct policy *policy = inquiry->config->policy;
+    char rate[NUMBER_RATE_TEXT_MAX];
+    for (size_t i = 0; i < policy_bounded_count(policy); i++) {
+        const struct group *group = policy_bounded_at(policy, i);
+        for (int way = 0; way < QUOTA_WAYS && group_has_client(group, &inquiry->from); way++)
+            if (group->quotas[way].amount > 0)
+                printf("  quota    %s %s of %s\n", quota_way_text((enum quota_way)way), number_rate_text(&group->quotas[way], rate), group->name);
+    }
+}
+
 void explain_print_text(const struct inquiry *inquiry, const struct subject *subject)
 {
     explain_print_target(subject);
@@ -131,6 +145,7 @@ void explain_print_text(const struct inquiry *inquiry, const struct subject *sub
     if (subject->verdict.reason == REASON_BAD_REQUEST)
         puts("  because  it is neither a host name nor an address with a port; an IPv6 address goes in brackets");
     explain_print_client(inquiry);
+    explain_print_quotas(inquiry);
     if (subject->verdict.rule != NULL)
         explain_print_rule(subject->verdict.rule);
     if (subject->verdict.route != NULL)

@@ -115,7 +115,7 @@ static bool lint_some_rule_is_for_all(const struct policy *policy)
     return false;
 }
 
-/* A rule without `from` is for every group. */
+/* A rule without `from` is for every group; and a group may be there only to bound what its clients move, whatever lets them out. */
 static void lint_unused_groups(const struct lint *lint)
 {
     const struct policy *policy = lint->config->policy;
@@ -123,7 +123,7 @@ static void lint_unused_groups(const struct lint *lint)
         return;
     for (size_t i = 0; i < policy_group_count(policy); i++) {
         const struct group *group = policy_group_at(policy, i);
-        if (!group->used)
+        if (!group->used && !group_has_quota(group))
             lint_warn(lint, group->at, "clients", group->name, NULL, "no rule names this group");
     }
 }

@@ -13,6 +13,7 @@
 #define TEXT .type = OPTION_TEXT, .max = OPTION_TEXT_MAX
 #define LIST .type = OPTION_OWN, .list = true
 #define OWN .type = OPTION_OWN
+#define QUOTA "bytes, or with K M G, from 1 to 1048576G, and in which one of s m h d, as in 2G/h"
 
 static const struct option_row ROWS[] = {
     {"exeat", "name", .type = OPTION_TEXT, .max = 255, .restart = true, INTO(exeat_settings, name),
@@ -53,8 +54,9 @@ static const struct option_row ROWS[] = {
      .help = "A CIDR or address a line, as copied from a Network Ranges page; # begins a comment."},
     {"clients", "denials", .type = OPTION_WORD, .words = "off own", .fallback = "off", INTO(group, denials),
      .help = "own: GET /denials answers a client with its own; off where clients share addresses (NAT, hosted agents)."},
-    {"clients", "upload", TEXT, .later = "quotas of bytes", .help = "How much the group may send."},
-    {"clients", "download", TEXT, .later = "quotas of bytes", .help = "How much the group may receive."},
+    {"clients", "upload", OWN, .set = clients_set_upload, .value = QUOTA,
+     .help = "How many bytes all clients of the group together may send through tunnels; no bound when missing."},
+    {"clients", "download", OWN, .set = clients_set_download, .value = QUOTA, .help = "How many they may receive."},
 
     {"hosts", "host", LIST, .set = hosts_set_host, .value = "names, *.name, addresses, CIDRs",
      .help = "The list's patterns: a name is that name alone, *.name every one below it, a CIDR only an address that is asked for as such."},

@@ -1,6 +1,10 @@
 /* [clients NAME]: a group of clients by their networks. */
 #include "config/sections.h"
 
+#include "base/number.h"
+
+#define QUOTA_MAX (UINT64_C(1) << 50)
+
 void *clients_begin(struct loader *loader, const struct section *section)
 {
     char at[PLACE_TEXT_MAX];
@@ -30,6 +34,29 @@ void clients_set_from_file(const struct setting *setting)
     struct setting as_from = *setting;
     as_from.meaning = "from";
     setting_read_file(&as_from, clients_take_line, NULL);
+}
+
+static void clients_set_quota(const struct setting *setting, enum quota_way way)
+{
+    struct group *group = setting->target;
+    struct rate rate;
+    char normal[NUMBER_RATE_TEXT_MAX];
+    if (!number_read_rate(&rate, setting->text, setting->len) || rate.amount > QUOTA_MAX) {
+        setting_fault(setting, "\"%.100s\" is not allowed; allowed: %s", setting->text, setting->row->value);
+        return;
+    }
+    group->quotas[way] = rate;
+    setting_fact(setting, number_rate_text(&rate, normal));
+}
+
+void clients_set_upload(const struct setting *setting)
+{
+    clients_set_quota(setting, QUOTA_UPLOAD);
+}
+
+void clients_set_download(const struct setting *setting)
+{
+    clients_set_quota(setting, QUOTA_DOWNLOAD);
 }
 
 void clients_finish(struct loader *loader, const struct section *section, void *target)

@@ -48,6 +48,8 @@ void *clients_begin(struct loader *loader, const struct section *section);
 void clients_finish(struct loader *loader, const struct section *section, void *target);
 void clients_set_from(const struct setting *setting);
 void clients_set_from_file(const struct setting *setting);
+void clients_set_upload(const struct setting *setting);
+void clients_set_download(const struct setting *setting);
 
 /* section_hosts.c */
 void *hosts_begin(struct loader *loader, const struct section *section);

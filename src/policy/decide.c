@@ -10,7 +10,7 @@
 bool rule_has_client(const struct rule *rule, const struct address *client)
 {
     for (size_t i = 0; i < rule->group_count; i++) {
-        if (network_set_find(rule->groups[i]->from, client) != NULL)
+        if (group_has_client(rule->groups[i], client))
             return true;
     }
     return rule->group_count == 0;

@@ -81,6 +81,7 @@ void policy_free(struct policy *policy)
     free(policy->list_rules_at);
     free(policy->list_rules);
     free(policy->network_lists);
+    free(policy->bounded);
     free(policy);
 }
 
@@ -260,11 +261,24 @@ static bool policy_seal_networks(struct policy *policy)
     return true;
 }
 
+static bool policy_seal_quotas(struct policy *policy)
+{
+    policy->bounded = calloc(policy->group_count + 1, sizeof(*policy->bounded));
+    if (policy->bounded == NULL)
+        return false;
+    for (size_t i = 0; i < policy->group_count; i++) {
+        if (group_has_quota(policy->groups[i]))
+            policy->bounded[policy->bounded_count++] = policy->groups[i];
+    }
+    return true;
+}
+
 bool policy_seal(struct policy *policy)
 {
     assert(!policy->sealed);
     policy_mark_used(policy);
-    policy->sealed = host_table_seal(policy->hosts) && policy_seal_sets(policy) && policy_seal_rules(policy) && policy_seal_networks(policy);
+    policy->sealed = host_table_seal(policy->hosts) && policy_seal_sets(policy) && policy_seal_rules(policy) && policy_seal_networks(policy) &&
+                     policy_seal_quotas(policy);
     return policy->sealed;
 }
 
@@ -304,6 +318,32 @@ const struct group *policy_group_at(const struct policy *policy, size_t index)
 {
     assert(index < policy->group_count);
     return policy->groups[index];
+}
+
+size_t policy_bounded_count(const struct policy *policy)
+{
+    return policy->bounded_count;
+}
+
+const struct group *policy_bounded_at(const struct policy *policy, size_t index)
+{
+    assert(index < policy->bounded_count);
+    return policy->bounded[index];
+}
+
+const char *quota_way_text(enum quota_way way)
+{
+    return way == QUOTA_UPLOAD ? "upload" : "download";
+}
+
+bool group_has_quota(const struct group *group)
+{
+    return group->quotas[QUOTA_UPLOAD].amount > 0 || group->quotas[QUOTA_DOWNLOAD].amount > 0;
+}
+
+bool group_has_client(const struct group *group, const struct address *client)
+{
+    return network_set_find(group->from, client) != NULL;
 }
 
 size_t policy_route_count(const struct policy *policy)

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/number.h"
 #include "policy/hostname.h"
 #include "policy/network.h"
 #include "policy/pattern.h"
@@ -17,13 +18,19 @@ enum rule_action { ACTION_DENY = 0, ACTION_ALLOW, ACTION_OBSERVE };
 enum source_pick { PICK_STICKY = 0, PICK_ROUND_ROBIN };
 enum address_demand { ADDRESSES_PUBLIC = 0, ADDRESSES_LISTED, ADDRESSES_ANY };
 
+/* Which bytes a quota is of. */
+enum quota_way { QUOTA_UPLOAD = 0, QUOTA_DOWNLOAD, QUOTA_WAYS };
+
+const char *quota_way_text(enum quota_way way); /* "upload" … */
+
 /* `[clients NAME]` */
 struct group {
     char *name;
-    char *at;                 /* FILE:LINE */
-    struct network_set *from; /* made by policy_add_group */
-    bool denials;             /* GET /denials answers its clients with their own */
-    bool used;                /* some rule names it (for the lints); set by policy_seal */
+    char *at;                       /* FILE:LINE */
+    struct network_set *from;       /* made by policy_add_group */
+    struct rate quotas[QUOTA_WAYS]; /* bytes that all its clients together may move; zeroed: no bound */
+    bool denials;                   /* GET /denials answers its clients with their own */
+    bool used;                      /* some rule names it (for the lints); set by policy_seal */
 };
 
 /* `[hosts NAME]`, a built-in list, or the patterns that stand in a rule itself (name NULL). */
@@ -106,11 +113,17 @@ struct host_list *policy_find_list(const struct policy *policy, const char *name
 struct route *policy_find_route(const struct policy *policy, const char *name);
 size_t policy_group_count(const struct policy *policy);
 const struct group *policy_group_at(const struct policy *policy, size_t index);
+/* Those of them that have a quota. */
+size_t policy_bounded_count(const struct policy *policy);
+const struct group *policy_bounded_at(const struct policy *policy, size_t index);
 size_t policy_route_count(const struct policy *policy);
 const struct route *policy_route_at(const struct policy *policy, size_t index);
 size_t policy_rule_count(const struct policy *policy);
 const struct rule *policy_rule_at(const struct policy *policy, size_t index);
 const struct route *policy_observe_route(const struct policy *policy);
+
+bool group_has_quota(const struct group *group);
+bool group_has_client(const struct group *group, const struct address *client);
 
 /* The group that is recorded for a client: of those that hold its address, the one with the most specific network (the first in file order when
  * equal); NULL: unknown. */

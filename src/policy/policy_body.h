@@ -31,6 +31,8 @@ struct policy {
     const struct rule **list_rules;
     const struct host_list **network_lists; /* the lists that hold a network at all */
     size_t network_list_count;
+    const struct group **bounded; /* the groups that have a quota */
+    size_t bounded_count;
 };
 
 /* The first rule in file order whose from, to and port match, or NULL. */

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "proxy/meter.h"
 #include "proxy/pipe_pool.h"
 
 enum { CLIENT = 0, ORIGIN = 1 };
@@ -114,8 +115,12 @@ static bool relay_keep_pipe(struct relay *relay, int to, struct pipe *pipe, size
 static int relay_written(struct relay *relay, int to, ssize_t n, size_t *sent)
 {
     *sent = n > 0 ? (size_t)n : 0;
+    if (n < 0)
+        return errno != EAGAIN && errno != EWOULDBLOCK ? errno : 0;
     relay->side[to].passed += *sent;
-    return n < 0 && errno != EAGAIN && errno != EWOULDBLOCK ? errno : 0;
+    if (relay->settings.meter)
+        meter_read(relay->settings.meter, relay_bytes_up(relay), relay_bytes_down(relay), relay->last_ms);
+    return 0;
 }
 
 static int relay_send(struct relay *relay, int to, const uint8_t *bytes, size_t len, size_t *sent)
@@ -291,12 +296,12 @@ static void relay_on_writable(evutil_socket_t fd, short what, void *arg)
     const size_t left = backlog->len - backlog->at;
     size_t sent;
     (void)what;
+    relay->last_ms = loop_now_ms(relay->loop);
     int error = backlog->pipe ? relay_drain(relay, to, backlog->pipe, left, &sent) : relay_send(relay, to, backlog->bytes + backlog->at, left, &sent);
     if (error) {
         relay_finish(relay, relay_end_of(to, error));
         return;
     }
-    relay->last_ms = loop_now_ms(relay->loop);
     backlog->at += sent;
     if (backlog->at < backlog->len)
         return;

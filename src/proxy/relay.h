@@ -22,6 +22,7 @@ enum relay_end {
 const char *relay_end_text(enum relay_end end); /* "client_eof" … */
 
 struct event;
+struct meter;
 struct pipe;
 
 #define RELAY_LOOK_MS 30000 /* between looks at the peers; a test shortens it */
@@ -34,6 +35,7 @@ struct relay_settings {
     uint64_t keepalive_ms; /* peer_keep_alive(), on both legs */
     void (*done)(void *arg, enum relay_end end);
     void *arg;
+    struct meter *meter; /* is told what passes; NULL: nobody is. May be changed at any time */
 };
 
 /* The bytes on their way out to a side that its socket would not take. */

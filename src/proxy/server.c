@@ -23,6 +23,7 @@
 #include "proxy/editions.h"
 #include "proxy/mailbox.h"
 #include "proxy/pulse.h"
+#include "proxy/quotas.h"
 #include "proxy/reload_request.h"
 #include "proxy/worker.h"
 
@@ -86,12 +87,20 @@ static void server_share_descriptors(struct server *server)
     server->shared.pipes.bytes.max = PIPE_POOL_MAX;
 }
 
+/* Before the workers go by it, so that they find the quotas of whichever snapshot they judge by. */
+static void server_take_quotas(struct server *server)
+{
+    if (!quotas_take(server->shared.quotas, server_config(server)->policy, clock_monotonic_ms()))
+        log_error("no memory, or no room, for the quota of another group: its clients are refused");
+}
+
 /* ---- setting up, from the messages up to CHANNEL_GO ---- */
 
 static bool server_make_workers(struct server *server)
 {
     server->worker_count = server->editions.workers;
     server_share_descriptors(server);
+    server_take_quotas(server);
     for (unsigned i = 0; i < server->worker_count; i++) {
         server->workers[i] = worker_new(i, server->editions.now->config, &server->shared);
         if (server->workers[i] == NULL)
@@ -206,6 +215,7 @@ static void server_go(struct server *server, const struct channel_message *messa
     if (server->stage >= SERVER_DRAINING || !editions_go(&server->editions, message->a))
         return;
     server->shared.sessions_max = server_plan_descriptors(server).tunnels_max; /* the other shares stay as they were at the start */
+    server_take_quotas(server);
     server->taking = server->worker_count;
     for (unsigned i = 0; i < server->worker_count; i++)
         server_give(server, i);
@@ -450,6 +460,11 @@ bool server_sum(const struct server *server, struct tally *sum)
     return whole;
 }
 
+struct quotas *server_quotas(const struct server *server)
+{
+    return server->shared.quotas;
+}
+
 struct server_reloads server_reloads(const struct server *server)
 {
     return server->reloaded;
@@ -465,10 +480,11 @@ static bool server_init(struct server *server, int channel)
     server->shared.report_arg = server;
     server->shared.denials = denials_new();
     server->shared.client_shares = client_shares_new();
+    server->shared.quotas = quotas_new();
     server->shared.probes = probe_table_new();
     server->base = event_base_new();
     if (server->base == NULL || !editions_init(&server->editions, server->base, channel) || server->shared.denials == NULL ||
-        server->shared.client_shares == NULL || server->shared.probes == NULL)
+        server->shared.client_shares == NULL || server->shared.quotas == NULL || server->shared.probes == NULL)
         return false;
     server->news = mailbox_new(server->base, server_take_news, server);
     server->heard = event_new(server->base, channel, EV_READ | EV_PERSIST, server_heard, server);
@@ -496,6 +512,7 @@ static void server_fini(struct server *server)
         event_base_free(server->base);
     denials_free(server->shared.denials);
     client_shares_free(server->shared.client_shares);
+    quotas_free(server->shared.quotas);
     probe_table_free(server->shared.probes);
     close(server->channel);
     libevent_global_shutdown();

@@ -11,6 +11,7 @@
 
 struct census;
 struct event_base;
+struct quotas;
 struct reload_request;
 struct server;
 struct tally;
@@ -45,7 +46,8 @@ int server_run(int channel, const struct server_guest *guest);
 struct event_base *server_base(struct server *server);
 struct census *server_census(struct server *server);
 const struct config *server_config(const struct server *server); /* that new sessions are judged by now */
-uint32_t server_generation(const struct server *server);         /* how many servers this supervisor has started, this one included */
+struct quotas *server_quotas(const struct server *server);
+uint32_t server_generation(const struct server *server); /* how many servers this supervisor has started, this one included */
 enum server_stage server_stage(const struct server *server);
 
 /* A file that a former server left, as server_leave_state() was given it; -1: none. Lent. */

@@ -366,6 +366,7 @@ static void session_over(struct session *session)
     worker->session_count--;
     if (session->lingers)
         budget_give(&worker->shared->lingers, 1);
+    session_meter_free(session);
     session_uncount(session);
     loop_bury(worker->loop, &session->grave);
 }

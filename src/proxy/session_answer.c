@@ -58,6 +58,8 @@ static void session_add_cause(const struct session *session, enum reason reason,
         text_add(out, setup->fault);
     else if (reason_row(reason)->class == CLASS_NETWORK && setup->cause != NULL)
         text_add(out, setup->cause);
+    else if (reason == REASON_QUOTA)
+        text_add(out, setup->asked);
 }
 
 static void session_refuse_in_http(struct session *session, enum reason reason)
@@ -82,6 +84,7 @@ static void session_refuse_in_http(struct session *session, enum reason reason)
         .port = name_host ? session->port : 0,
         .sentence = row->sentence,
         .cause = own_words ? cause_bytes : NULL,
+        .retry_s = session->setup != NULL ? session->setup->retry_s : 0,
         .ending = ending,
     };
     reply_refusal(&reply, &refusal);

@@ -251,10 +251,14 @@ void session_relay_begin(struct session *session)
     session->opened_ms = loop_now_ms(session->worker->loop);
     client_shares_open(session->worker->shared->client_shares, &session->client.ip);
     const struct limit_settings *limits = &session->config->limits;
-    const struct relay_settings settings = {
-        .idle_ms = limits->idle_timeout_ms, .keepalive_ms = limits->keepalive_ms, .done = session_relayed, .arg = session};
-    bool told = session->past_http || session_answer_established(session); /* sni = off: the decision came before the 200 */
-    if (!told || !relay_start(&session->relay, session->worker->loop, session->client_fd, session->origin_fd, setup->bytes, setup->len, &settings)) {
+    const bool ready =
+        session_meter(session) && (session->past_http || session_answer_established(session)); /* sni = off: the decision came before the 200 */
+    const struct relay_settings settings = {.idle_ms = limits->idle_timeout_ms,
+                                            .keepalive_ms = limits->keepalive_ms,
+                                            .done = session_relayed,
+                                            .arg = session,
+                                            .meter = session->relay.settings.meter};
+    if (!ready || !relay_start(&session->relay, session->worker->loop, session->client_fd, session->origin_fd, setup->bytes, setup->len, &settings)) {
         session_end(session, relay_end_text(RELAY_CLIENT_RESET), "the tunnel could not be opened");
         return;
     }

@@ -147,7 +147,7 @@ void session_follow_verdict(struct session *session)
         session_close(session, REASON_DRAINING);
     else if (!journal_queue_is_ready(session->worker->journal))
         session_close(session, REASON_AUDIT_UNAVAILABLE); /* nothing is asked or dialled for a tunnel that could not be opened */
-    else
+    else if (session_admit(session))
         session_enter(session, STEP_RESOLVE);
 }
 

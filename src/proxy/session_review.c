@@ -121,6 +121,13 @@ bool session_confirm(struct session *session)
 
 /* ---- those whose decision was given to the journal ---- */
 
+/* Where there is no memory for another meter, it stays with the one that it has. */
+static void session_review_meter(struct session *session)
+{
+    if (session->step == STEP_RELAY)
+        (void)session_meter(session);
+}
+
 static bool session_review(struct session *session)
 {
     const struct config *config = session->worker->config;
@@ -130,8 +137,10 @@ static bool session_review(struct session *session)
     if (!session->decided || session->step == STEP_LINGER)
         return true;
     const enum review_result result = session_review_by(session, config, &verdict);
-    if (result == REVIEW_STAYS || config->keep_revoked)
+    if (result == REVIEW_STAYS || config->keep_revoked) {
+        session_review_meter(session);
         return true;
+    }
     text_init(&words, bytes, sizeof(bytes));
     text_format(&words, "policy %s says: ", config->digest);
     session_review_say(session, result, &verdict, &words);

@@ -57,7 +57,8 @@ struct setup {
     char *user_agent;
     const char *cause; /* why the network said no, for the reply and the record's detail; static */
     const char *fault; /* what is wrong with what the client sent; static */
-    char asked[200];   /* the method and authority of a request that is no CONNECT; "" none */
+    char asked[200];   /* the method and authority of a request that is no CONNECT; or what a quota or a policy that came meanwhile says; "" none */
+    uint32_t retry_s;  /* when it may be asked again; 0: nobody knows */
 };
 
 struct session {
@@ -160,6 +161,16 @@ void session_hello_readable(struct session *session);
 
 /* `facts` NULL: what came is no TLS. */
 void session_judge_transparent(struct session *session, const struct hello_facts *facts);
+
+/* session_quota.c: what its client's groups may still move. */
+
+/* Whether they may open another tunnel. False: it went out. */
+bool session_admit(struct session *session);
+/* Before the relay starts, and whenever another policy holds: what it carries from here on is counted by the newest one. False: out of memory, nothing
+ * changed. */
+bool session_meter(struct session *session);
+/* Counts what is not counted yet. */
+void session_meter_free(struct session *session);
 
 /* session_review.c: what a later policy says. */
 

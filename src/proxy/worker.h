@@ -21,6 +21,7 @@ struct event;
 struct listening;
 struct mailbox;
 struct own_address;
+struct quotas;
 struct resolver;
 struct session;
 struct slab;
@@ -31,6 +32,7 @@ struct tally;
 struct shared {
     struct denials *denials;
     struct client_shares *client_shares;
+    struct quotas *quotas;
     struct probe_table *probes;
     atomic_size_t sessions; /* on all workers */
     atomic_size_t sessions_max;
@@ -38,7 +40,7 @@ struct shared {
     struct budget lingers; /* more who were refused are hung up on at once */
     struct budget tries;   /* of dials that have another one under way */
     struct pipe_budget pipes;
-    char holds[SANDBOX_TEXT_MAX]; /* what this process has given up, for the `start` record */
+    char holds[SANDBOX_TEXT_MAX];                         /* what this process has given up, for the `start` record */
     void (*report)(void *arg, unsigned worker, int news); /* enum worker_news, to the main thread; never waits */
     void *report_arg;
 };

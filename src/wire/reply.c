@@ -133,6 +133,8 @@ void reply_refusal(struct text *out, const struct refusal *refusal)
     reply_add_proxy_status(out, refusal->proxy_error, phrase + sizeof(PREFIX) - 1);
     if (refusal->status == 405)
         text_add(out, "Allow: CONNECT\r\n");
+    if (refusal->retry_s > 0)
+        text_format(out, "Retry-After: %u\r\n", refusal->retry_s);
     reply_add_body(out, body, body_text.len);
 }
 

@@ -20,6 +20,7 @@ struct refusal {
     unsigned port;        /* 0: none known */
     const char *sentence; /* "is not allowed"; stands behind HOST:PORT when there is a host */
     const char *cause;    /* the true cause, printed behind the id: "no route to host"; NULL: none */
+    unsigned retry_s;     /* Retry-After; 0: nobody knows */
     const char *ending;   /* "connection refused" …: the phrase ends in exactly this; "" for none */
 };
 

@@ -294,6 +294,12 @@ class ExplainTest(CommandTest):
         (answer,) = self.explain("agent.example", "--from", "192.0.2.1", status=1)
         self.assertEqual((answer["reason"], answer["groups"], answer["sources"]), ("client_unknown", [], []))
 
+    def test_quotas_of_the_clients_groups(self):
+        conf = self.write("quotas.conf", POLICY.replace("from = 10.20.0.0/16", "from = 10.20.0.0/16\nupload = 2048M/h\ndownload = 1G/d"))
+        for client, wanted in (("10.20.7.1", ["  quota    upload 2G/h of builders", "  quota    download 1G/d of builders"]), ("192.0.2.1", [])):
+            out = self.exeat("explain", "-c", conf, "--from", client, "agent.example", status=0 if wanted else 1).stdout
+            self.assertEqual(wanted, [line for line in out.splitlines() if line.startswith("  quota ")])
+
     def test_client_is_this_host_unless_given(self):
         out = self.exeat("explain", "-c", self.conf, "--json", "agent.example", status=1).stdout
         self.assertEqual(json.loads(out)["reason"], "client_unknown")

@@ -8,7 +8,7 @@ import socket
 
 from harness import PATIENCE
 
-SAMPLE = re.compile(r"(?P<name>[a-z_]+)(?:\{(?P<labels>.*)\})? (?P<value>[0-9.]+)")
+SAMPLE = re.compile(r"(?P<name>[a-z_]+)(?:\{(?P<labels>.*)\})? (?P<value>-?[0-9.]+)")
 LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)",?')
 
 # What the journal process says by itself, not for a worker.

@@ -67,8 +67,13 @@ static char *metrics_of(const char *conf)
     struct survey whole = {.workers = 2, .listening = 2, .journal_up = 1, .journal_queue = 3, .journal_filed = 9, .tally = counted()};
     const struct server_reloads reloads = {4, 1};
     page_open(&page);
-    metrics_write(page.to, &whole, config, &reloads);
+    struct quotas *quotas = quotas_new();
+    cr_assert(quotas_take(quotas, config->policy, 0));
+    for (size_t i = 0; i < policy_bounded_count(config->policy); i++)
+        quota_use(quotas_find(quotas, policy_bounded_at(config->policy, i)->name), QUOTA_DOWNLOAD, 1500, 0);
+    metrics_write(page.to, &whole, config, &reloads, quotas, 0);
     page_text(&page);
+    quotas_free(quotas);
     tally_free(whole.tally);
     config_unref(config);
     return page.text;
@@ -103,6 +108,21 @@ Test(metrics, every_count_is_a_line)
     for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
         expect_line(text, lines[i]);
     cr_expect(strstr(text, "agent.example") == NULL, "no names of hosts");
+    cr_expect(strstr(text, "exeat_quota_bytes{") == NULL && strstr(text, "exeat_quota_left_bytes{") == NULL);
+    free(text);
+}
+
+Test(metrics, a_quota_is_what_there_is_and_what_is_left)
+{
+    char *text = metrics_of(LISTEN ROUTES RULES "[clients builders]\nfrom = 10.0.0.0/8\nupload = 1M/h\ndownload = 1K/d\n"
+                                                "[clients others]\nfrom = 10.1.0.0/16\ndownload = 2K/s\n");
+    expect_line(text, "exeat_quota_bytes{group=\"builders\",way=\"up\"} 1048576");
+    expect_line(text, "exeat_quota_bytes{group=\"builders\",way=\"down\"} 1024");
+    expect_line(text, "exeat_quota_bytes{group=\"others\",way=\"down\"} 2048");
+    expect_line(text, "exeat_quota_left_bytes{group=\"builders\",way=\"up\"} 1048576");
+    expect_line(text, "exeat_quota_left_bytes{group=\"builders\",way=\"down\"} -476");
+    expect_line(text, "exeat_quota_left_bytes{group=\"others\",way=\"down\"} 548");
+    cr_expect(strstr(text, "group=\"others\",way=\"up\"") == NULL, "that way has no bound");
     free(text);
 }
 

@@ -72,6 +72,7 @@ Test(candidate, says_what_changed, .init = begin, .fini = end)
     expect_changes(ALL, ALL "[rule more]\nto = c.example\n", "rule more added");
     expect_changes(ALL "[rule more]\nto = c.example\n", ALL, "rule more removed");
     expect_changes(ALL, ALL "[clients few]\nfrom = 10.2.0.0/16\n", "clients few added");
+    expect_changes(LISTEN CLIENTS "upload = 1G/h\n" ROUTE HOSTS RULE, LISTEN CLIENTS "upload = 2G/h\n" ROUTE HOSTS RULE, "clients builds upload changed");
     expect_changes(ALL, LISTEN "[clients builds]\nfrom = 10.0.0.0/8 192.0.2.0/24\n" ROUTE HOSTS RULE, "clients builds from: added 192.0.2.0/24");
     expect_changes(ALL, LISTEN CLIENTS ROUTE "[hosts internal]\nhost = b.example c.example d.example\n" RULE,
                    "hosts internal host: added c.example d.example, removed a.example");

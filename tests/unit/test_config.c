@@ -795,6 +795,30 @@ Test(config, another_process_need_not_judge_again)
     fault_list_free(faults);
 }
 
+static const struct rate *quota_of(const struct config *config, const char *group, enum quota_way way)
+{
+    return &policy_find_group(config->policy, group)->quotas[way];
+}
+
+Test(config, quotas_of_groups)
+{
+    struct config *config = config_text_load(
+        LISTEN ROUTE "[clients a]\nfrom = 10.0.0.0/8\nupload = 2G/h\ndownload = 1048576G/d\n[clients b]\nfrom = 11.0.0.0/8\n"
+                     "[clients c]\nfrom = 12.0.0.0/8\ndownload = 1/s\n" RULE,
+        NULL);
+    const struct rate *up = quota_of(config, "a", QUOTA_UPLOAD), *down = quota_of(config, "a", QUOTA_DOWNLOAD);
+    cr_expect(up->amount == UINT64_C(2) << 30 && up->span_ms == 3600 * 1000);
+    cr_expect(down->amount == UINT64_C(1) << 50 && down->span_ms == 86400 * 1000);
+    cr_expect(quota_of(config, "b", QUOTA_UPLOAD)->amount == 0 && quota_of(config, "c", QUOTA_UPLOAD)->amount == 0);
+    cr_assert_eq(policy_bounded_count(config->policy), 2);
+    cr_expect_str_eq(policy_bounded_at(config->policy, 0)->name, "a");
+    cr_expect_str_eq(policy_bounded_at(config->policy, 1)->name, "c");
+    config_unref(config);
+    expect_digests(LISTEN GROUP "upload = 1024K/s\n", LISTEN GROUP "upload = 1M/s\n", true);
+    expect_digests(LISTEN GROUP "upload = 1M/s\n", LISTEN GROUP "upload = 1M/m\n", false);
+    expect_digests(LISTEN GROUP "upload = 1M/s\n", LISTEN GROUP "download = 1M/s\n", false);
+}
+
 Test(config, digest_knows_no_spelling)
 {
     expect_digests(LISTEN ROUTE RULE, "; a comment\n" ROUTE "\n" LISTEN "[rule  r] # another\nto = B.Example.\n  a.example\nport = 443\n", true);

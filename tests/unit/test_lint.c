@@ -202,6 +202,7 @@ Test(lint, groups_and_lists_nobody_uses)
     lint_says(BASE
               "[clients c]\nfrom = 10.0.0.0/8\n[clients d]\nfrom = 11.0.0.0/8\n[hosts h]\nhost = a.example\n[rule r]\nfrom = c\nto = b.example\n",
               "test.conf:8: [clients d]: no rule names this group (warning)\ntest.conf:10: [hosts h]: no rule names this list (warning)\n");
+    lint_says(BASE "[clients c]\nfrom = 10.1.0.0/16\n[clients bound]\nfrom = 10.0.0.0/8\nupload = 1G/h\n[rule r]\nfrom = c\nto = b.example\n", "");
 }
 
 Test(lint, a_rule_without_from_is_for_every_group)

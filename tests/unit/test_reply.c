@@ -154,6 +154,14 @@ Test(reply, whole_replies_for_every_reason)
     }
 }
 
+Test(reply, when_to_come_back_is_said_where_it_is_known)
+{
+    struct refusal refusal = refusal_of(REASON_QUOTA);
+    cr_expect(strstr(reply_of(&refusal), "Retry-After") == NULL);
+    refusal.retry_s = 86401;
+    cr_expect(strstr(reply_of(&refusal), "\r\nRetry-After: 86401\r\n"));
+}
+
 Test(reply, no_error_type_is_left_out)
 {
     struct refusal refusal = refusal_of(REASON_BAD_REQUEST);
