@@ -70,6 +70,7 @@ struct limit_settings {
     uint64_t request_head, hello; /* bytes */
     uint64_t tunnels;             /* 0: auto, from RLIMIT_NOFILE */
     uint64_t tunnels_per_client;  /* 0: half of those */
+    uint64_t refusals_per_client; /* in 10 s, before answers wait; 0: no limit */
 };
 
 struct audit_settings {

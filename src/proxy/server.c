@@ -24,11 +24,13 @@
 #include "proxy/mailbox.h"
 #include "proxy/pulse.h"
 #include "proxy/quotas.h"
+#include "proxy/refusals.h"
 #include "proxy/reload_request.h"
 #include "proxy/worker.h"
 
 #define MINUTE_US (UINT64_C(60) * 1000000)
 #define DRAIN_SAID_EVERY_S 60
+#define PAUSES_PART 4 /* of all sessions as many as one client's share of those that are no tunnels yet */
 #define DAY_US (24 * 60 * MINUTE_US)
 
 struct server {
@@ -82,6 +84,8 @@ static void server_share_descriptors(struct server *server)
     const struct descriptor_plan plan = server_plan_descriptors(server);
     server->shared.sessions_max = plan.tunnels_max;
     server->shared.lingers.max = plan.lingers_max;
+    server->shared.pauses.max = plan.tunnels_max / PAUSES_PART;
+    server->shared.stranger_pauses.max = SHARES_UNKNOWN_MAX / 2;
     server->shared.tries.max = plan.tries_max;
     server->shared.pipes.pipes.max = plan.pipes_max;
     server->shared.pipes.bytes.max = PIPE_POOL_MAX;
@@ -481,10 +485,11 @@ static bool server_init(struct server *server, int channel)
     server->shared.denials = denials_new();
     server->shared.client_shares = client_shares_new();
     server->shared.quotas = quotas_new();
+    server->shared.refusals = refusals_new();
     server->shared.probes = probe_table_new();
     server->base = event_base_new();
     if (server->base == NULL || !editions_init(&server->editions, server->base, channel) || server->shared.denials == NULL ||
-        server->shared.client_shares == NULL || server->shared.quotas == NULL || server->shared.probes == NULL)
+        server->shared.client_shares == NULL || server->shared.quotas == NULL || server->shared.refusals == NULL || server->shared.probes == NULL)
         return false;
     server->news = mailbox_new(server->base, server_take_news, server);
     server->heard = event_new(server->base, channel, EV_READ | EV_PERSIST, server_heard, server);
@@ -513,6 +518,7 @@ static void server_fini(struct server *server)
     denials_free(server->shared.denials);
     client_shares_free(server->shared.client_shares);
     quotas_free(server->shared.quotas);
+    refusals_free(server->shared.refusals);
     probe_table_free(server->shared.probes);
     close(server->channel);
     libevent_global_shutdown();

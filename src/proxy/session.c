@@ -23,6 +23,9 @@
 /* A journal that takes longer than this to commit one decision is as good as none. The agent itself gives up after 15 s. */
 #define COMMIT_TIMEOUT_MS 5000
 
+/* Who was refused too often waits so long for its answer. */
+#define PAUSE_MS 1000
+
 /* What a client in no group has for its head or hello. */
 #define STRANGER_MS 1000
 
@@ -67,6 +70,12 @@ static uint64_t session_commit_ms(const struct session *session)
     return COMMIT_TIMEOUT_MS;
 }
 
+static uint64_t session_pause_ms(const struct session *session)
+{
+    (void)session;
+    return PAUSE_MS;
+}
+
 static uint64_t session_linger_ms(const struct session *session)
 {
     (void)session;
@@ -89,6 +98,7 @@ static const struct step_row {
     [STEP_HELLO] = {session_hello_begin, session_hello_readable, session_hello_ms, REASON_HELLO_TIMEOUT},
     [STEP_COMMIT] = {session_commit_begin, NULL, session_commit_ms, REASON_AUDIT_UNAVAILABLE},
     [STEP_RELAY] = {session_relay_begin, NULL, NULL, REASON_UNKNOWN}, /* the relay watches itself; an open tunnel has no deadline */
+    [STEP_PAUSE] = {session_ignore_client, NULL, session_pause_ms, REASON_UNKNOWN},
     [STEP_LINGER] = {session_linger_begin, session_linger_readable, session_linger_ms, REASON_UNKNOWN},
 };
 
@@ -124,6 +134,7 @@ static bool session_set_deadline(struct session *session, uint64_t (*deadline_ms
 }
 
 static void session_over(struct session *session);
+static void session_leave(struct session *session, enum reason reason);
 
 void session_enter(struct session *session, enum session_step step)
 {
@@ -133,6 +144,8 @@ void session_enter(struct session *session, enum session_step step)
         row->begin(session);
     else if (step == STEP_LINGER) /* out of memory, and no step goes without its deadline or its ears */
         session_over(session);
+    else if (step == STEP_PAUSE)
+        session_leave(session, session->setup->refused);
     else
         session_close(session, REASON_OVERLOAD);
 }
@@ -385,6 +398,7 @@ static void session_hang_up(struct session *session)
 static void session_leave(struct session *session, enum reason reason)
 {
     const struct worker *worker = session->worker;
+    session_end_pause(session);
     if (session_answer_refusal(session, reason))
         session_close_client(session, true);
     session->lingers = session->client_fd >= 0 && !worker->stopping && budget_take(&worker->shared->lingers, 1);
@@ -416,7 +430,10 @@ void session_close(struct session *session, enum reason reason)
         return;
     }
     session_record_denial(session, reason);
-    session_leave(session, reason);
+    if (session_takes_pause(session, reason))
+        session_enter(session, STEP_PAUSE);
+    else
+        session_leave(session, reason);
 }
 
 static bool session_is_reset(const char *end)
@@ -464,6 +481,8 @@ static void session_late(evutil_socket_t fd, short what, void *arg)
     struct session *session = arg;
     if (session->step == STEP_LINGER) {
         session_over(session);
+    } else if (session->step == STEP_PAUSE) {
+        session_leave(session, session->setup->refused);
     } else if (session->step == STEP_COMMIT && session->config->audit.continue_on_failure) {
         journal_wait_cancel(&session->setup->commit);
         session_enter(session, STEP_RELAY);
@@ -485,6 +504,8 @@ void session_stop(struct session *session)
 {
     if (session->step == STEP_LINGER) {
         session_hang_up(session);
+    } else if (session->step == STEP_PAUSE) {
+        session_leave(session, session->setup->refused);
     } else if (session->decided) {
         atomic_fetch_add(&session->worker->shared->cut, 1);
         session_end(session, END_STOPPED, NULL);

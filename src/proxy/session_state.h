@@ -26,6 +26,7 @@ enum session_step {
     STEP_HELLO,        /* reading the ClientHello: the 200 is out, or the network brought the client and this is all it says */
     STEP_COMMIT,       /* the decision is on its way to the journal */
     STEP_RELAY,        /* bytes go both ways */
+    STEP_PAUSE,        /* refused, and told so in a while */
     STEP_LINGER,       /* refused and told so; what still comes is thrown away */
     STEP_COUNT
 };
@@ -55,10 +56,11 @@ struct setup {
     bool has_dns_ms, has_connect_ms;
     uint32_t dns_ms, connect_ms;
     char *user_agent;
-    const char *cause; /* why the network said no, for the reply and the record's detail; static */
-    const char *fault; /* what is wrong with what the client sent; static */
-    char asked[200];   /* the method and authority of a request that is no CONNECT; or what a quota or a policy that came meanwhile says; "" none */
-    uint32_t retry_s;  /* when it may be asked again; 0: nobody knows */
+    const char *cause;   /* why the network said no, for the reply and the record's detail; static */
+    const char *fault;   /* what is wrong with what the client sent; static */
+    char asked[200];     /* the method and authority of a request that is no CONNECT; or what a quota or a policy that came meanwhile says; "" none */
+    uint32_t retry_s;    /* when it may be asked again; 0: nobody knows */
+    enum reason refused; /* while it pauses: what it will be told */
 };
 
 struct session {
@@ -82,7 +84,7 @@ struct session {
     bool shares;    /* … and among those of its client */
     bool stranger;  /* the client is in no group */
     bool too_late;  /* it came when its worker was draining: no tunnel is opened for it */
-    bool lingers;
+    bool lingers, pauses;
     bool has_hello;    /* a ClientHello was read, … */
     bool has_ech;      /* … and had this */
     uint32_t lingered; /* bytes thrown away after a refusal */
@@ -171,6 +173,13 @@ bool session_admit(struct session *session);
 bool session_meter(struct session *session);
 /* Counts what is not counted yet. */
 void session_meter_free(struct session *session);
+
+/* session_pause.c: who is refused too often. */
+
+/* Counts a refusal. True: its answer shall wait, in STEP_PAUSE. */
+bool session_takes_pause(struct session *session, enum reason reason);
+/* Harmless when there is none. */
+void session_end_pause(struct session *session);
 
 /* session_review.c: what a later policy says. */
 

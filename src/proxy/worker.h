@@ -22,6 +22,7 @@ struct listening;
 struct mailbox;
 struct own_address;
 struct quotas;
+struct refusals;
 struct resolver;
 struct session;
 struct slab;
@@ -33,12 +34,15 @@ struct shared {
     struct denials *denials;
     struct client_shares *client_shares;
     struct quotas *quotas;
+    struct refusals *refusals;
     struct probe_table *probes;
     atomic_size_t sessions; /* on all workers */
     atomic_size_t sessions_max;
-    atomic_size_t cut;     /* tunnels that were ended by a stop or a drain, on all workers */
-    struct budget lingers; /* more who were refused are hung up on at once */
-    struct budget tries;   /* of dials that have another one under way */
+    atomic_size_t cut;             /* tunnels that were ended by a stop or a drain, on all workers */
+    struct budget lingers;         /* more who were refused are hung up on at once */
+    struct budget pauses;          /* more who are refused too often are told at once */
+    struct budget stranger_pauses; /* … of those in no group */
+    struct budget tries;           /* of dials that have another one under way */
     struct pipe_budget pipes;
     char holds[SANDBOX_TEXT_MAX];                         /* what this process has given up, for the `start` record */
     void (*report)(void *arg, unsigned worker, int news); /* enum worker_news, to the main thread; never waits */

@@ -1,13 +1,15 @@
 """One client cannot stop the rest: what it may hold of the sessions, and what those may who are in no group."""
 
 import select
+import time
 import unittest
 
 from forged import v1
-from harness import client_hello, policy, wait_until
+from harness import client_hello, policy, receive_all, wait_until
 from tunnels import NAME, TunnelStory
 
 ONE, OTHER = "127.0.0.1", "127.0.0.2"
+FORBIDDEN = "forbidden.example.test"
 STRANGERS_MAX = 64
 
 
@@ -105,6 +107,83 @@ class ShareTest(ShareStory):
         self.assertEqual(200, ask(("192.0.2.8", 1000))[0])
         quota = self.proxy.wait_decision(reason="quota")
         self.assertEqual(("192.0.2.7", ONE), (quota["client_ip"], quota["peer_ip"]))
+
+
+class RefusalsTest(ShareStory):
+    """`refusals_per_client`: who is refused too often waits a second for each further refusal, and for nothing else."""
+
+    def refused(self, source):
+        """How long the refusal took, and its status."""
+        began = time.monotonic()
+        sock, status, _ = self.proxy.connect(FORBIDDEN, 443, source=(source, 0))
+        sock.close()
+        return time.monotonic() - began, status
+
+    def hammer(self, source, count, reason):
+        """So many requests that are refused for that reason, a few at a time, with no regard to answers: their sockets."""
+        request = f"CONNECT {FORBIDDEN}:443 HTTP/1.1\r\n\r\n".encode()
+        before = len(self.proxy.decisions())
+        socks = []
+        while len(socks) < count:
+            some = self.silent_from(source, min(8, count - len(socks)))
+            for sock in some:
+                sock.sendall(request)
+            socks += some
+            wait_until("their decisions", lambda: len(self.proxy.decisions()) >= before + len(socks))
+        self.assertEqual({reason}, {record["reason"] for record in self.proxy.decisions()[before:]})
+        return socks
+
+    def test_who_hammers_waits_and_others_do_not(self):
+        self.start_with("refusals_per_client = 4")
+        for _ in range(4):
+            self.refused(ONE)
+        self.assertEqual([403] * 2, [status for took, status in (self.refused(ONE) for _ in range(2)) if took >= 1])
+        began = time.monotonic()
+        for _ in range(4):
+            self.assertEqual(403, self.refused(OTHER)[1])
+        for _ in range(8):
+            self.tunnel_from(ONE).close()
+        self.assertLess(time.monotonic() - began, 8, "neither another client nor what is allowed waits")
+
+    def test_whatever_is_refused_waits_also_in_tls(self):
+        self.start_with("refusals_per_client = 1")
+        self.refused(ONE)
+        sock, status, _ = self.ask(ONE)
+        self.assertEqual(200, status)
+        began = time.monotonic()
+        sock.sendall(client_hello(FORBIDDEN))
+        self.assertEqual(bytes((21, 3, 3, 0, 2, 2, 49)), receive_all(sock))
+        self.assertGreaterEqual(time.monotonic() - began, 1)
+        self.proxy.wait_decision(reason="sni_mismatch")
+
+    def test_who_waits_has_its_own_share_and_no_more(self):
+        self.start_with("tunnels = 40\nrefusals_per_client = 1")
+        self.refused(ONE)
+        mine = self.tunnel_from(ONE)
+        waiting = self.hammer(ONE, 8, "default_deny")
+        held = [self.tunnel_from(OTHER) for _ in range(20)]
+        self.assertEqual([403] * 8, [self.proxy.read_head(sock)[0] for sock in waiting])
+        self.assert_echo(mine)
+        for sock in held:
+            sock.close()
+        wait_until("its share again", lambda: self.ask(ONE)[1] == 200)
+
+    def test_strangers_leave_each_other_room(self):
+        self.start_with("refusals_per_client = 1", clients="127.0.0.1/32")
+        self.refused(OTHER)
+        waiting = self.hammer(OTHER, STRANGERS_MAX + 8, "client_unknown")
+        self.assertEqual(403, self.refused("127.0.0.3")[1])
+        self.assertEqual({403}, {self.proxy.read_head(sock)[0] for sock in waiting})
+        self.tunnel_from(ONE)
+
+    def test_a_stop_answers_who_waits(self):
+        self.start_with("refusals_per_client = 1")
+        self.refused(ONE)
+        (gone, waits) = self.hammer(ONE, 2, "default_deny")
+        gone.close()
+        self.assertEqual(0, self.proxy.stop())
+        self.assertEqual(403, self.proxy.read_head(waits)[0])
+        self.assertEqual(3, len(self.proxy.decisions()))
 
 
 if __name__ == "__main__":
