@@ -23,8 +23,7 @@ static const char CHECK_USAGE[] = "usage: exeat check [-c FILE] [--strict]\n"
                                   "\n"
                                   "  -c, --config FILE  the configuration; without it the built-in default\n"
                                   "      --strict       warnings are faults\n"
-                                  "      --options      list every configuration key instead: section, key, default, now or later\n"
-                                  "                     (whether this version knows it), help\n"
+                                  "      --options      list every configuration key instead: section, key, default, help\n"
                                   "  -h, --help         this text\n"
                                   "\n"
                                   "Exit status: 0 the configuration may be served, 2 it may not.\n";
@@ -131,13 +130,11 @@ static int check_list_options(void)
     struct table table;
     size_t count;
     const struct option_row *rows = options_all(&count);
-    table_init(&table, 5);
-    table_row(&table, (const char *[]){"SECTION", "KEY", "DEFAULT", "WHEN", "HELP"});
+    table_init(&table, 4);
+    table_row(&table, (const char *[]){"SECTION", "KEY", "DEFAULT", "HELP"});
     for (size_t i = 0; i < count; i++) {
         const struct option_row *row = &rows[i];
-        const char *fallback = row->fallback != NULL ? row->fallback : row->only;
-        const char *when = row->later != NULL ? "later" : "now";
-        table_row(&table, (const char *[]){row->section, row->key, fallback != NULL ? fallback : "", when, row->help});
+        table_row(&table, (const char *[]){row->section, row->key, row->fallback != NULL ? row->fallback : "", row->help});
     }
     bool printed = table_print(&table, stdout);
     table_fini(&table);

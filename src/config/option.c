@@ -36,12 +36,6 @@ static bool option_find_word(const char *words, const char *text, uint64_t *inde
     return false;
 }
 
-bool option_has_word(const struct option_row *row, const char *text)
-{
-    uint64_t index;
-    return option_find_word(row->words, text, &index);
-}
-
 void option_suggest(const struct option_row *row, const char *text, char buf[SUGGESTION_TEXT_MAX])
 {
     char words[OPTION_WORDS_MAX][OPTION_WORD_MAX];

@@ -35,8 +35,6 @@ struct option_row {
     const char *words;    /* separated by a blank */
     uint64_t min, max;    /* of numbers, sizes (bytes), durations (ms), the length of a text */
     const char *value;    /* how a fault says what an OPTION_OWN allows: "ADDRESS:PORT" */
-    const char *later;    /* not in this version: what it comes with; such a row stores nothing */
-    const char *only;     /* the one value of a later option that says what this version does anyway; NULL: none */
     const char *help;
 };
 
@@ -46,7 +44,6 @@ const char *option_value_text(const struct option_row *row, char buf[OPTION_VALU
 
 /* Whether the text is what the row allows. Numbers, sizes, durations, days, and words by their index. */
 bool option_read(const struct option_row *row, const char *text, uint64_t *number);
-bool option_has_word(const struct option_row *row, const char *text);
 /* `, did you mean "WORD"?` of the row's words, or "". */
 void option_suggest(const struct option_row *row, const char *text, char buf[SUGGESTION_TEXT_MAX]);
 

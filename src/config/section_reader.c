@@ -40,8 +40,7 @@ static void section_unknown_key(const struct section_reader *reader, const struc
         if (strcmp(rows[i].section, reader->section->kind) != 0)
             continue;
         suggestion_offer(&suggestion, rows[i].key);
-        if (rows[i].later == NULL || rows[i].only != NULL)
-            text_format(&text, " %s", rows[i].key);
+        text_format(&text, " %s", rows[i].key);
     }
     fault_add(reader->loader->faults, place_text(reader->section->file, entry->line, at), reader->section->title, entry->key,
               "no such key; allowed:%s%s", text.len ? all : " none", suggestion_text(&suggestion, near));
@@ -67,25 +66,10 @@ static void section_store_text(const struct setting *setting)
         setting_no_memory(setting);
 }
 
-static void section_refuse_later(const struct setting *setting)
-{
-    const struct option_row *row = setting->row;
-    if (row->only == NULL)
-        setting_fault(setting, "comes with %s, which this version does not have; allowed: to leave it out", row->later);
-    else if (strcmp(setting->text, row->only) == 0)
-        return;
-    else if (row->type == OPTION_WORD && !option_has_word(row, setting->text))
-        setting_fault(setting, "\"%.100s\" is not allowed; allowed: %s", setting->text, row->only);
-    else
-        setting_fault(setting, "%.100s comes with %s, which this version does not have; allowed: %s", setting->text, row->later, row->only);
-}
-
 static void section_store(const struct setting *setting)
 {
     uint64_t number;
-    if (setting->row->later != NULL)
-        section_refuse_later(setting);
-    else if (setting->row->set != NULL)
+    if (setting->row->set != NULL)
         setting->row->set(setting);
     else if (setting->row->type == OPTION_TEXT)
         section_store_text(setting);
@@ -229,7 +213,7 @@ static void section_tell_digest(struct section_reader *reader, const struct opti
 {
     char stored[OPTION_TEXT_MAX + 1];
     struct setting setting = section_setting(reader, row, reader->section->line);
-    if (row->later == NULL && option_stored_text(row, reader->target, stored, sizeof(stored)))
+    if (option_stored_text(row, reader->target, stored, sizeof(stored)))
         setting_fact(&setting, stored);
 }
 
