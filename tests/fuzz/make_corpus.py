@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Turn the test vectors into seeds for the fuzzers: make_corpus.py VECTORS_DIR OUT_DIR makes OUT_DIR/<fuzzer>/<row id>."""
+"""Turn the test vectors and tables into seeds for the fuzzers: make_corpus.py VECTORS_DIR OUT_DIR makes OUT_DIR/<fuzzer>/<row id>."""
 import base64
 import json
 import pathlib
@@ -61,6 +61,8 @@ def main(vectors, out):
     for row in rows(vectors / "log_injection.jsonl"):
         for name, how in (("pieces", 0), ("same", 64), ("long", 127)):
             write(out, "fuzz_record", f"{row['id']}-{name}", bytes([how]) + bytes.fromhex(row["hex"]))
+    for path in (ROOT / "tests/tables/config").glob("*.conf"):
+        write(out, "fuzz_config", path.stem, path.read_bytes())
     clients = base64.b64encode(bytes(range(4)) * 256)
     write(out, "fuzz_rules", "two", b"exeat rules 1\n" + b"".join(name + b" 1 2 3 4 5 " + clients + b"\n" for name in (b"agents", b"internal")))
 
