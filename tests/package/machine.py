@@ -1,0 +1,114 @@
+"""A machine to install things on: a clean root of this machine's own distribution, in which systemd is process 1.
+
+It has its own files, processes and control groups; the network is that of whoever boots it. What the kernel has only once, as its settings, is read-only."""
+
+import contextlib
+import os
+import pathlib
+import subprocess
+
+from harness import PATIENCE, wait_until
+
+PACKAGES = "systemd,logrotate"
+SOURCES = pathlib.Path("/etc/apt")
+
+# Said by a shell that is already in namespaces of its own: $1 is an empty directory, $2 what is unpacked there.
+BOOT = """
+set -e
+mount --make-rprivate /
+mount -t tmpfs -o size=1g tmpfs "$1"
+tar -x -C "$1" -f "$2"
+cd "$1"
+mount -t proc proc proc
+mount --bind proc/sys proc/sys
+mount -o remount,bind,ro proc/sys
+mount -t sysfs -o ro sysfs sys
+mount -t cgroup2 cgroup2 sys/fs/cgroup
+mount -t tmpfs tmpfs run
+mount -t tmpfs -o mode=755 tmpfs dev
+mkdir dev/shm dev/pts
+mount -t devpts -o newinstance,ptmxmode=666 devpts dev/pts
+ln -s pts/ptmx dev/ptmx
+for name in null zero full random urandom tty; do
+    touch dev/$name
+    mount --bind /dev/$name dev/$name
+done
+mkdir .outside
+pivot_root . .outside
+umount -l .outside
+rmdir .outside
+exec env -i container=exeat-test PATH=/usr/sbin:/usr/bin /lib/systemd/systemd </dev/null
+"""
+
+
+def make_root(tar, package):
+    """The files of such a machine, with `package` as /exeat.deb; whatever it depends on is in apt's cache, not installed."""
+    sources = [path for path in (SOURCES / "sources.list", *sorted((SOURCES / "sources.list.d").iterdir()))
+               if path.suffix in (".list", ".sources") and path.is_file()]
+    subprocess.run(["mmdebstrap", "--quiet", "--mode=root", "--variant=apt", f"--include={PACKAGES}", "--skip=cleanup/apt",
+                    "--aptopt=APT::Install-Recommends no", f"--customize-hook=upload {package} /exeat.deb",
+                    '--customize-hook=chroot "$1" apt-get install --quiet=2 --yes --download-only /exeat.deb', "", str(tar), *map(str, sources)],
+                   check=True)
+
+
+def group_parent():
+    """Where control groups of the second version are made; None: nowhere."""
+    for line in pathlib.Path("/proc/self/mounts").read_text().splitlines():
+        _, path, kind, options = line.split()[:4]
+        if kind == "cgroup2" and "rw" in options.split(","):
+            return pathlib.Path(path)
+    return None
+
+
+@contextlib.contextmanager
+def control_group():
+    """One for a machine to live in. It must be gone at the end of this, and with it all that it has made there."""
+    group = group_parent() / f"exeat-package-{os.getpid()}"
+    group.mkdir()
+    try:
+        yield group
+    finally:
+        for path, _, _ in os.walk(group, topdown=False):
+            os.rmdir(path)
+
+
+class Machine:
+    def __init__(self, root, tar, group):
+        """Boots; `root` is an empty directory, the process joins `group`."""
+        namespaces = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--cgroup", "--uts", "--ipc"]
+        self.process = subprocess.Popen(["sh", "-c", 'echo $$ >"$1/cgroup.procs" && shift && exec "$@"', "sh", group,
+                                         *namespaces, "sh", "-c", BOOT, "sh", root, tar])
+        try:
+            self.init = wait_until("systemd", self.find_init)
+            wait_until("the end of booting", self.has_booted)
+        except BaseException:
+            self.close()
+            raise
+
+    def find_init(self):
+        children = pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        return next((pid for pid in children if pathlib.Path(f"/proc/{pid}/comm").read_text() == "systemd\n"), None)
+
+    def has_booted(self):
+        return self.run("systemctl", "is-system-running", check=False).stdout.strip() in ("running", "degraded")
+
+    def path(self, name):
+        """A file of its, as it is seen from here."""
+        return pathlib.Path(f"/proc/{self.init}/root/{name}")
+
+    def run(self, *words, check=True):
+        """What root types there; what is said, errors too, is in `stdout`."""
+        done = subprocess.run(["nsenter", f"--target={self.init}", "--mount", "--pid", "--cgroup", "--uts", "--ipc", "env", "-i",
+                               "PATH=/usr/sbin:/usr/bin", "LC_ALL=C.UTF-8", "DEBIAN_FRONTEND=noninteractive", *map(str, words)],
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=3 * PATIENCE)
+        assert done.returncode == 0 or not check, f"{' '.join(map(str, words))}: {done.returncode}\n{done.stdout}"
+        return done
+
+    def show(self, unit, key):
+        """What systemd says of a unit."""
+        return self.run("systemctl", "show", "--value", f"--property={key}", unit).stdout.strip()
+
+    def close(self):
+        """No orderly end: nothing of it is kept."""
+        self.process.kill()
+        self.process.wait()

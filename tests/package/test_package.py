@@ -1,0 +1,279 @@
+"""The Debian package on a clean machine: it is installed, serves, is upgraded under open tunnels, removed and purged."""
+
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import threading
+import unittest
+
+import audit_check
+from harness import PATIENCE, Exeat, TlsOrigin, policy, receive_all, wait_until
+from machine import Machine
+from tunnels import NAME, TunnelStory
+
+PACKAGE = os.environ["EXEAT_PACKAGE"]
+CONFIG, AUDIT, PROGRAM = "etc/exeat/exeat.conf", "var/log/exeat/audit.jsonl", "usr/bin/exeat"
+EXPLICIT = ("127.0.0.1", 3128)
+MACHINE = None
+
+
+def setUpModule():
+    global MACHINE
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    root = tempfile.mkdtemp()
+    unittest.addModuleCleanup(os.rmdir, root)
+    MACHINE = Machine(root, os.environ["EXEAT_ROOT"], os.environ["EXEAT_GROUP"])
+    unittest.addModuleCleanup(MACHINE.close)
+
+
+class Installed(Exeat):
+    """The exeat of the machine, which systemd has started."""
+
+    def __init__(self):
+        self.host, self.port = EXPLICIT
+        self.config, self.audit_path = MACHINE.path(CONFIG), MACHINE.path(AUDIT)
+
+    @property
+    def pid(self):
+        return MACHINE.show("exeat", "MainPID")
+
+    def log_text(self):
+        return MACHINE.run("journalctl", "--unit=exeat", "--output=cat").stdout
+
+    def end(self):
+        if self.audit_path.exists():
+            MACHINE.run("systemctl", "kill", "--kill-whom=main", "--signal=INT", "exeat", check=False)
+            MACHINE.run("systemctl", "stop", "exeat", check=False)
+            self.check_audit()
+
+
+def version_of(package, key="Version"):
+    return subprocess.run(["dpkg-deb", "--field", package, key], check=True, capture_output=True, text=True).stdout.strip()
+
+
+def upgrades_by_signal():
+    return "SIGUSR2 is kept for a later version" not in MACHINE.run("exeat", "run", "--help").stdout
+
+
+class PackageStory(TunnelStory):
+    """Each begins on a machine without the package, and leaves it so."""
+
+    def setUp(self):
+        super().setUp()
+        self.addCleanup(self.purge)
+
+    def install(self, package="/exeat.deb", *options):
+        """As a user does. What it depends on is in apt's cache: there is no network."""
+        told = MACHINE.run("apt-get", "install", "--yes", *options, package).stdout
+        self.proxy = self.use(Installed())
+        return told
+
+    def purge(self):
+        return MACHINE.run("dpkg", "--purge", "exeat").stdout
+
+    def state(self):
+        return MACHINE.run("systemctl", "is-active", "exeat", check=False).stdout.strip()
+
+    def configure(self, text):
+        MACHINE.path("etc/exeat/hosts").write_text(f"127.0.0.1 {NAME}\n")
+        self.addCleanup(MACHINE.path("etc/exeat/hosts").unlink, missing_ok=True)
+        MACHINE.path(CONFIG).write_text(text)
+
+    def policy(self, port):
+        """That of the package, but out to an origin of this test."""
+        packaged = MACHINE.path(CONFIG).read_text()
+        keep = [section for section in re.split(r"(?m)^(?=\[)", packaged) if re.match(r"\[(listen|audit|admin)", section)]
+        return "".join(keep) + policy(NAME, port=port, hosts="/etc/exeat/hosts")
+
+    def serve_here(self, port):
+        self.configure(self.policy(port))
+        MACHINE.run("systemctl", "reload", "exeat")
+        self.proxy.wait_records("the reload", lambda rs: any(r["event"] == "reload" for r in rs))
+
+    def next_version(self, change=lambda tree: None):
+        """The same package again, as a later version, with what `change` does to its files; gives its name on the machine."""
+        tree = self.directory / "tree"
+        subprocess.run(["dpkg-deb", "--raw-extract", PACKAGE, tree], check=True)
+        control = tree / "DEBIAN/control"
+        control.write_text(re.sub(r"(?m)^(Version: .*)$", r"\1+next", control.read_text()))
+        change(tree)
+        subprocess.run(["dpkg-deb", "--build", "-Zgzip", tree, MACHINE.path("next.deb")], check=True, stdout=subprocess.DEVNULL)
+        shutil.rmtree(tree)
+        return "/next.deb"
+
+    def installed_version(self):
+        return MACHINE.run("dpkg-query", "--show", "--showformat=${db:Status-Status} ${Version}", "exeat").stdout
+
+
+class Install(PackageStory):
+    def test_it_serves_at_once(self):
+        told = self.install()
+        self.assertEqual("active", self.state(), told)
+        self.assertEqual("enabled", MACHINE.run("systemctl", "is-enabled", "exeat").stdout.strip())
+        sock, status, head = self.proxy.connect("evil.example", 443)
+        sock.close()
+        self.assertEqual(403, status, head)
+        self.assertIn("default_deny", head)
+        self.assertIn("ready", MACHINE.run("exeat", "status", "-c", "/" + CONFIG).stdout)
+
+    def test_whose_things_are(self):
+        self.install()
+        user = MACHINE.run("id", "-u", "exeat").stdout.strip()
+        for name in ("var/log/exeat", "var/lib/exeat", "run/exeat"):
+            seen = MACHINE.path(name).stat()
+            self.assertEqual((user, 0o40750), (str(seen.st_uid), seen.st_mode), name)
+        self.assertEqual((0, 0o100644), (MACHINE.path(CONFIG).stat().st_uid, MACHINE.path(CONFIG).stat().st_mode))
+
+    def test_what_the_unit_takes_from_it(self):
+        self.install()
+        status = MACHINE.path(f"proc/{self.proxy.pid}/status").read_text()
+        self.assertIn(f"\nUid:\t{MACHINE.run('id', '-u', 'exeat').stdout.strip()}\t", status)
+        self.assertRegex(status, r"\nCapBnd:\t0+\n")
+        self.assertIn("\nNoNewPrivs:\t1\n", status)
+        self.assertIn("\nSeccomp:\t2\n", status)
+        start = self.proxy.records()[0]
+        self.assertEqual("start", start["event"])
+        self.assertIn("seccomp", str(start), "exeat's own sandbox is set inside the unit's")
+
+    def test_a_page_through_it(self):
+        self.install()
+        certificate = self.certificate(NAME)
+        origin = self.use(TlsOrigin(certificate))
+        self.serve_here(origin.port)
+        done = subprocess.run(["curl", "-sS", "--proxy", "http://127.0.0.1:3128", "--cacert", certificate.path, f"https://{NAME}:{origin.port}/page"],
+                              capture_output=True, text=True, timeout=PATIENCE)
+        self.assertEqual((0, "hello from the origin: /page\n"), (done.returncode, done.stdout), done.stderr)
+        self.proxy.wait_decision(host=NAME, verdict="allow")
+
+    def test_a_configuration_with_a_fault_is_left_alone(self):
+        MACHINE.path("etc/exeat").mkdir()
+        MACHINE.path(CONFIG).write_text("[rule broken]\n")
+        told = self.install("/exeat.deb", "-o", "Dpkg::Options::=--force-confold")
+        self.assertIn("installed", self.installed_version())
+        self.assertIn("neither started nor upgraded", told)
+        self.assertEqual("inactive", self.state())
+        MACHINE.path(CONFIG).write_text(MACHINE.path(CONFIG + ".dpkg-dist").read_text())
+        MACHINE.run("dpkg-reconfigure", "exeat")
+        self.assertEqual("active", self.state())
+
+    def test_without_systemd(self):
+        """As in an image that is being built: installed, nobody started; and removed."""
+        told = MACHINE.run("unshare", "--mount", "sh", "-c", "mount -t tmpfs tmpfs /run && apt-get install --yes /exeat.deb && "
+                           "test -d /run/exeat && test -d /var/log/exeat && apt-get remove --yes exeat").stdout
+        self.assertEqual("inactive", self.state(), told)
+
+
+class Service(PackageStory):
+    def test_a_supervisor_that_dies_is_started_again(self):
+        self.install()
+        pid = self.proxy.pid
+        MACHINE.run("systemctl", "kill", "--kill-whom=main", "--signal=KILL", "exeat")
+        wait_until("another one", lambda: self.proxy.pid not in (pid, "0") and self.state() == "active")
+
+    def test_logrotate(self):
+        self.install()
+        self.proxy.connect("evil.example", 443)[0].close()
+        self.proxy.wait_decision(host="evil.example")
+        MACHINE.run("logrotate", "--force", "/etc/logrotate.d/exeat")
+        self.await_new_file()
+        self.assertEqual(2, len(audit_check.history(self.proxy.audit_path)))
+
+
+class Upgrade(PackageStory):
+    def upgrade(self, **how):
+        return self.install(self.next_version(**how))
+
+    def is_new(self):
+        """Whether supervisor, journal and a server are the program that is installed."""
+        program, supervisor = MACHINE.path(PROGRAM), self.proxy.pid
+        with contextlib.suppress(FileNotFoundError):  # one of them has just ended
+            children = MACHINE.path(f"proc/{supervisor}/task/{supervisor}/children").read_text().split()
+            new = [pid for pid in (supervisor, *children) if MACHINE.path(f"proc/{pid}/exe").samefile(program)]
+            return supervisor in new and len(new) >= 3
+        return False
+
+    def test_nobody_notices(self):
+        """A tunnel stands across it, others come one after another meanwhile, and the pid that systemd knows stays."""
+        self.install()
+        self.serve_here(self.origin.port)
+        tunnel, pid = self.open_tunnel(), self.proxy.pid
+        failures, done = [], threading.Event()
+        others = threading.Thread(target=lambda: [failures.append(1) for _ in iter(done.is_set, True) if not self.tunnel_works()])
+        others.start()
+        try:
+            told = self.upgrade()
+            if upgrades_by_signal():
+                wait_until("the new version", self.is_new)
+        finally:
+            done.set()
+            others.join()
+        self.assertIn("+next", self.installed_version())
+        self.assertIn("told to go on as this version", told)
+        self.assert_echo(tunnel)
+        self.assertEqual((pid, []), (self.proxy.pid, failures))
+        if not upgrades_by_signal():
+            self.skipTest("this exeat does not upgrade by SIGUSR2 yet: what ran went on, as the old version")
+
+    def test_a_fault_found_by_the_new_version(self):
+        """What runs goes on, and the package is installed all the same."""
+        self.install()
+        self.serve_here(self.origin.port)
+        tunnel, pid = self.open_tunnel(), self.proxy.pid
+        good = MACHINE.path(CONFIG).read_text()
+        MACHINE.path(CONFIG).write_text(good + "[rule broken]\n")
+        told = self.upgrade()
+        self.assertIn("neither started nor upgraded", told)
+        self.assertIn("installed", self.installed_version())
+        self.assertNotIn("told to go on", told)
+        self.assert_echo(tunnel)
+        self.assertTrue(self.tunnel_works())
+        self.assertEqual(pid, self.proxy.pid)
+        MACHINE.path(CONFIG).write_text(good)
+
+    def test_who_was_disabled_and_stopped_stays_so(self):
+        self.install()
+        MACHINE.run("systemctl", "disable", "--now", "exeat")
+        self.upgrade()
+        self.assertEqual("inactive", self.state())
+
+
+class Removal(PackageStory):
+    def files(self):
+        """All names there are, but dpkg's and apt's own, and what whoever makes a user leaves."""
+        found = MACHINE.run("find", "/", "-xdev", "-not", "-path", "/var/lib/dpkg/*", "-not", "-path", "/var/log/apt/*", "-not", "-path",
+                            "/var/cache/*", "-not", "-path", "/var/log/journal/*", "-not", "-path", "/etc/*-", "-not", "-path", "/tmp/*").stdout
+        return set(found.splitlines())
+
+    def test_it_ends_at_once_and_leaves_the_records(self):
+        """… with a tunnel open, for which a stop would wait for hours."""
+        self.install()
+        self.serve_here(self.origin.port)
+        tunnel = self.open_tunnel()
+        MACHINE.run("apt-get", "remove", "--yes", "exeat")
+        self.assertEqual(b"", receive_all(tunnel))
+        self.assertTrue(MACHINE.path(CONFIG).exists())
+        self.proxy.check_audit()
+        events = [record["event"] for record in self.proxy.records()]
+        self.assertEqual(["close", "stop"], events[-2:])
+        self.install()
+        self.assertEqual("active", self.state(), "it is back as it was before")
+        self.assertTrue(self.tunnel_works())
+
+    def test_nothing_is_left_of_what_is_purged(self):
+        MACHINE.run("apt-get", "autoremove", "--yes")  # what other tests needed
+        before = self.files()
+        self.install()
+        self.proxy.connect("evil.example", 443)[0].close()
+        MACHINE.run("apt-get", "purge", "--yes", "--auto-remove", "exeat")
+        self.assertEqual(set(), self.files() - before)
+        self.assertEqual(set(), before - self.files())
+        self.assertFalse(MACHINE.path("run/exeat").exists())
+
+
+class Lint(unittest.TestCase):
+    def test_lintian_finds_no_fault(self):
+        done = subprocess.run(["lintian", "--fail-on", "error,warning", "--allow-root", PACKAGE], capture_output=True, text=True, timeout=3 * PATIENCE)
+        self.assertEqual(0, done.returncode, done.stdout + done.stderr)
