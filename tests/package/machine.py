@@ -2,15 +2,10 @@
 
 It has its own files, processes and control groups; the network is that of whoever boots it. What the kernel has only once, as its settings, is read-only."""
 
-import contextlib
-import os
 import pathlib
 import subprocess
 
 from harness import PATIENCE, wait_until
-
-PACKAGES = "systemd,logrotate"
-SOURCES = pathlib.Path("/etc/apt")
 
 # Said by a shell that is already in namespaces of its own: $1 is an empty directory, $2 what is unpacked there.
 BOOT = """
@@ -37,39 +32,9 @@ mkdir .outside
 pivot_root . .outside
 umount -l .outside
 rmdir .outside
+mount --make-rshared / # as systemd itself has it, where it is not in a container
 exec env -i container=exeat-test PATH=/usr/sbin:/usr/bin /lib/systemd/systemd </dev/null
 """
-
-
-def make_root(tar, package):
-    """The files of such a machine, with `package` as /exeat.deb; whatever it depends on is in apt's cache, not installed."""
-    sources = [path for path in (SOURCES / "sources.list", *sorted((SOURCES / "sources.list.d").iterdir()))
-               if path.suffix in (".list", ".sources") and path.is_file()]
-    subprocess.run(["mmdebstrap", "--quiet", "--mode=root", "--variant=apt", f"--include={PACKAGES}", "--skip=cleanup/apt",
-                    "--aptopt=APT::Install-Recommends no", f"--customize-hook=upload {package} /exeat.deb",
-                    '--customize-hook=chroot "$1" apt-get install --quiet=2 --yes --download-only /exeat.deb', "", str(tar), *map(str, sources)],
-                   check=True)
-
-
-def group_parent():
-    """Where control groups of the second version are made; None: nowhere."""
-    for line in pathlib.Path("/proc/self/mounts").read_text().splitlines():
-        _, path, kind, options = line.split()[:4]
-        if kind == "cgroup2" and "rw" in options.split(","):
-            return pathlib.Path(path)
-    return None
-
-
-@contextlib.contextmanager
-def control_group():
-    """One for a machine to live in. It must be gone at the end of this, and with it all that it has made there."""
-    group = group_parent() / f"exeat-package-{os.getpid()}"
-    group.mkdir()
-    try:
-        yield group
-    finally:
-        for path, _, _ in os.walk(group, topdown=False):
-            os.rmdir(path)
 
 
 class Machine:

@@ -16,6 +16,7 @@ sys.path.insert(0, str(HERE.parent / "lab"))
 
 import e2e  # noqa: E402, F401
 import enclosure  # noqa: E402
+import root  # noqa: E402
 
 TOOLS = {"dpkg-buildpackage": "dpkg-dev", "dh": "debhelper", "lintian": "lintian", "mmdebstrap": "mmdebstrap", "unshare": "util-linux"}
 
@@ -27,6 +28,8 @@ def lack():
             return f"`{tool}` is not installed (package {package})"
     if os.geteuid() != 0:
         return "a clean root is made by root"
+    if root.group_parent() is None:
+        return "no control group of version 2 can be made, which systemd lives in"
     return None
 
 
@@ -48,19 +51,16 @@ def main():
         print(f"SKIPPED: the package cannot be tested here: {lacking}", flush=True)
         return enclosure.SKIPPED
     with tempfile.TemporaryDirectory(prefix="exeat-package-") as directory:
-        package, tar = build(directory), f"{directory}/root.tar"
+        with root.made(f"{directory}/root.tar") as add_package:
+            package = build(directory)
+            add_package(package)
         subprocess.run(["dpkg-deb", "-x", package, f"{directory}/unpacked"], check=True)
-        os.environ.update(EXEAT=f"{directory}/unpacked/usr/bin/exeat", EXEAT_PACKAGE=package, EXEAT_ROOT=tar)
-        import machine  # only now is there the program that the harness looks at
-        if machine.group_parent() is None:
-            print("SKIPPED: the package cannot be tested here: no control groups of version 2 can be made, which systemd lives in", flush=True)
-            return enclosure.SKIPPED
-        machine.make_root(tar, package)
-        with machine.control_group() as group:
-            os.environ["EXEAT_GROUP"] = str(group)
+        with root.control_group() as group:
+            # the harness looks at the program: that of the package
+            os.environ.update(EXEAT=f"{directory}/unpacked/usr/bin/exeat", EXEAT_PACKAGE=package, EXEAT_ROOT=f"{directory}/root.tar",
+                              EXEAT_GROUP=str(group))
             return enclosure.run(tests)
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(HERE))
     sys.exit(main())

@@ -2,8 +2,10 @@
 
 import contextlib
 import os
+import pathlib
 import re
 import shutil
+import socket
 import subprocess
 import tempfile
 import threading
@@ -17,6 +19,7 @@ from tunnels import NAME, TunnelStory
 PACKAGE = os.environ["EXEAT_PACKAGE"]
 CONFIG, AUDIT, PROGRAM = "etc/exeat/exeat.conf", "var/log/exeat/audit.jsonl", "usr/bin/exeat"
 EXPLICIT = ("127.0.0.1", 3128)
+README = pathlib.Path(__file__).parents[2] / "contrib/systemd/README.md"
 MACHINE = None
 
 
@@ -50,10 +53,6 @@ class Installed(Exeat):
             self.check_audit()
 
 
-def version_of(package, key="Version"):
-    return subprocess.run(["dpkg-deb", "--field", package, key], check=True, capture_output=True, text=True).stdout.strip()
-
-
 def upgrades_by_signal():
     return "SIGUSR2 is kept for a later version" not in MACHINE.run("exeat", "run", "--help").stdout
 
@@ -77,32 +76,28 @@ class PackageStory(TunnelStory):
     def state(self):
         return MACHINE.run("systemctl", "is-active", "exeat", check=False).stdout.strip()
 
-    def configure(self, text):
-        MACHINE.path("etc/exeat/hosts").write_text(f"127.0.0.1 {NAME}\n")
-        self.addCleanup(MACHINE.path("etc/exeat/hosts").unlink, missing_ok=True)
-        MACHINE.path(CONFIG).write_text(text)
-
-    def policy(self, port):
-        """That of the package, but out to an origin of this test."""
-        packaged = MACHINE.path(CONFIG).read_text()
-        keep = [section for section in re.split(r"(?m)^(?=\[)", packaged) if re.match(r"\[(listen|audit|admin)", section)]
-        return "".join(keep) + policy(NAME, port=port, hosts="/etc/exeat/hosts")
+    def systemctl(self, verb):
+        done = MACHINE.run("systemctl", verb, "exeat", check=False)
+        self.assertEqual(0, done.returncode, f"{done.stdout}{self.proxy.log_text()}")
 
     def serve_here(self, port):
-        self.configure(self.policy(port))
-        MACHINE.run("systemctl", "reload", "exeat")
+        """By the package's configuration, but out to an origin of this test."""
+        hosts, config = MACHINE.path("etc/exeat/hosts"), MACHINE.path(CONFIG)
+        self.addCleanup(hosts.unlink)
+        hosts.write_text(f"127.0.0.1 {NAME}\n")
+        kept = [section for section in re.split(r"(?m)^(?=\[)", config.read_text()) if re.match(r"\[(listen|audit|admin)", section)]
+        config.write_text("".join(kept) + policy(NAME, port=port, hosts="/etc/exeat/hosts"))
+        self.systemctl("reload")
         self.proxy.wait_records("the reload", lambda rs: any(r["event"] == "reload" for r in rs))
 
-    def next_version(self, change=lambda tree: None):
-        """The same package again, as a later version, with what `change` does to its files; gives its name on the machine."""
+    def upgrade(self):
+        """To the same package again, as a later version."""
         tree = self.directory / "tree"
         subprocess.run(["dpkg-deb", "--raw-extract", PACKAGE, tree], check=True)
         control = tree / "DEBIAN/control"
         control.write_text(re.sub(r"(?m)^(Version: .*)$", r"\1+next", control.read_text()))
-        change(tree)
         subprocess.run(["dpkg-deb", "--build", "-Zgzip", tree, MACHINE.path("next.deb")], check=True, stdout=subprocess.DEVNULL)
-        shutil.rmtree(tree)
-        return "/next.deb"
+        return self.install("/next.deb")
 
     def installed_version(self):
         return MACHINE.run("dpkg-query", "--show", "--showformat=${db:Status-Status} ${Version}", "exeat").stdout
@@ -167,6 +162,44 @@ class Install(PackageStory):
 
 
 class Service(PackageStory):
+    def drop_in(self, text):
+        """As `systemctl edit` makes one; taken at the next start."""
+        directory = MACHINE.path("etc/systemd/system/exeat.service.d")
+        directory.mkdir(exist_ok=True)
+        self.addCleanup(shutil.rmtree, directory, ignore_errors=True)
+        (directory / f"{len(list(directory.iterdir()))}.conf").write_text(text)
+        MACHINE.run("systemctl", "daemon-reload")
+
+    def test_the_watchdog_strikes(self):
+        """A server that hangs feeds it no more: systemd ends the service and starts it anew."""
+        self.drop_in("[Service]\nWatchdogSec=2\nTimeoutAbortSec=1\n")
+        self.install()
+        pid = self.proxy.pid
+        MACHINE.run("sh", "-c", f"kill -STOP {self.child('server')}")
+        wait_until("another one", lambda: self.proxy.pid not in (pid, "0") and self.state() == "active")
+        self.assertIn("Watchdog timeout", self.proxy.log_text())
+
+    def child(self, role):
+        supervisor = self.proxy.pid
+        children = MACHINE.path(f"proc/{supervisor}/task/{supervisor}/children").read_text().split()
+        return next(pid for pid in children if MACHINE.path(f"proc/{pid}/cmdline").read_bytes().split(b"\0")[1].endswith(role.encode()))
+
+    def test_what_a_configuration_may_need(self):
+        """A port below 1024 and a key that is root's, by the drop-ins that the README has."""
+        self.install()
+        key = MACHINE.path("etc/exeat/sign_key")
+        self.addCleanup(lambda: [path.unlink() for path in key.parent.glob("sign_key*")])
+        MACHINE.run("exeat", "audit", "keygen", "/etc/exeat/sign_key")
+        for block in re.findall(r"(?s)```ini\n(.*?)```", README.read_text()):
+            if "AmbientCapabilities" in block or "LoadCredential" in block:
+                self.drop_in(block)
+        text = MACHINE.path(CONFIG).read_text().replace("127.0.0.1:3128 ", "127.0.0.1:3128 127.0.0.1:443 ", 1)
+        MACHINE.path(CONFIG).write_text(text.replace("[audit]\n", "[audit]\nsign_key = /run/credentials/exeat.service/sign_key\n"))
+        self.systemctl("restart")
+        socket.create_connection(("127.0.0.1", 443), PATIENCE).close()
+        self.proxy.end()
+        self.assertIn("checkpoint", [record["event"] for record in self.proxy.records()], "what was written last is signed")
+
     def test_a_supervisor_that_dies_is_started_again(self):
         self.install()
         pid = self.proxy.pid
@@ -183,9 +216,6 @@ class Service(PackageStory):
 
 
 class Upgrade(PackageStory):
-    def upgrade(self, **how):
-        return self.install(self.next_version(**how))
-
     def is_new(self):
         """Whether supervisor, journal and a server are the program that is installed."""
         program, supervisor = MACHINE.path(PROGRAM), self.proxy.pid
