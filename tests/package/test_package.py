@@ -46,10 +46,15 @@ class Installed(Exeat):
     def log_text(self):
         return MACHINE.run("journalctl", "--unit=exeat", "--output=cat").stdout
 
+    def stop_now(self):
+        """A stop that does not drain."""
+        MACHINE.run("systemctl", "stop", "--no-block", "exeat", check=False)
+        MACHINE.run("systemctl", "kill", "--kill-whom=main", "--signal=INT", "exeat", check=False)
+        MACHINE.run("systemctl", "stop", "exeat", check=False)
+
     def end(self):
+        self.stop_now()
         if self.audit_path.exists():
-            MACHINE.run("systemctl", "kill", "--kill-whom=main", "--signal=INT", "exeat", check=False)
-            MACHINE.run("systemctl", "stop", "exeat", check=False)
             self.check_audit()
 
 
@@ -80,6 +85,13 @@ class PackageStory(TunnelStory):
         done = MACHINE.run("systemctl", verb, "exeat", check=False)
         self.assertEqual(0, done.returncode, f"{done.stdout}{self.proxy.log_text()}")
 
+    def assert_denied(self):
+        """What the package's configuration has for a host that it does not know."""
+        sock, status, head = self.proxy.connect("evil.example", 443)
+        sock.close()
+        self.assertEqual(403, status, head)
+        self.assertIn("default_deny", head)
+
     def serve_here(self, port):
         """By the package's configuration, but out to an origin of this test."""
         hosts, config = MACHINE.path("etc/exeat/hosts"), MACHINE.path(CONFIG)
@@ -108,10 +120,7 @@ class Install(PackageStory):
         told = self.install()
         self.assertEqual("active", self.state(), told)
         self.assertEqual("enabled", MACHINE.run("systemctl", "is-enabled", "exeat").stdout.strip())
-        sock, status, head = self.proxy.connect("evil.example", 443)
-        sock.close()
-        self.assertEqual(403, status, head)
-        self.assertIn("default_deny", head)
+        self.assert_denied()
         self.assertIn("ready", MACHINE.run("exeat", "status", "-c", "/" + CONFIG).stdout)
 
     def test_whose_things_are(self):
@@ -162,9 +171,9 @@ class Install(PackageStory):
 
 
 class Service(PackageStory):
-    def drop_in(self, text):
+    def drop_in(self, text, unit="exeat.service"):
         """As `systemctl edit` makes one; taken at the next start."""
-        directory = MACHINE.path("etc/systemd/system/exeat.service.d")
+        directory = MACHINE.path(f"etc/systemd/system/{unit}.d")
         directory.mkdir(exist_ok=True)
         self.addCleanup(shutil.rmtree, directory, ignore_errors=True)
         (directory / f"{len(list(directory.iterdir()))}.conf").write_text(text)
@@ -178,6 +187,18 @@ class Service(PackageStory):
         MACHINE.run("sh", "-c", f"kill -STOP {self.child('server')}")
         wait_until("another one", lambda: self.proxy.pid not in (pid, "0") and self.state() == "active")
         self.assertIn("Watchdog timeout", self.proxy.log_text())
+
+    def test_sockets_that_systemd_holds(self):
+        """A client starts the service that was stopped, and after a removal there is nobody."""
+        self.install()
+        self.drop_in("[Socket]\nListenStream=\nListenStream=127.0.0.1:3128\n", "exeat.socket")
+        self.drop_in("[Unit]\nRequires=exeat.socket\n")
+        self.proxy.stop_now()
+        MACHINE.run("systemctl", "enable", "--now", "exeat.socket")
+        self.assert_denied()
+        MACHINE.run("apt-get", "remove", "--yes", "exeat")
+        with self.assertRaises(ConnectionRefusedError):
+            self.proxy.dial()
 
     def child(self, role):
         supervisor = self.proxy.pid
