@@ -43,6 +43,11 @@ class Installed(Exeat):
     def pid(self):
         return MACHINE.show("exeat", "MainPID")
 
+    def child_pids(self):
+        """The machine's numbers of them, as `pid` is."""
+        pid = self.pid
+        return MACHINE.path(f"proc/{pid}/task/{pid}/children").read_text().split()
+
     def log_text(self):
         return MACHINE.run("journalctl", "--unit=exeat", "--output=cat").stdout
 
@@ -184,7 +189,8 @@ class Service(PackageStory):
         self.drop_in("[Service]\nWatchdogSec=2\nTimeoutAbortSec=1\n")
         self.install()
         pid = self.proxy.pid
-        MACHINE.run("sh", "-c", f"kill -STOP {self.child('server')}")
+        server = next(child for child in self.proxy.child_pids() if b"server" in MACHINE.path(f"proc/{child}/cmdline").read_bytes())
+        MACHINE.run("sh", "-c", f"kill -STOP {server}")
         wait_until("another one", lambda: self.proxy.pid not in (pid, "0") and self.state() == "active")
         self.assertIn("Watchdog timeout", self.proxy.log_text())
 
@@ -199,11 +205,6 @@ class Service(PackageStory):
         MACHINE.run("apt-get", "remove", "--yes", "exeat")
         with self.assertRaises(ConnectionRefusedError):
             self.proxy.dial()
-
-    def child(self, role):
-        supervisor = self.proxy.pid
-        children = MACHINE.path(f"proc/{supervisor}/task/{supervisor}/children").read_text().split()
-        return next(pid for pid in children if MACHINE.path(f"proc/{pid}/cmdline").read_bytes().split(b"\0")[1].endswith(role.encode()))
 
     def test_what_a_configuration_may_need(self):
         """A port below 1024 and a key that is root's, by the drop-ins that the README has."""
@@ -241,8 +242,7 @@ class Upgrade(PackageStory):
         """Whether supervisor, journal and a server are the program that is installed."""
         program, supervisor = MACHINE.path(PROGRAM), self.proxy.pid
         with contextlib.suppress(FileNotFoundError):  # one of them has just ended
-            children = MACHINE.path(f"proc/{supervisor}/task/{supervisor}/children").read_text().split()
-            new = [pid for pid in (supervisor, *children) if MACHINE.path(f"proc/{pid}/exe").samefile(program)]
+            new = [pid for pid in (supervisor, *self.proxy.child_pids()) if MACHINE.path(f"proc/{pid}/exe").samefile(program)]
             return supervisor in new and len(new) >= 3
         return False
 
@@ -251,6 +251,7 @@ class Upgrade(PackageStory):
         self.install()
         self.serve_here(self.origin.port)
         tunnel, pid = self.open_tunnel(), self.proxy.pid
+        self.assertTrue(self.is_new(), "as long as it is")
         failures, done = [], threading.Event()
         others = threading.Thread(target=lambda: [failures.append(1) for _ in iter(done.is_set, True) if not self.tunnel_works()])
         others.start()
@@ -266,6 +267,7 @@ class Upgrade(PackageStory):
         self.assert_echo(tunnel)
         self.assertEqual((pid, []), (self.proxy.pid, failures))
         if not upgrades_by_signal():
+            self.assertFalse(self.is_new())
             self.skipTest("this exeat does not upgrade by SIGUSR2 yet: what ran went on, as the old version")
 
     def test_a_fault_found_by_the_new_version(self):
@@ -286,7 +288,8 @@ class Upgrade(PackageStory):
 
     def test_who_was_disabled_and_stopped_stays_so(self):
         self.install()
-        MACHINE.run("systemctl", "disable", "--now", "exeat")
+        self.systemctl("disable")
+        self.proxy.stop_now()
         self.upgrade()
         self.assertEqual("inactive", self.state())
 
