@@ -17,7 +17,7 @@
 #define QUEUE_MAX_DEFAULT (8u << 20)
 #define PROBE_PERIOD_S 60
 #define RETRY_MS 20
-#define GATHER_MS 2 /* what nobody waits for is sent together with what comes in this time: each packet wakes the journal */
+#define GATHER_MS 2 /* records are sent together with what comes in this time: each packet wakes the journal */
 #define SEND_BUFFER (4 * JOURNAL_PACKET_MAX)
 #define DETAIL_SIZE 1536
 
@@ -45,6 +45,7 @@ struct journal_queue {
     uint64_t failed_last; /* the last record there was when the journal failed: those up to it have failed, if they are not committed */
     struct journal_wait waiting, done, failed; /* heads of rings: in order of their numbers; to be told true; to be told false */
     struct event *turn;                        /* the end of the loop's turn: tells these, and sends */
+    struct event *idle;                        /* when the loop has nothing else to do: sends what is waited for */
 
     struct gap gap;
     struct probe_table *probes, *own_probes; /* the second only where no other was given */
@@ -79,11 +80,12 @@ void journal_wait_start(struct journal_queue *queue, struct journal_wait *wait)
 {
     wait->queue = queue;
     wait->number = queue->packets.last;
+    const bool is_known = wait->number <= queue->committed || wait->number <= queue->failed_last;
     if (wait->number <= queue->committed)
         journal_wait_link(&queue->done, wait);
     else
-        journal_wait_link(wait->number <= queue->failed_last ? &queue->failed : &queue->waiting, wait);
-    event_active(queue->turn, EV_TIMEOUT, 0);
+        journal_wait_link(is_known ? &queue->failed : &queue->waiting, wait);
+    event_active(is_known ? queue->turn : queue->idle, EV_TIMEOUT, 0);
 }
 
 void journal_wait_cancel(struct journal_wait *wait)
@@ -165,7 +167,7 @@ static void journal_queue_count(struct journal_queue *queue, enum reason reason)
     queue->gap.is_open = true;
 }
 
-/* At the latest: a wait that is started sends at once. */
+/* At the latest: what is waited for goes as soon as the loop has nothing else to do. */
 static void journal_queue_send_later(struct journal_queue *queue)
 {
     const struct timeval later = {.tv_usec = GATHER_MS * 1000};
@@ -480,6 +482,14 @@ static void journal_queue_on_turn(evutil_socket_t fd, short what, void *arg)
     journal_queue_say_dropped(queue);
 }
 
+/* What the turn would do later is done with it. */
+static void journal_queue_on_idle(evutil_socket_t fd, short what, void *arg)
+{
+    struct journal_queue *queue = arg;
+    (void)event_del(queue->turn);
+    journal_queue_on_turn(fd, what, queue);
+}
+
 /* ---- made and ended ---- */
 
 void journal_queue_attach(struct journal_queue *queue, int fd)
@@ -508,9 +518,12 @@ static bool journal_queue_init(struct journal_queue *queue, const struct journal
     queue->queue_max = settings->queue_max > 0 ? settings->queue_max : QUEUE_MAX_DEFAULT;
     queue->instance = settings->instance ? strdup(settings->instance) : NULL;
     queue->turn = evtimer_new(queue->base, journal_queue_on_turn, queue);
+    queue->idle = evtimer_new(queue->base, journal_queue_on_idle, queue);
     queue->probe_minute = evtimer_new(queue->base, journal_queue_end_minute, queue);
     queue->probes = settings->probes ? settings->probes : (queue->own_probes = probe_table_new());
-    return queue->turn && queue->probe_minute && queue->probes && (queue->instance || !settings->instance);
+    if (queue->idle)
+        (void)event_priority_set(queue->idle, event_base_get_npriorities(queue->base) - 1);
+    return queue->turn && queue->idle && queue->probe_minute && queue->probes && (queue->instance || !settings->instance);
 }
 
 struct journal_queue *journal_queue_new(struct event_base *base, const struct journal_settings *settings)
@@ -541,6 +554,8 @@ void journal_queue_free(struct journal_queue *queue)
     journal_queue_detach(queue);
     if (queue->turn)
         event_free(queue->turn);
+    if (queue->idle)
+        event_free(queue->idle);
     if (queue->probe_minute)
         event_free(queue->probe_minute);
     journal_packets_clear(&queue->packets);

@@ -7,6 +7,8 @@
 #include "base/clock.h"
 #include "base/slab.h"
 
+#define LOOP_PRIORITIES 3
+
 /* Takes the list whole: what a burial buries in turn makes the next one. */
 static void loop_dig(struct loop *loop)
 {
@@ -33,7 +35,7 @@ struct loop *loop_new(void)
         return NULL;
     loop->base = event_base_new();
     loop->scratch = malloc(LOOP_SCRATCH_SIZE);
-    if (loop->base)
+    if (loop->base && event_base_priority_init(loop->base, LOOP_PRIORITIES) == 0)
         loop->gravedigger = event_new(loop->base, -1, 0, loop_turn_ends, loop);
     loop->events = slab_new(event_get_struct_event_size());
     if (loop->scratch && loop->gravedigger && loop->events)

@@ -20,7 +20,7 @@ struct grave {
 };
 
 struct loop {
-    struct event_base *base;
+    struct event_base *base; /* events have the middle of its three priorities; the last is for what waits until all else is done */
     uint8_t *scratch;        /* LOOP_SCRATCH_SIZE bytes, for use within one callback */
     struct pipe_pool *pipes; /* the worker's; NULL: there are none */
     struct wait_line *looks; /* the worker's: relays wait in it for a look at their peers */

@@ -2065,6 +2065,68 @@ Test(journal, what_nobody_waits_for_shares_a_packet_with_what_comes_next)
     close(peer);
 }
 
+/* A loop that has something to do in each of so many turns, in which it adds a decision, until the journal hears of any. */
+struct busy {
+    struct event *event;
+    struct journal_queue *queue;
+    struct waiter waiter;
+    int peer;
+    unsigned turns;
+};
+
+static void busy_turn(evutil_socket_t fd, short what, void *arg)
+{
+    struct busy *busy = arg;
+    struct pollfd heard = {.fd = busy->peer, .events = POLLIN};
+    (void)fd, (void)what;
+    (void)add_decision(busy->queue, "b");
+    if (--busy->turns > 0 && poll(&heard, 1, 0) == 0)
+        event_active(busy->event, EV_TIMEOUT, 0);
+}
+
+/* Until it has nothing to do; what the journal has heard then. */
+static unsigned busy_run(struct journal_queue *queue, int peer, unsigned turns, uint64_t *last)
+{
+    struct busy busy = {.queue = queue, .peer = peer, .turns = turns};
+    busy.event = evtimer_new(base, busy_turn, &busy);
+    cr_assert(add_decision(queue, "a"));
+    waiter_start(&busy.waiter, queue);
+    event_active(busy.event, EV_TIMEOUT, 0);
+    loop_turn();
+    event_free(busy.event);
+    journal_wait_cancel(&busy.waiter.wait);
+    return packets_take(peer, last, 0);
+}
+
+/* On a machine that is slow now and then it goes before, for its time is up. */
+Test(journal, what_is_waited_for_goes_when_nothing_else_is_to_be_done)
+{
+    enum { TURNS = 5, TRIES = 100 };
+    int peer;
+    bool together = false;
+    cr_assert_eq(event_base_priority_init(base, 3), 0);
+    struct journal_queue *queue = queue_with_peer(&peer, 0);
+    uint64_t last = 0;
+    for (int i = 0; i < TRIES && !together; i++) {
+        const uint64_t before = last;
+        together = busy_run(queue, peer, TURNS, &last) == 1 && last == before + 1 + TURNS;
+    }
+    cr_assert(together);
+    journal_queue_free(queue);
+    close(peer);
+}
+
+Test(journal, what_is_waited_for_goes_though_there_is_always_something_to_be_done)
+{
+    int peer;
+    uint64_t last = 0;
+    cr_assert_eq(event_base_priority_init(base, 3), 0);
+    struct journal_queue *queue = queue_with_peer(&peer, 0);
+    cr_assert_geq(busy_run(queue, peer, UINT32_MAX, &last), 1);
+    journal_queue_free(queue);
+    close(peer);
+}
+
 Test(journal, uncommitted_records_are_sent_again_on_a_new_socket)
 {
     int peer, fd, next_peer;
