@@ -2,7 +2,7 @@
 #include "audit/audit_key.h"
 
 const struct audit_key_row AUDIT_KEYS[AUDIT_KEY_COUNT] = {
-#define X(symbol, key, kind) {",\"" key "\":", sizeof(key) + 3, AUDIT_##kind},
+#define X(symbol, key, kind) {",\"" key "\":null", sizeof(key) + 3, AUDIT_##kind},
     AUDIT_KEY_TABLE(X)
 #undef X
 };

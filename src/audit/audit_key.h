@@ -29,8 +29,8 @@ enum audit_key {
 enum audit_kind { AUDIT_NULL = 0, AUDIT_NUMBER, AUDIT_TEXT, AUDIT_FLAG, AUDIT_LIST };
 
 struct audit_key_row {
-    const char *text; /* as it stands behind the value before it: `,"name":` */
-    size_t len;
+    const char *text; /* as it stands behind the value before it, unknown: `,"name":null` */
+    size_t len;       /* without the null */
     enum audit_kind kind;
 };
 

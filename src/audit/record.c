@@ -54,8 +54,17 @@ static void record_key(struct text *out, enum audit_key key)
     text_add_bytes(out, AUDIT_KEYS[key].text, AUDIT_KEYS[key].len);
 }
 
+static void record_null(struct text *out, enum audit_key key)
+{
+    text_add_bytes(out, AUDIT_KEYS[key].text, AUDIT_KEYS[key].len + strlen("null"));
+}
+
 static void record_bytes(struct text *out, enum audit_key key, const struct bytes *bytes, size_t chars)
 {
+    if (bytes->at == NULL) {
+        record_null(out, key);
+        return;
+    }
     record_key(out, key);
     text_add_json(out, bytes->at, bytes->len, chars);
 }
@@ -101,11 +110,12 @@ static void record_place(struct text *out, enum audit_key key, const char *place
 
 static void record_number(struct text *out, enum audit_key key, bool known, uint64_t number)
 {
+    if (!known) {
+        record_null(out, key);
+        return;
+    }
     record_key(out, key);
-    if (known)
-        text_add_number(out, number);
-    else
-        text_add(out, "null");
+    text_add_number(out, number);
 }
 
 static void record_port(struct text *out, enum audit_key key, uint16_t port)
@@ -116,17 +126,23 @@ static void record_port(struct text *out, enum audit_key key, uint16_t port)
 static void record_address(struct text *out, enum audit_key key, const struct address *address)
 {
     char buf[ADDRESS_TEXT_MAX];
-    record_string(out, key, address_is_set(address) ? address_text(address, buf) : NULL, ADDRESS_TEXT_MAX);
+    if (!address_is_set(address)) {
+        record_null(out, key);
+        return;
+    }
+    record_key(out, key);
+    text_add_word(out, address_text(address, buf));
 }
 
 static void record_head(struct text *out, const struct record *record)
 {
     char time[CLOCK_TEXT_MAX];
     clock_text(record->time_us, time);
-    text_add(out, AUDIT_KEYS[AUDIT_KEY_TIME].text + 1); /* the first: without the comma */
-    text_add_json(out, time, strlen(time), CLOCK_TEXT_MAX);
+    text_add_bytes(out, AUDIT_KEYS[AUDIT_KEY_TIME].text + 1, AUDIT_KEYS[AUDIT_KEY_TIME].len - 1); /* the first: without the comma */
+    text_add_word(out, time);
     record_string(out, AUDIT_KEY_INSTANCE, record->instance, CHARS_INSTANCE);
-    record_string(out, AUDIT_KEY_EVENT, record_event_text(record->event), CHARS_WORD);
+    record_key(out, AUDIT_KEY_EVENT);
+    text_add_word(out, record_event_text(record->event));
     record_string(out, AUDIT_KEY_ID, record->id, CHARS_WORD);
 }
 
@@ -148,11 +164,11 @@ static void record_alpn(struct text *out, const struct record *record)
     const struct bytes mark = {MARK, strlen(MARK)};
     const bool is_cut = record->alpn_count > RECORD_ALPN_MAX;
     const size_t count = is_cut ? RECORD_ALPN_MAX : record->alpn_count;
-    record_key(out, AUDIT_KEY_ALPN);
     if (!record->has_hello) {
-        text_add(out, "null");
+        record_null(out, AUDIT_KEY_ALPN);
         return;
     }
+    record_key(out, AUDIT_KEY_ALPN);
     text_add_char(out, '[');
     for (size_t i = 0; i < count; i++) {
         const struct bytes *name = is_cut && i == count - 1 ? &mark : &record->alpn[i];

@@ -6,20 +6,26 @@
 
 static const char LETTERS[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/* Up to three bytes in front of a group's 24 bits. */
-static uint32_t base64_group(const uint8_t *bytes, size_t size)
+static void base64_write_group(char out[4], const uint8_t bytes[3])
 {
-    return (uint32_t)bytes[0] << 16 | (uint32_t)(size > 1 ? bytes[1] : 0) << 8 | (size > 2 ? bytes[2] : 0);
+    const uint32_t group = (uint32_t)bytes[0] << 16 | (uint32_t)bytes[1] << 8 | bytes[2];
+    out[0] = LETTERS[group >> 18];
+    out[1] = LETTERS[group >> 12 & 63];
+    out[2] = LETTERS[group >> 6 & 63];
+    out[3] = LETTERS[group & 63];
 }
 
 void base64_write(char *out, const void *bytes, size_t size)
 {
     const uint8_t *at = bytes;
-    for (size_t left = size; left > 0; at += 3, out += 4, left -= left < 3 ? left : 3) {
-        const uint32_t group = base64_group(at, left);
-        for (unsigned k = 0; k < 4; k++)
-            out[k] = k <= left ? LETTERS[group >> (18 - 6 * k) & 63] : '=';
-    }
+    size_t left = size;
+    for (; left >= 3; at += 3, out += 4, left -= 3)
+        base64_write_group(out, at);
+    if (left == 0)
+        return;
+    const uint8_t last[3] = {at[0], left == 2 ? at[1] : 0, 0};
+    base64_write_group(out, last);
+    memset(out + 1 + left, '=', 3 - left);
 }
 
 int base64_digit(char letter)

@@ -35,6 +35,9 @@ void text_format(struct text *text, const char *format, ...) __attribute__((form
  * become text of ours. */
 void text_add_json(struct text *text, const void *bytes, size_t len, size_t max);
 
+/* The same of a word of our own, in which every byte is known to stand for itself. */
+void text_add_word(struct text *text, const char *word);
+
 /* How many bytes at the start stand for themselves in such a string: 0x20 to 0x7e but for quote and backslash. */
 size_t text_json_plain(const void *bytes, size_t len);
 

@@ -16,12 +16,12 @@ static bool network_has_bit(const struct network *network, unsigned bit)
 
 bool network_has(const struct network *network, const struct address *address)
 {
-    if (network->base.family != address->family || !address_is_set(address))
+    const size_t whole = network->prefix / 8;
+    const unsigned rest = network->prefix % 8;
+    if (network->base.family != address->family || (whole > 0 && network->base.bytes[0] != address->bytes[0]))
+        return false; /* nearly always */
+    if (!address_is_set(address) || memcmp(network->base.bytes, address->bytes, whole) != 0)
         return false;
-    size_t whole = network->prefix / 8;
-    unsigned rest = network->prefix % 8;
-    if (whole > 0 && (network->base.bytes[0] != address->bytes[0] || memcmp(network->base.bytes, address->bytes, whole) != 0))
-        return false; /* nearly always by the first byte */
     return rest == 0 || ((network->base.bytes[whole] ^ address->bytes[whole]) >> (8 - rest)) == 0;
 }
 

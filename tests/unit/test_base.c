@@ -196,6 +196,29 @@ Test(text, printable_is_from_blank_to_tilde_wherever_it_stands)
     cr_assert(text_is_printable("", 0));
 }
 
+/* Each byte at each place of strings that are shorter and longer than what is looked at at once, alone and with one like it or beyond ASCII behind. */
+Test(text, json_plain_ends_at_the_first_byte_that_needs_more)
+{
+    enum { LENGTHS = 20 };
+    static const uint8_t behind[] = {'x', '"', 0xff};
+    uint8_t bytes[LENGTHS];
+    for (size_t len = 1; len < LENGTHS; len++) {
+        for (size_t at = 0; at < len; at++) {
+            for (unsigned byte = 0; byte < 256; byte++) {
+                const bool plain = byte >= 0x20 && byte <= 0x7e && byte != '"' && byte != '\\';
+                const uint8_t next = behind[(len + at + byte) % sizeof(behind)];
+                memset(bytes, 'x', sizeof(bytes));
+                bytes[at] = (uint8_t)byte;
+                if (at + 1 < len)
+                    bytes[at + 1] = next;
+                const size_t expected = !plain ? at : at + 1 < len && next != 'x' ? at + 1 : len;
+                cr_assert_eq(text_json_plain(bytes, len), expected, "%u at %zu of %zu", byte, at, len);
+            }
+        }
+    }
+    cr_assert_eq(text_json_plain(bytes, 0), 0);
+}
+
 Test(text, clean_shortens_in_the_middle)
 {
     static const struct {
