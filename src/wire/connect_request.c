@@ -6,6 +6,7 @@
 
 #include "base/base64.h"
 #include "base/number.h"
+#include "base/text.h"
 
 #define EMPTY_LINES_MAX 2 /* RFC 9112 2.2 asks for one at least */
 
@@ -335,9 +336,17 @@ static enum request_result request_step(struct connect_request *request, const u
     return bytes[at] == '\n' ? request_end_line(request, bytes, at) : request_bad(request, "a CR must be followed by LF");
 }
 
+/* Inside a line nothing is wrong with what is printable: the line is looked at when it is whole. */
+static size_t request_plain(const struct connect_request *request, const uint8_t *bytes, size_t end)
+{
+    const size_t at = request->scanned;
+    return at > request->line_at && bytes[at - 1] != '\r' ? text_json_plain(bytes + at, end - at) : 0;
+}
+
 enum request_result connect_request_feed(struct connect_request *request, const uint8_t *bytes, size_t len)
 {
-    while (request->scanned < len && request->scanned < request->head_max) {
+    const size_t end = len < request->head_max ? len : request->head_max;
+    while ((request->scanned += request_plain(request, bytes, end)) < end) {
         enum request_result result = request_step(request, bytes, request->scanned++);
         if (result != REQUEST_MORE)
             return result;
