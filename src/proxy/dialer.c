@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <event2/event.h>
+#include <event2/event_struct.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdatomic.h>
@@ -35,7 +36,7 @@ struct dial {
     struct address client;
     uint64_t started_ms;
     unsigned turn;
-    struct event *pace, *deadline;
+    struct event pace, deadline;
     struct dial_try tries[DIAL_TRIES];
     unsigned under_way;
     struct budget *spare; /* what the tries beside the first were taken from … */
@@ -89,7 +90,7 @@ static bool dial_has_more(const struct dial *dial)
 
 static void dial_pace(struct dial *dial, uint64_t ms)
 {
-    (void)loop_ring_in_ms(dial->pace, ms); /* without it the deadline is still there */
+    (void)loop_ring_in_ms(&dial->pace, ms); /* without it the deadline is still there */
 }
 
 /* How much an outcome says about the whole dial: not having been able to try outweighs a failure, and that a missing way. */
@@ -150,8 +151,7 @@ static void dial_settle(struct dial *dial)
 
 static void dial_drop(struct dial_try *try)
 {
-    event_free(try->writable);
-    try->writable = NULL;
+    loop_drop(&try->writable);
     try->dial->under_way--;
     if (try->fd >= 0)
         close(try->fd);
@@ -171,8 +171,8 @@ void dial_cancel(struct dial *dial)
     for (int i = 0; i < DIAL_TRIES; i++)
         if (dial->tries[i].writable)
             dial_drop(&dial->tries[i]);
-    event_free(dial->pace);
-    event_free(dial->deadline);
+    (void)event_del(&dial->pace);
+    (void)event_del(&dial->deadline);
     dial->grave.bury = dial_bury;
     loop_bury(dial->loop, &dial->grave);
 }
@@ -266,10 +266,9 @@ static struct dial_try *dial_free_try(struct dial *dial)
 static bool dial_watch(struct dial *dial, int fd, const struct endpoint *upstream, const struct source *source)
 {
     struct dial_try *try = dial_free_try(dial);
-    struct event *writable = event_new(dial->loop->base, fd, EV_WRITE, dial_answered, try);
+    struct event *writable = loop_event(dial->loop, fd, EV_WRITE, dial_answered, try);
     if (!writable || event_add(writable, NULL) != 0) {
-        if (writable)
-            event_free(writable);
+        loop_drop(&writable);
         close(fd);
         dial_note(dial, DIAL_OVERLOAD, ENOMEM);
         return false;
@@ -344,18 +343,24 @@ static bool dial_may_try(struct dial *dial)
     return may;
 }
 
-static void dial_step(evutil_socket_t fd, short what, void *arg)
+/* True: what is under way, or still to be tried, may bring an end; false: this is it. */
+static bool dial_go_on(struct dial *dial)
 {
-    struct dial *dial = arg;
-    (void)fd;
-    (void)what;
     bool started = false, may = dial_has_more(dial) && dial_may_try(dial);
     for (int i = 0; i < DIAL_BURST && may && !started && dial_has_more(dial); i++)
         started = dial_try(dial);
     dial_settle(dial);
     if (dial_has_more(dial))
         dial_pace(dial, started || !may ? DIAL_DELAY_MS : 0);
-    else if (dial->under_way == 0)
+    return dial_has_more(dial) || dial->under_way > 0;
+}
+
+static void dial_step(evutil_socket_t fd, short what, void *arg)
+{
+    struct dial *dial = arg;
+    (void)fd;
+    (void)what;
+    if (!dial_go_on(dial))
         dial_report(dial);
 }
 
@@ -371,21 +376,13 @@ static void dial_expire(evutil_socket_t fd, short what, void *arg)
     dial_report(dial);
 }
 
-static bool dial_arm(struct dial *dial, uint64_t timeout_ms)
-{
-    dial->pace = evtimer_new(dial->loop->base, dial_step, dial);
-    dial->deadline = evtimer_new(dial->loop->base, dial_expire, dial);
-    if (!dial->pace || !dial->deadline || !loop_ring_in_ms(dial->deadline, timeout_ms))
-        return false;
-    event_active(dial->pace, EV_TIMEOUT, 0); /* soon, but not before dial_start() has returned */
-    return true;
-}
-
 static struct dial *dial_new(struct loop *loop, const struct dial_request *request)
 {
     struct dial *dial = calloc(1, sizeof(*dial) + request->address_count * sizeof(*dial->addresses));
     if (!dial)
         return NULL;
+    evtimer_assign(&dial->pace, loop->base, dial_step, dial);
+    evtimer_assign(&dial->deadline, loop->base, dial_expire, dial);
     dial->loop = loop;
     dial->route = request->route;
     dial->client = request->client;
@@ -406,12 +403,11 @@ struct dial *dial_start(struct loop *loop, const struct dial_request *request, v
         return NULL;
     dial->done = done;
     dial->arg = arg;
-    if (dial_arm(dial, request->timeout_ms))
-        return dial;
-    if (dial->pace)
-        event_free(dial->pace);
-    if (dial->deadline)
-        event_free(dial->deadline);
-    free(dial);
-    return NULL;
+    if (!loop_ring_in_ms(&dial->deadline, request->timeout_ms)) {
+        free(dial);
+        return NULL;
+    }
+    if (!dial_go_on(dial))
+        event_active(&dial->pace, EV_TIMEOUT, 0); /* tells so, but not before dial_start() has returned */
+    return dial;
 }
