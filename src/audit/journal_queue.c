@@ -44,8 +44,9 @@ struct journal_queue {
     uint64_t moved_ms;    /* when the last commit came, or the first of the records that wait for one */
     uint64_t failed_last; /* the last record there was when the journal failed: those up to it have failed, if they are not committed */
     struct journal_wait waiting, done, failed; /* heads of rings: in order of their numbers; to be told true; to be told false */
-    struct event *turn;                        /* the end of the loop's turn: tells these, and sends */
+    struct event *tell;                        /* the end of the loop's turn: tells these */
     struct event *idle;                        /* when the loop has nothing else to do: sends what is waited for */
+    struct event *send;                        /* sends whatever there is */
 
     struct gap gap;
     struct probe_table *probes, *own_probes; /* the second only where no other was given */
@@ -85,7 +86,7 @@ void journal_wait_start(struct journal_queue *queue, struct journal_wait *wait)
         journal_wait_link(&queue->done, wait);
     else
         journal_wait_link(is_known ? &queue->failed : &queue->waiting, wait);
-    event_active(is_known ? queue->turn : queue->idle, EV_TIMEOUT, 0);
+    event_active(is_known ? queue->tell : queue->idle, EV_TIMEOUT, 0);
 }
 
 void journal_wait_cancel(struct journal_wait *wait)
@@ -171,8 +172,8 @@ static void journal_queue_count(struct journal_queue *queue, enum reason reason)
 static void journal_queue_send_later(struct journal_queue *queue)
 {
     const struct timeval later = {.tv_usec = GATHER_MS * 1000};
-    if (!event_pending(queue->turn, EV_TIMEOUT, NULL) && event_add(queue->turn, &later) != 0)
-        event_active(queue->turn, EV_TIMEOUT, 0);
+    if (!event_pending(queue->send, EV_TIMEOUT, NULL) && event_add(queue->send, &later) != 0)
+        event_active(queue->send, EV_TIMEOUT, 0);
 }
 
 static bool journal_queue_put(struct journal_queue *queue, struct record *record)
@@ -192,7 +193,7 @@ static bool journal_queue_put(struct journal_queue *queue, struct record *record
         queue->moved_ms = clock_monotonic_ms();
     journal_packets_add(&queue->packets, text.len);
     if (queue->packets.unsent) /* a packet is full */
-        event_active(queue->turn, EV_TIMEOUT, 0);
+        event_active(queue->send, EV_TIMEOUT, 0);
     else
         journal_queue_send_later(queue);
     return true;
@@ -312,7 +313,7 @@ static void journal_queue_fail(struct journal_queue *queue)
     queue->up = false;
     queue->failed_last = queue->packets.last;
     journal_wait_move(&queue->waiting, &queue->failed, UINT64_MAX);
-    event_active(queue->turn, EV_TIMEOUT, 0);
+    event_active(queue->tell, EV_TIMEOUT, 0);
 }
 
 static void journal_queue_rise(struct journal_queue *queue, uint32_t epoch)
@@ -321,7 +322,7 @@ static void journal_queue_rise(struct journal_queue *queue, uint32_t epoch)
     queue->epoch = epoch;
     journal_packets_rewind(&queue->packets);
     journal_queue_end_gap(queue);
-    event_active(queue->turn, EV_TIMEOUT, 0);
+    event_active(queue->send, EV_TIMEOUT, 0);
 }
 
 static void journal_queue_commit(struct journal_queue *queue, uint64_t number)
@@ -332,7 +333,7 @@ static void journal_queue_commit(struct journal_queue *queue, uint64_t number)
     queue->moved_ms = clock_monotonic_ms();
     journal_wait_move(&queue->waiting, &queue->done, number);
     journal_packets_release(&queue->packets, number);
-    event_active(queue->turn, EV_TIMEOUT, 0);
+    event_active(queue->tell, EV_TIMEOUT, 0);
     if (journal_queue_can_take(queue))
         journal_queue_end_gap(queue);
 }
@@ -419,7 +420,7 @@ static void journal_queue_pause(struct journal_queue *queue, int error)
     if (error == EAGAIN)
         event_add(queue->writable, NULL);
     else if (error == ENOBUFS || error == ENOMEM)
-        event_add(queue->turn, &later);
+        event_add(queue->send, &later);
 }
 
 static void journal_queue_send(struct journal_queue *queue)
@@ -471,23 +472,23 @@ void journal_queue_log(void *arg, const char *line, size_t len)
         queue->lines_dropped++;
 }
 
-static void journal_queue_on_turn(evutil_socket_t fd, short what, void *arg)
+static void journal_queue_on_send(evutil_socket_t fd, short what, void *arg)
+{
+    struct journal_queue *queue = arg;
+    (void)fd;
+    (void)what;
+    (void)event_del(queue->send); /* it may be set for later */
+    journal_queue_send(queue);
+    journal_queue_say_dropped(queue);
+}
+
+static void journal_queue_on_tell(evutil_socket_t fd, short what, void *arg)
 {
     struct journal_queue *queue = arg;
     (void)fd;
     (void)what;
     journal_wait_tell(&queue->done, true);
     journal_wait_tell(&queue->failed, queue->continue_on_failure);
-    journal_queue_send(queue);
-    journal_queue_say_dropped(queue);
-}
-
-/* What the turn would do later is done with it. */
-static void journal_queue_on_idle(evutil_socket_t fd, short what, void *arg)
-{
-    struct journal_queue *queue = arg;
-    (void)event_del(queue->turn);
-    journal_queue_on_turn(fd, what, queue);
 }
 
 /* ---- made and ended ---- */
@@ -503,7 +504,7 @@ void journal_queue_attach(struct journal_queue *queue, int fd)
     queue->fd = fd;
     setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &(int){SEND_BUFFER}, sizeof(int)); /* at least a packet must fit, whatever the system's default */
     queue->readable = event_new(queue->base, fd, EV_READ | EV_PERSIST, journal_queue_on_readable, queue);
-    queue->writable = event_new(queue->base, fd, EV_WRITE, journal_queue_on_turn, queue);
+    queue->writable = event_new(queue->base, fd, EV_WRITE, journal_queue_on_send, queue);
     if (!queue->readable || !queue->writable || event_add(queue->readable, NULL) != 0)
         journal_queue_detach(queue); /* stays down: nothing is allowed unrecorded */
 }
@@ -517,13 +518,14 @@ static bool journal_queue_init(struct journal_queue *queue, const struct journal
     queue->continue_on_failure = settings->continue_on_failure;
     queue->queue_max = settings->queue_max > 0 ? settings->queue_max : QUEUE_MAX_DEFAULT;
     queue->instance = settings->instance ? strdup(settings->instance) : NULL;
-    queue->turn = evtimer_new(queue->base, journal_queue_on_turn, queue);
-    queue->idle = evtimer_new(queue->base, journal_queue_on_idle, queue);
+    queue->tell = evtimer_new(queue->base, journal_queue_on_tell, queue);
+    queue->idle = evtimer_new(queue->base, journal_queue_on_send, queue);
+    queue->send = evtimer_new(queue->base, journal_queue_on_send, queue);
     queue->probe_minute = evtimer_new(queue->base, journal_queue_end_minute, queue);
     queue->probes = settings->probes ? settings->probes : (queue->own_probes = probe_table_new());
     if (queue->idle)
         (void)event_priority_set(queue->idle, event_base_get_npriorities(queue->base) - 1);
-    return queue->turn && queue->idle && queue->probe_minute && queue->probes && (queue->instance || !settings->instance);
+    return queue->tell && queue->idle && queue->send && queue->probe_minute && queue->probes && (queue->instance || !settings->instance);
 }
 
 struct journal_queue *journal_queue_new(struct event_base *base, const struct journal_settings *settings)
@@ -552,10 +554,12 @@ void journal_queue_free(struct journal_queue *queue)
     journal_wait_drop(&queue->done);
     journal_wait_drop(&queue->failed);
     journal_queue_detach(queue);
-    if (queue->turn)
-        event_free(queue->turn);
+    if (queue->tell)
+        event_free(queue->tell);
     if (queue->idle)
         event_free(queue->idle);
+    if (queue->send)
+        event_free(queue->send);
     if (queue->probe_minute)
         event_free(queue->probe_minute);
     journal_packets_clear(&queue->packets);

@@ -2065,6 +2065,23 @@ Test(journal, what_nobody_waits_for_shares_a_packet_with_what_comes_next)
     close(peer);
 }
 
+Test(journal, what_nobody_waits_for_is_not_hurried_by_a_commit)
+{
+    int peer;
+    uint64_t last = 0;
+    struct journal_queue *queue = queue_with_peer(&peer, 0);
+    cr_assert(add_named(queue, "a", NEED_REFUSAL, REASON_QUOTA));
+    packets_await(peer, &last, 1);
+    frame_send(peer, &(struct journal_frame){.kind = FRAME_COMMITTED, .first = 1});
+    cr_assert(add_named(queue, "b", NEED_REFUSAL, REASON_QUOTA));
+    loop_turn();
+    cr_assert_eq(journal_queue_filed(queue), 1);
+    cr_assert_eq(packets_take(peer, &last, 0), 0, "it was sent with the news of the commit");
+    packets_await(peer, &last, 2);
+    journal_queue_free(queue);
+    close(peer);
+}
+
 /* A loop that has something to do in each of so many turns, in which it adds a decision, until the journal hears of any. */
 struct busy {
     struct event *event;
