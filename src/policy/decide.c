@@ -201,11 +201,10 @@ void policy_judge_hello(const struct policy *policy, const struct question *ques
 }
 
 /* Unspecified, multicast, broadcast: no host is there, or too many are, or (0.0.0.0, ::) this one is. */
-static bool policy_is_nobody(const struct address *address)
+static bool policy_is_nobody(const struct address *address, enum address_class class)
 {
     static const struct address broadcast = {FAMILY_V4, {255, 255, 255, 255}};
-    return !address_is_set(address) || address_is_any(address) || address_equal(address, &broadcast) ||
-           address_class_of(address) == ADDRESS_MULTICAST;
+    return !address_is_set(address) || address_is_any(address) || address_equal(address, &broadcast) || class == ADDRESS_MULTICAST;
 }
 
 static bool policy_is_never(const struct policy *policy, const struct address *address, uint16_t port)
@@ -227,37 +226,41 @@ bool policy_has_never_port(const struct policy *policy, uint16_t port)
 }
 
 /* Loopback, link-local and metadata addresses are not meant by a network that merely happens to hold them: 0.0.0.0/0, or fd00::/8. */
-static bool route_lists_one(const struct route *route, const struct address *address)
+static bool route_lists_one(const struct route *route, const struct address *address, enum address_class class)
 {
     const struct network *network = network_set_find(route->listed, address);
-    if (network == NULL || !address_class_needs_listing(address_class_of(address)))
+    if (network == NULL || !address_class_needs_listing(class))
         return network != NULL;
     return address_class_needs_listing(address_class_of(&network->base));
 }
 
 /* An IPv4 address inside an IPv6 one is where the packets would end: it must pass, too, where it is special. A mapped one is dialled as IPv4
  * itself, so no list of IPv6 networks can mean it. */
-static bool route_lists(const struct route *route, const struct address *address)
+static bool route_lists(const struct route *route, const struct address *address, enum address_class class)
 {
     struct address v4;
-    if (address_class_of(address) == ADDRESS_MAPPED || !route_lists_one(route, address))
+    if (class == ADDRESS_MAPPED || !route_lists_one(route, address, class))
         return false;
-    return !address_class_embedded(&v4, address) || !address_class_needs_listing(address_class_of(&v4)) || route_lists_one(route, &v4);
+    if (!address_class_embedded(&v4, address))
+        return true;
+    const enum address_class inner = address_class_of(&v4);
+    return !address_class_needs_listing(inner) || route_lists_one(route, &v4, inner);
 }
 
 bool policy_accepts(const struct policy *policy, const struct route *route, const struct endpoint *to)
 {
     struct address v4;
-    if (route == NULL || policy_is_nobody(&to->ip) || policy_is_never(policy, &to->ip, to->port))
+    const enum address_class class = address_class_of(&to->ip);
+    if (route == NULL || policy_is_nobody(&to->ip, class) || policy_is_never(policy, &to->ip, to->port))
         return false;
     /* What IPv6 text hides from a list of IPv4 networks, the kernel or a gateway would still find. */
-    if (address_class_embedded(&v4, &to->ip) && (policy_is_nobody(&v4) || policy_is_never(policy, &v4, to->port)))
+    if (address_class_embedded(&v4, &to->ip) && (policy_is_nobody(&v4, address_class_of(&v4)) || policy_is_never(policy, &v4, to->port)))
         return false;
     switch (route->addresses) {
     case ADDRESSES_PUBLIC:
-        return address_class_of(&to->ip) == ADDRESS_PUBLIC;
+        return class == ADDRESS_PUBLIC;
     case ADDRESSES_LISTED:
-        return route_lists(route, &to->ip);
+        return route_lists(route, &to->ip, class);
     case ADDRESSES_ANY:
         return true;
     }
