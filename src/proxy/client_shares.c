@@ -86,7 +86,7 @@ enum share_answer client_shares_take(struct client_shares *shares, const struct 
 {
     pthread_mutex_lock(&shares->lock);
     enum share_answer answer = SHARE_PAST;
-    if (!unknown || shares->unknown < SHARES_UNKNOWN_MAX) {
+    if (!unknown || shares->unknown < limits->unknown) {
         struct client_share **link = client_shares_find(shares, client);
         answer = client_share_grow(link, client, limits);
         client_share_tidy(link);

@@ -7,12 +7,13 @@
 
 #include "base/address.h"
 
-#define SHARES_UNKNOWN_MAX 64 /* sessions of all clients together that are in no group */
+#define SHARES_UNKNOWN_MAX 64 /* what `unknown` is at most, however many sessions there may be */
 
-/* Of one client, by its address. */
+/* Of one client, by its address, and of all together that are in no group. */
 struct share_limits {
     size_t pending;  /* sessions that do not relay yet */
     size_t sessions; /* those and its open tunnels */
+    size_t unknown;  /* sessions of clients in no group */
 };
 
 enum share_answer {

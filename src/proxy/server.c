@@ -79,13 +79,21 @@ static struct descriptor_plan server_plan_descriptors(const struct server *serve
     return plan;
 }
 
+/* A quarter, as one client has it before its tunnels are open; few where there are many. */
+static size_t server_strangers_max(size_t sessions_max)
+{
+    const size_t quarter = sessions_max >= 4 ? sessions_max / 4 : 1;
+    return quarter < SHARES_UNKNOWN_MAX ? quarter : SHARES_UNKNOWN_MAX;
+}
+
 static void server_share_descriptors(struct server *server)
 {
     const struct descriptor_plan plan = server_plan_descriptors(server);
     server->shared.sessions_max = plan.tunnels_max;
+    server->shared.strangers_max = server_strangers_max(plan.tunnels_max);
     server->shared.lingers.max = plan.lingers_max;
     server->shared.pauses.max = plan.tunnels_max / PAUSES_PART;
-    server->shared.stranger_pauses.max = SHARES_UNKNOWN_MAX / 2;
+    server->shared.stranger_pauses.max = server->shared.strangers_max / 2;
     server->shared.tries.max = plan.tries_max;
     server->shared.pipes.pipes.max = plan.pipes_max;
     server->shared.pipes.bytes.max = PIPE_POOL_MAX;
@@ -218,7 +226,9 @@ static void server_go(struct server *server, const struct channel_message *messa
 {
     if (server->stage >= SERVER_DRAINING || !editions_go(&server->editions, message->a))
         return;
-    server->shared.sessions_max = server_plan_descriptors(server).tunnels_max; /* the other shares stay as they were at the start */
+    const size_t most = server_plan_descriptors(server).tunnels_max; /* the shares of what comes and goes stay as they were at the start */
+    server->shared.sessions_max = most;
+    server->shared.strangers_max = server_strangers_max(most);
     server_take_quotas(server);
     server->taking = server->worker_count;
     for (unsigned i = 0; i < server->worker_count; i++)

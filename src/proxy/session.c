@@ -196,6 +196,7 @@ bool session_take_share(struct session *session)
     const struct share_limits limits = {
         .pending = session_part(shared->sessions_max, 4),
         .sessions = wanted != 0 ? wanted : session_part(shared->sessions_max, 2),
+        .unknown = shared->strangers_max,
     };
     session->stranger = session->verdict.group == NULL;
     const enum share_answer answer = client_shares_take(shared->client_shares, &session->client.ip, session->stranger, &limits);

@@ -38,6 +38,7 @@ struct shared {
     struct probe_table *probes;
     atomic_size_t sessions; /* on all workers */
     atomic_size_t sessions_max;
+    atomic_size_t strangers_max;   /* of them all clients together that are in no group */
     atomic_size_t cut;             /* tunnels that were ended by a stop or a drain, on all workers */
     struct budget lingers;         /* more who were refused are hung up on at once */
     struct budget pauses;          /* more who are refused too often are told at once */
