@@ -201,7 +201,7 @@ static bool journal_queue_put(struct journal_queue *queue, struct record *record
 
 static bool journal_queue_may_take(const struct journal_queue *queue, enum journal_need need)
 {
-    if (need == NEED_KEEP)
+    if (need == NEED_KEEP || need == NEED_CLOSE)
         return !queue->continue_on_failure || journal_queue_has_room(queue, 2 * queue->queue_max);
     if (need == NEED_REFUSAL && queue->scarce)
         return false;
@@ -214,8 +214,8 @@ bool journal_queue_add(struct journal_queue *queue, struct record *record, enum 
         *committed_already = false;
     if (journal_queue_may_take(queue, need) && journal_queue_put(queue, record))
         return true;
-    if (need == NEED_DECISION && !queue->continue_on_failure)
-        return false; /* the session refuses it, and that refusal is what gets counted */
+    if ((need == NEED_DECISION || need == NEED_CLOSE) && !queue->continue_on_failure)
+        return false; /* the session refuses it, and that refusal is what gets counted; or it still owes it */
     journal_queue_count(queue, reason);
     if (need != NEED_DECISION || !committed_already)
         return false;

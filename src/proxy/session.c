@@ -382,7 +382,23 @@ static void session_over(struct session *session)
         budget_give(&worker->shared->lingers, 1);
     session_meter_free(session);
     session_uncount(session);
-    loop_bury(worker->loop, &session->grave);
+    if (session->owed == NULL) {
+        loop_bury(worker->loop, &session->grave);
+        return;
+    }
+    session->next = worker->owing;
+    worker->owing = session;
+    worker_settle_later(worker);
+}
+
+bool session_settle_owed(struct worker *worker)
+{
+    struct session *session;
+    while ((session = worker->owing) != NULL && session_record_owed(session)) {
+        worker->owing = session->next;
+        loop_bury(worker->loop, &session->grave);
+    }
+    return worker->owing != NULL;
 }
 
 /* Without lingering: what has come already is taken, up to a buffer full, so that closing sends no reset over the answer. */

@@ -33,6 +33,9 @@ bool session_describe(const struct session *session, struct tunnel *tunnel);
  * allowed any more. False: that was all. */
 bool session_review_some(struct worker *worker);
 
+/* Writes the closes of those that are over, and for which there was no memory until now. False: that was all. */
+bool session_settle_owed(struct worker *worker);
+
 /* The worker stops: an open tunnel gets its `close`, whatever is on its way is refused as draining. */
 void session_stop(struct session *session);
 /* The same for the newest ones, until no more than so many are left. Who is only refused by it may linger, and counts until then. */

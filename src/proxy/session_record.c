@@ -146,16 +146,31 @@ void session_record_denial(struct session *session, enum reason reason)
         session_remember_denial(session, record.reason);
 }
 
-void session_record_close(struct session *session, const char *end, const char *detail)
+static bool session_add_close(struct session *session, const char *end, const char *detail)
 {
     struct record record;
     session_fill(session, &record, EVENT_CLOSE);
     record.has_close = true;
     record.bytes_up = relay_bytes_up(&session->relay);
     record.bytes_down = relay_bytes_down(&session->relay);
-    tally_bytes(session->worker->tally, record.route, record.rule, record.bytes_up, record.bytes_down);
     record.duration_ms = session->opened_ms != 0 ? loop_now_ms(session->worker->loop) - session->opened_ms : 0;
     record.end = end;
     record.detail = session_words(detail);
-    journal_queue_add(session->worker->journal, &record, NEED_KEEP, session->verdict.reason, NULL);
+    return journal_queue_add(session->worker->journal, &record, NEED_CLOSE, session->verdict.reason, NULL) ||
+           session->config->audit.continue_on_failure; /* then it is counted */
+}
+
+void session_record_close(struct session *session, const char *end, const char *detail)
+{
+    const struct verdict *verdict = &session->verdict;
+    tally_bytes(session->worker->tally, verdict->route != NULL ? verdict->route->name : NULL, verdict->rule != NULL ? verdict->rule->name : NULL,
+                relay_bytes_up(&session->relay), relay_bytes_down(&session->relay));
+    session->owed = session_add_close(session, end, detail) ? NULL : end;
+}
+
+bool session_record_owed(struct session *session)
+{
+    if (session_add_close(session, session->owed, NULL))
+        session->owed = NULL;
+    return session->owed == NULL;
 }

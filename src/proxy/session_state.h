@@ -102,6 +102,7 @@ struct session {
     char *user; /* Basic user name, any bytes; NULL: none */
     struct verdict verdict;
     uint64_t opened_ms; /* when the relay began; 0: never */
+    const char *owed;   /* it is over, and there was no memory for a `close` with this end; NULL: there was */
 };
 
 /* The one door between steps: sets the step, its deadline, and calls what begins it. */
@@ -202,6 +203,9 @@ bool session_answer_refusal(struct session *session, enum reason reason); /* tru
 enum session_recorded { RECORDED_WAIT = 0, RECORDED_AT_ONCE, RECORDED_NOT };
 enum session_recorded session_record_allow(struct session *session);
 void session_record_denial(struct session *session, enum reason reason);
+/* Without memory it is owed. */
 void session_record_close(struct session *session, const char *end, const char *detail);
+/* What is owed, once more. False: it still is. */
+bool session_record_owed(struct session *session);
 
 #endif

@@ -42,6 +42,7 @@ static const struct timeval DRAIN_LOOK_EVERY = {0, DRAIN_LOOK_EVERY_MS * 1000};
 static void worker_take_order(void *arg, int order, intptr_t value);
 static void worker_look(evutil_socket_t fd, short what, void *arg);
 static void worker_review(evutil_socket_t fd, short what, void *arg);
+static void worker_settle(evutil_socket_t fd, short what, void *arg);
 
 struct worker *worker_new(unsigned number, struct config *config, struct shared *shared)
 {
@@ -66,12 +67,13 @@ struct worker *worker_new(unsigned number, struct config *config, struct shared 
         worker->tally = tally_new();
         worker->look = event_new(base, -1, EV_PERSIST, worker_look, worker);
         worker->review = evtimer_new(base, worker_review, worker);
+        worker->settle = evtimer_new(base, worker_settle, worker);
         worker->loop->pipes = pipe_pool_new(worker->loop, &shared->pipes);
         worker->loop->looks = relay_looks_new(worker->loop, RELAY_LOOK_MS);
     }
     if (worker->session_slab == NULL || worker->loop == NULL || worker->journal == NULL || worker->resolver == NULL || worker->own_address == NULL ||
         worker->listening == NULL || worker->mailbox == NULL || worker->tally == NULL || worker->look == NULL || worker->review == NULL ||
-        worker->loop->pipes == NULL || worker->loop->looks == NULL) {
+        worker->settle == NULL || worker->loop->pipes == NULL || worker->loop->looks == NULL) {
         worker_free(worker);
         return NULL;
     }
@@ -120,7 +122,7 @@ static void worker_started(struct worker *worker, bool committed)
 static bool worker_is_settled(const struct worker *worker)
 {
     bool owes = worker->began || worker->number != 0;
-    return !owes || journal_queue_is_empty(worker->journal);
+    return !owes || (journal_queue_is_empty(worker->journal) && worker->owing == NULL);
 }
 
 static bool worker_is_there(const struct worker *worker)
@@ -249,6 +251,21 @@ static void worker_end(struct worker *worker)
     worker_await(worker, PHASE_ENDING, worker->stop_until_ms);
 }
 
+static void worker_settle(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd, (void)what;
+    struct worker *worker = arg;
+    if (session_settle_owed(worker))
+        worker_settle_later(worker);
+}
+
+void worker_settle_later(struct worker *worker)
+{
+    static const struct timeval later = {0, LOOK_EVERY_MS * 1000};
+    if (evtimer_add(worker->settle, &later) != 0)
+        event_active(worker->settle, EV_TIMEOUT, 0);
+}
+
 bool worker_is_listening(const struct worker *worker)
 {
     return worker->listening != NULL && listening_has_begun(worker->listening);
@@ -352,6 +369,8 @@ void worker_free(struct worker *worker)
         event_free(worker->look);
     if (worker->review != NULL)
         event_free(worker->review);
+    if (worker->settle != NULL)
+        event_free(worker->settle);
     if (worker->resolver != NULL)
         resolver_free(worker->resolver);
     own_address_free(worker->own_address);

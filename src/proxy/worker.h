@@ -90,6 +90,8 @@ struct worker {
     struct session *sessions;    /* all of them, newest first */
     struct session *review_next; /* those from here on are still to be judged again; NULL: none */
     struct event *review;        /* active while there are some */
+    struct session *owing;       /* over, but for want of memory their `close` is not with the journal yet */
+    struct event *settle;        /* … and then it is tried again */
     struct slab *session_slab;   /* where they live */
     size_t session_count;
     struct mailbox *mailbox;
@@ -113,6 +115,9 @@ void worker_take_edition(struct worker *worker, struct edition *edition);
 
 /* The body of its thread; returns after ORDER_END. */
 void *worker_run(void *worker);
+
+/* Tries in a moment again what could not be recorded for want of memory. */
+void worker_settle_later(struct worker *worker);
 
 /* Whether it accepts connections. */
 bool worker_is_listening(const struct worker *worker);

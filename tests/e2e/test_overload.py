@@ -3,17 +3,21 @@
 import contextlib
 import itertools
 import os
+import pathlib
 import random
 import resource
+import shutil
+import signal
 import socket
 import struct
+import subprocess
 import threading
-import time
 import unittest
 
 from harness import PATIENCE, SANITIZED, SEEN, client_hello, echoes, policy, receive_all, wait_until
 from heartbeat import Heartbeat
 from proc import descriptors, own_bytes, pipe_ends
+from traffic import TrafficStory, allowed_hosts
 from tunnels import NAME, TunnelStory
 
 LIMIT = 64  # of open files: room for five tunnels
@@ -177,6 +181,59 @@ class Crowd(TunnelStory):
         self.assertLess(max(later), LATE)
         self.assertLessEqual(WHY, {record["reason"] for record in self.proxy.decisions()})
         print(f"\n{self.served} served, {self.flooded} of the flood, {len(later)} messages, the latest by {1000 * max(later):.0f} ms", flush=True)
+
+
+@unittest.skipIf(SANITIZED, "a sanitizer wants to be the first library")
+@unittest.skipIf(shutil.which("cc") is None, "there is no compiler, to make a malloc that fails")
+class OutOfMemory(TrafficStory):
+    """The server's allocations fail, one in so many: who is being served may die of it, alone, and nothing leaves unrecorded."""
+
+    def setUp(self):
+        super().setUp()
+        self.heartbeat = self.use(Heartbeat())
+        self.page = self.directory / "failing"
+        self.page.write_bytes(bytes(8))
+        library = self.directory / "failing_malloc.so"
+        subprocess.run(["cc", "-shared", "-fPIC", "-o", library, pathlib.Path(__file__).with_name("failing_malloc.c"), "-ldl"], check=True)
+        self.environment = {"LD_PRELOAD": str(library), "FAILING_MALLOC": str(self.page)}
+
+    def start(self):
+        rule = f"[rule heartbeat]\nto = {NAME}\nport = {self.heartbeat.port}\n"
+        text = self.traffic.policy(f"{rule}[audit]\nfile = {self.path}\n").replace("[dns]", f"[dns]\nhosts_file = {self.hosts}", 1)
+        self.proxy = self.exeat(text, audit_path=self.path, environment=self.environment)
+        self.traffic.proxy = self.proxy
+
+    def fail_one_in(self, count):
+        """From now on; 0: none fails any more."""
+        with open(self.page, "r+b") as page:
+            page.write(struct.pack("=I", count))
+
+    def failed(self):
+        return struct.unpack("=II", self.page.read_bytes())[1]
+
+    def test_the_one_session_dies(self):
+        self.hosts = self.directory / "hosts"
+        self.hosts.write_text(f"127.0.0.1 {NAME}\n")
+        self.start()
+        server = self.proxy.children()["server"]
+        self.heartbeat.begin(self.proxy, NAME)
+        self.traffic.start()
+        self.traffic.await_progress()
+        for one_in, wanted in ((30, 50), (10, 200), (4, 300), (2, 300), (1, 300)):
+            before = self.failed()
+            self.fail_one_in(one_in)
+            self.proxy.process.send_signal(signal.SIGHUP)  # may be refused
+            wait_until("failures", lambda: self.failed() > before + wanted)
+            self.fail_one_in(0)
+            self.traffic.await_progress()
+            self.assertEqual(server, self.proxy.children()["server"])
+        later = self.heartbeat.end()
+        self.assertLess(max(later), LATE)
+        self.assertIn("the server has no memory for it", self.proxy.log_text())
+        records = self.end()
+        self.assertLessEqual(self.traffic.seen, allowed_hosts(records))
+        self.assertIn("overload", {record["reason"] for record in records})
+        self.say(f"{self.failed()} failures, a message later by {1000 * max(later):.0f} ms", records)
 
 
 if __name__ == "__main__":
