@@ -43,13 +43,20 @@ static void config_free_expectations(struct config *config)
     free(config->expectations);
 }
 
-void config_free(struct config *config)
+static void config_free_hosts(struct dns_settings *dns)
+{
+    for (size_t i = 0; i < dns->host_count; i++)
+        free(dns->hosts[i].addresses);
+    free(dns->hosts);
+    dns->hosts = NULL;
+    dns->host_count = 0;
+}
+
+static void config_free(struct config *config)
 {
     config_free_listeners(config);
     config_free_expectations(config);
-    for (size_t i = 0; i < config->dns.host_count; i++)
-        free(config->dns.hosts[i].addresses);
-    free(config->dns.hosts);
+    config_free_hosts(&config->dns);
     free(config->dns.servers);
     free(config->audit.file);
     free(config->audit.sign_key);
@@ -68,7 +75,7 @@ static struct config *config_new(bool noting)
     struct config *config = calloc(1, sizeof(*config));
     if (config == NULL)
         return NULL;
-    config->refs = 1;
+    config->judges = config->holders = 1;
     config->policy = policy_new();
     config->notes = noting ? lint_notes_new() : NULL;
     if (config->policy != NULL && (config->notes != NULL || !noting))
@@ -260,18 +267,49 @@ bool config_keep(struct config *config, const struct config *now)
 
 struct config *config_ref(struct config *config)
 {
-    __atomic_add_fetch(&config->refs, 1, __ATOMIC_RELAXED);
+    __atomic_add_fetch(&config->judges, 1, __ATOMIC_RELAXED);
     return config;
 }
 
-void config_unref(struct config *config)
+static void config_drop(struct config *config, unsigned *count)
 {
-    if (config == NULL || __atomic_sub_fetch(&config->refs, 1, __ATOMIC_ACQ_REL) != 0)
+    if (__atomic_sub_fetch(count, 1, __ATOMIC_ACQ_REL) != 0)
         return;
     if (config->last != NULL)
         config->last(config->last_arg, config);
     else
+        config_settle(config);
+}
+
+void config_unref(struct config *config)
+{
+    if (config != NULL)
+        config_drop(config, &config->judges);
+}
+
+struct config *config_hold(struct config *config)
+{
+    __atomic_add_fetch(&config->holders, 1, __ATOMIC_RELAXED);
+    return config;
+}
+
+void config_release(struct config *config)
+{
+    config_drop(config, &config->holders);
+}
+
+/* Who judged by it held it: so the second time, when that is over too, comes after the first. */
+void config_settle(struct config *config)
+{
+    if (config->shed) {
         config_free(config);
+        return;
+    }
+    config->shed = true;
+    if (config->policy != NULL)
+        policy_shed(config->policy);
+    config_free_hosts(&config->dns);
+    config_release(config);
 }
 
 void config_drop_policy(struct config *config)
@@ -313,11 +351,11 @@ const char *listener_mode_text(enum listener_mode mode)
 
 const struct listener *listener_ref(const struct listener *listener)
 {
-    config_ref(listener->config);
+    config_hold(listener->config);
     return listener;
 }
 
 void listener_unref(const struct listener *listener)
 {
-    config_unref(listener->config);
+    config_release(listener->config);
 }

@@ -116,7 +116,8 @@ struct config {
     struct admin_settings admin;
     char digest[CONFIG_DIGEST_SIZE]; /* of the meaning, not the comments: `policy` in the record */
     struct lint_notes *notes;        /* private: what config_lint says of patterns and lists */
-    unsigned refs;                   /* private, atomic */
+    unsigned judges, holders;        /* private, atomic: who judge by it are one holder together */
+    bool shed;                       /* private: nobody does any more, and what for is gone */
     void (*last)(void *arg, struct config *config);
     void *last_arg;
     struct config *next; /* for whom `last` gave it to */
@@ -147,20 +148,25 @@ bool config_set_listen(struct config *config, const struct endpoint *address);
 /* Says where a listener, or the door for metrics, was really bound (port 0 got its port): no route dials it from then on. Before anyone shares the snapshot. */
 bool config_never_listener(struct config *config, const struct endpoint *bound);
 
-/* A reference to the configuration that it is of. */
+/* Holds the configuration that it is of. */
 const struct listener *listener_ref(const struct listener *listener);
 void listener_unref(const struct listener *listener);
 
+/* A reference is for who judges by it. Where there is none any more, its tables of hosts and networks are freed: most of a snapshot. */
 struct config *config_ref(struct config *config);
 void config_unref(struct config *config);
+
+/* Whoever holds it has the rest: the names in a verdict, listeners, limits, the digest. */
+struct config *config_hold(struct config *config);
+void config_release(struct config *config);
 
 /* Frees the policy, which is most of a snapshot: for who has judged it and leaves deciding to another process. */
 void config_drop_policy(struct config *config);
 
-/* From now on the last reference does not free it where it is dropped, on a thread that may have better to do: `last` is called there, and whoever
- * it tells calls config_free(). */
+/* From now on nothing is freed where the last reference, or the last hold, is dropped, on a thread that may have better to do: `last` is called there,
+ * and whoever it tells calls config_settle() each time, which frees what is not needed any more. */
 void config_on_last(struct config *config, void (*last)(void *arg, struct config *config), void *arg);
-void config_free(struct config *config);
+void config_settle(struct config *config);
 
 /* The static host of that name, or NULL. */
 const struct static_host *config_static_host(const struct config *config, const char *name);

@@ -60,14 +60,43 @@ static void rule_free(struct rule *rule)
     free(rule);
 }
 
+static void policy_shed_lists(struct policy *policy)
+{
+    for (size_t i = 0; i < policy->rule_count; i++)
+        policy->rules[i]->list_count = 0;
+    for (size_t i = 0; i < policy->list_count; i++)
+        host_list_free(policy->lists[i]);
+    policy->list_count = policy->network_list_count = 0;
+    host_table_free(policy->hosts);
+    policy->hosts = NULL;
+}
+
+static void policy_shed_networks(struct policy *policy)
+{
+    for (size_t i = 0; i < policy->group_count; i++) {
+        network_set_free(policy->groups[i]->from);
+        policy->groups[i]->from = NULL;
+    }
+    for (size_t i = 0; i < policy->route_count; i++) {
+        network_set_free(policy->routes[i]->listed);
+        policy->routes[i]->listed = NULL;
+    }
+}
+
+void policy_shed(struct policy *policy)
+{
+    policy->sealed = false;
+    policy_shed_lists(policy);
+    policy_shed_networks(policy);
+}
+
 void policy_free(struct policy *policy)
 {
     if (policy == NULL)
         return;
+    policy_shed(policy);
     for (size_t i = 0; i < policy->group_count; i++)
         group_free(policy->groups[i]);
-    for (size_t i = 0; i < policy->list_count; i++)
-        host_list_free(policy->lists[i]);
     for (size_t i = 0; i < policy->route_count; i++)
         route_free(policy->routes[i]);
     for (size_t i = 0; i < policy->rule_count; i++)
@@ -77,7 +106,6 @@ void policy_free(struct policy *policy)
     free(policy->routes);
     free(policy->rules);
     free(policy->nevers);
-    host_table_free(policy->hosts);
     free(policy->list_rules_at);
     free(policy->list_rules);
     free(policy->network_lists);

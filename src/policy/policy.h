@@ -93,6 +93,8 @@ struct policy;
  * copied, sets are there already and are sealed by policy_seal); NULL or false: out of memory. A policy without rules denies everything. */
 struct policy *policy_new(void);
 void policy_free(struct policy *policy);
+/* Frees what it decides by, which nobody does any more. Names and places of groups, routes and rules stay, for who was decided on by it. */
+void policy_shed(struct policy *policy);
 struct group *policy_add_group(struct policy *policy, const char *name, const char *at);
 struct host_list *policy_add_list(struct policy *policy, const char *name, const char *at);
 bool policy_list_add(struct policy *policy, struct host_list *list, const struct pattern *pattern);

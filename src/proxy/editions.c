@@ -64,18 +64,24 @@ static void editions_is_over(void *arg, struct config *config)
     (void)mailbox_put(editions->bell, 0, 0); /* without memory for that it goes with the next one */
 }
 
+static struct config *editions_next_over(struct editions *editions)
+{
+    pthread_mutex_lock(&editions->lock);
+    struct config *config = editions->over;
+    if (config != NULL)
+        editions->over = config->next;
+    pthread_mutex_unlock(&editions->lock);
+    return config;
+}
+
+/* One that is settled may be back at once, when nobody holds it either. */
 static void editions_bury(void *arg, int what, intptr_t value)
 {
     (void)what, (void)value;
     struct editions *editions = arg;
-    pthread_mutex_lock(&editions->lock);
-    struct config *config = editions->over;
-    editions->over = NULL;
-    pthread_mutex_unlock(&editions->lock);
-    for (struct config *next; config != NULL; config = next) {
-        next = config->next;
-        config_free(config);
-    }
+    struct config *config;
+    while ((config = editions_next_over(editions)) != NULL)
+        config_settle(config);
 }
 
 /* ---- reading ---- */

@@ -30,7 +30,7 @@ struct editions {
     } order, waiting;
     struct config *result;
     pthread_mutex_t lock; /* over `over` */
-    struct config *over;  /* nobody needs them any more */
+    struct config *over;  /* nobody judges by them any more, or nobody holds them */
     struct mailbox *bell; /* rung when there are some: freeing a million patterns is nothing for a worker */
 };
 

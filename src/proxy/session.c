@@ -362,7 +362,10 @@ static void session_bury(struct grave *grave)
     free(session->host);
     free(session->user);
     listener_unref(session->listener);
-    config_unref(session->config);
+    if (session->judged)
+        config_release(session->config);
+    else
+        config_unref(session->config);
     slab_give(session);
 }
 

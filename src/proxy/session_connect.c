@@ -245,6 +245,14 @@ static void session_share_names(struct session *session)
     session->sni = session->host;
 }
 
+/* A tunnel may be open for days. */
+static void session_end_judging(struct session *session)
+{
+    config_hold(session->config);
+    config_unref(session->config);
+    session->judged = true;
+}
+
 void session_relay_begin(struct session *session)
 {
     struct setup *setup = session->setup;
@@ -265,5 +273,6 @@ void session_relay_begin(struct session *session)
     tally_time(&session->worker->tally->setup, session->opened_ms - setup->accepted_ms);
     session_ignore_client(session);
     session_share_names(session);
+    session_end_judging(session);
     session_setup_free(session);
 }

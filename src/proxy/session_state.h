@@ -67,8 +67,8 @@ struct session {
     struct grave grave;
     struct session *next, **link; /* in the worker's list */
     struct worker *worker;
-    struct config *config;           /* the snapshot that judges it; one reference */
-    const struct listener *listener; /* … by which it came, which may be another snapshot's; one reference to that, too */
+    struct config *config;           /* the snapshot that judges it, by a reference; or that has, and is held (`judged`) */
+    const struct listener *listener; /* … by which it came, which may be another snapshot's: that is held, too */
     struct setup *setup;
 
     enum session_step step;
@@ -80,6 +80,7 @@ struct session {
     bool spoke;     /* the client sent at least a byte */
     bool past_http; /* the 200 is out, or HTTP was never spoken: only an alert, FIN or RST can say anything */
     bool decided;   /* an allowing decision was given to the journal: a `close` is owed */
+    bool judged;    /* for good: its tunnel is open, and by what comes later it is judged by another snapshot */
     bool counted;   /* among the sessions that the limit is about */
     bool shares;    /* … and among those of its client */
     bool stranger;  /* the client is in no group */

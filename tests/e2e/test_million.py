@@ -6,8 +6,9 @@ import signal
 import subprocess
 import unittest
 
-from harness import EXEAT, SANITIZED, EndToEndTest, Origin, client_hello, echoes, wait_until
+from harness import EXEAT, SANITIZED, SEEN, EndToEndTest, Origin, client_hello, echoes, long_story, wait_until
 from proc import own_bytes
+from test_reload import ReloadStory
 
 NAMES = 1000000
 RULES = 100
@@ -93,3 +94,38 @@ class Million(EndToEndTest):
         self.assertEqual(0, check.returncode)
         self.assertIn(f"{RULES} rules, 1 route, {NAMES} patterns", said)
         self.assertLess(usage.ru_utime + usage.ru_stime, CPU_S)
+
+
+RELOADS = 12
+LISTED = 200000
+LEFT = 3 * LISTED * BYTES  # what serves, what is being read, and what the heap has not given back
+
+
+@long_story
+@unittest.skipIf(SANITIZED, "sanitizers have their own idea of time and memory")
+class Editions(ReloadStory):
+    """Tunnels that stay open keep what their close repeats, and not the patterns of all the policies that let them out."""
+
+    def write_list(self, edition):
+        (self.directory / "listed.hosts").write_text("".join(f"e{edition}.{pattern(number).removeprefix('*.')}\n" for number in range(LISTED)))
+
+    def test_old_ones_take_no_room(self):
+        extra = f"[hosts listed]\nhost_file = listed.hosts\n[rule listed]\nto = @listed\nport = {self.origin.port}\n"
+        self.write_list(0)
+        self.start(extra, sandbox=SEEN)
+        server = self.proxy.children()["server"]
+        before, tunnels = own_bytes(server), []
+        for edition in range(1, RELOADS + 1):
+            tunnels.append(self.open_tunnel())
+            self.write_list(edition)
+            self.reload()
+        print(f"\n{RELOADS} editions of {LISTED} patterns, each with a tunnel: {(own_bytes(server) - before) >> 20} MiB more than one", flush=True)
+        wait_until("memory to come back", lambda: own_bytes(server) - before < LEFT)
+        policies = {record["policy"] for record in self.proxy.decisions()}
+        self.assertEqual(RELOADS, len(policies))
+        for tunnel in tunnels:
+            self.assert_echo(tunnel)
+            tunnel.close()
+        self.proxy.wait_records("all closes", lambda rs: sum(record["event"] == "close" for record in rs) == RELOADS)
+        closes = [record for record in self.proxy.records() if record["event"] == "close"]
+        self.assertEqual((policies, {"test"}, {"local"}), tuple({close[key] for close in closes} for key in ("policy", "rule", "client_group")))

@@ -938,6 +938,53 @@ Test(embedded, default_is_what_the_manual_says)
     fault_list_free(faults);
 }
 
+/* What `last` was told of, as often as it was. */
+struct told {
+    struct config *config;
+    unsigned times;
+};
+
+static void take_told(void *arg, struct config *config)
+{
+    struct told *told = arg;
+    told->config = config;
+    told->times++;
+}
+
+Test(snapshot, who_holds_it_has_the_names_when_nobody_judges_by_it_any_more)
+{
+    struct told told = {0};
+    struct config *config =
+        config_text_load(LISTEN GROUP ROUTE "[hosts many]\nhost = a.example *.b.example 192.0.2.0/24\n[rule r]\nto = @many\n", NULL);
+    const struct rule *rule = policy_rule_at(config->policy, 0);
+    config_on_last(config, take_told, &told);
+    const struct listener *listener = listener_ref(&config->listeners[0]);
+    config_unref(config_hold(config_ref(config)));
+    cr_assert_eq(told.times, 0, "one judges still");
+    config_unref(config);
+    cr_assert_eq(told.times, 1);
+    cr_expect_not_null(policy_find_list(config->policy, "many"), "freed where it was dropped");
+    config_settle(told.config);
+    cr_assert_eq(told.times, 1, "two hold it still");
+    cr_expect_null(policy_find_list(config->policy, "many"));
+    cr_expect_str_eq(rule->name, "r");
+    cr_expect_str_eq(rule->route->name, "r");
+    config_release(config);
+    cr_expect_str_eq(listener->name, "a");
+    listener_unref(listener);
+    cr_assert_eq(told.times, 2);
+    config_settle(told.config);
+}
+
+Test(snapshot, goes_at_once_when_nobody_is_told)
+{
+    struct config *config = config_hold(config_text_load(LISTEN GROUP ROUTE "[rule r]\nto = a.example\n", NULL));
+    config_unref(config);
+    cr_expect_str_eq(policy_group_at(config->policy, 0)->name, "all");
+    cr_expect_null(policy_group_at(config->policy, 0)->from);
+    config_release(config);
+}
+
 Test(embedded, every_list_can_be_used)
 {
     static const char *const names[] = {
