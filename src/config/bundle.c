@@ -15,6 +15,9 @@
 #include "config/config.h"
 #include "config/hosts_builtin.h"
 
+/* In place of an errno, one that neither open(2) nor read(2) has: what stands there is no file, nor a directory. */
+#define BUNDLE_NO_FILE ESPIPE
+
 struct bundle *bundle_new(void)
 {
     struct bundle *bundle = calloc(1, sizeof(*bundle));
@@ -166,17 +169,43 @@ static struct stat bundle_look(const char *path)
     return found;
 }
 
+/* A directory says itself that it cannot be read. */
+static bool bundle_is_readable(const struct stat *found)
+{
+    return S_ISREG(found->st_mode) || S_ISDIR(found->st_mode);
+}
+
+/* A FIFO or a device may never begin, or never end: it is not even opened; nor read, should one have come in between. What was opened is looked at before
+ * it is read: what is written meanwhile is another state. -1 with errno. */
+static int bundle_open(const char *path, struct stat *found)
+{
+    *found = bundle_look(path);
+    if (found->st_mode != 0 && !bundle_is_readable(found)) {
+        errno = BUNDLE_NO_FILE;
+        return -1;
+    }
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (fd < 0)
+        return -1;
+    const int error = fstat(fd, found) != 0 ? errno : bundle_is_readable(found) ? 0 : BUNDLE_NO_FILE;
+    if (error == 0)
+        return fd;
+    close(fd);
+    errno = error;
+    return -1;
+}
+
+const char *bundle_error_text(int error)
+{
+    return error == BUNDLE_NO_FILE ? "it is no regular file" : strerror(error);
+}
+
 static struct bundle_file *bundle_open_file(struct bundle *bundle, const char *path)
 {
-    int error = 0;
     size_t len = 0;
-    struct stat found = bundle_look(path); /* for one that cannot be opened */
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    if (fd < 0) {
-        error = errno;
-    } else if (fstat(fd, &found) != 0) { /* before it is read: what is written meanwhile is another state */
-        error = errno;
-    }
+    struct stat found;
+    const int fd = bundle_open(path, &found);
+    int error = fd < 0 ? errno : 0;
     char *bytes = error == 0 ? bundle_slurp(fd, &len, &error) : strdup("");
     if (fd >= 0)
         close(fd);

@@ -12,9 +12,12 @@ struct bundle_file {
     const char *path; /* as the configuration names it, made absolute or relative to the including file's directory */
     const char *bytes;
     size_t len;
-    int error;      /* errno when it could not be read, else 0 */
+    int error;      /* errno when it could not be read, else 0; bundle_error_text() knows it */
     uint64_t stamp; /* which file this was, and of when, as it was opened; 0: it was not read from a disk */
 };
+
+/* Why it could not be read. */
+const char *bundle_error_text(int error);
 
 /* A bundle that reads files from the disk as they are asked for and keeps them. */
 struct bundle *bundle_new(void);

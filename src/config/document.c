@@ -86,7 +86,7 @@ static void document_read_file(struct document_reader *reader, const char *path)
         return;
     }
     if (file == NULL || file->error != 0) {
-        fault_add(reader->faults, path, NULL, NULL, "cannot be read: %s", strerror(file ? file->error : ENOENT));
+        fault_add(reader->faults, path, NULL, NULL, "cannot be read: %s", bundle_error_text(file ? file->error : ENOENT));
         return;
     }
     reader->file = document->files.paths[document->files.count - 1];
@@ -97,7 +97,7 @@ static void document_read_file(struct document_reader *reader, const char *path)
 static void document_include_fault(struct document_reader *reader, const struct entry *entry, const char *path, int error)
 {
     char at[PLACE_TEXT_MAX];
-    fault_add(reader->faults, place_text(reader->file, entry->line, at), "exeat", "include", "%s cannot be read: %s", path, strerror(error));
+    fault_add(reader->faults, place_text(reader->file, entry->line, at), "exeat", "include", "%s cannot be read: %s", path, bundle_error_text(error));
 }
 
 /* A plain path means that file: one that cannot be read is a fault of the line that names it. */

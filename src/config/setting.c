@@ -133,7 +133,7 @@ void setting_read_file(const struct setting *setting, void (*line)(const struct 
     int error = file ? file->error : path ? ENOENT : ENOMEM;
     free(path);
     if (error != 0) {
-        setting_fault(setting, "%.300s cannot be read: %s", setting->text, strerror(error));
+        setting_fault(setting, "%.300s cannot be read: %s", setting->text, bundle_error_text(error));
         return;
     }
     fault_list_file(setting->loader->faults, file->path);

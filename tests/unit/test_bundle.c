@@ -61,6 +61,16 @@ Test(bundle, what_cannot_be_read_says_why_and_stays_so)
     bundle_free(bundle);
 }
 
+Test(bundle, what_might_never_end_is_not_opened)
+{
+    struct bundle *bundle = bundle_new();
+    cr_assert_eq(mkfifo("large", 0600), 0);
+    alarm(5); /* nobody writes there */
+    cr_expect_str_eq(bundle_error_text(bundle_file(bundle, "large")->error), "it is no regular file");
+    cr_expect_str_eq(bundle_error_text(bundle_file(bundle, "/dev/zero")->error), "it is no regular file");
+    bundle_free(bundle);
+}
+
 Test(bundle, the_default_is_there)
 {
     struct bundle *bundle = bundle_new();
