@@ -1,6 +1,7 @@
 /* One piece of work beside everything else: on a thread of its own that gives way to all others, and rings when it is done. */
 #include "base/background.h"
 
+#include <poll.h>
 #include <stdint.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
@@ -64,6 +65,17 @@ void background_join(struct background *background)
     pthread_join(background->thread, NULL);
     background->running = false;
     (void)!read(background->bell, &rings, sizeof(rings));
+}
+
+bool background_leave(struct background *background, int patience_ms)
+{
+    struct pollfd bell = {.fd = background->bell, .events = POLLIN};
+    if (background->running && poll(&bell, 1, patience_ms) <= 0) {
+        pthread_detach(background->thread);
+        return false;
+    }
+    background_fini(background);
+    return true;
 }
 
 void background_fini(struct background *background)

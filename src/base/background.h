@@ -22,6 +22,9 @@ bool background_start(struct background *background, void (*work)(void *arg), vo
 /* After the bell, or to wait for it: from here on the work's results are the caller's. Harmless when none is running. */
 void background_join(struct background *background);
 
+/* Waits for what runs, for so long at most. False: it goes on by itself, and what it uses, this too, must stay for good. */
+bool background_leave(struct background *background, int patience_ms);
+
 /* Waits for what runs. Also of one that could not be had. */
 void background_fini(struct background *background);
 

@@ -18,6 +18,12 @@
 /* A server that has not read a configuration in this time hangs. It reads a million patterns in some seconds. */
 #define OFFER_PATIENCE_MS 120000
 
+/* Reading has no end where a file's server does not answer, nor has taking where a worker hangs, until the watchdog ends it. */
+#define HANG_PATIENCE_MS 60000
+
+/* For the end of the process: who reads a million patterns takes no longer. */
+#define LEAVE_PATIENCE_MS 2000
+
 /* Why nothing is taken when exeat is on its way out: who is asked to finish is not given other rules half-way. */
 #define CLOSED "exeat is being stopped, and goes by what it has until its end"
 
@@ -60,8 +66,9 @@ struct reload {
     struct bounds bounds; /* planned for that */
     uint32_t number;      /* of the edition that was offered last */
     uint64_t patient_until_ms;
-    uint32_t counts[2];         /* refused, taken: so far, through all servers */
-    struct reload_record *owed; /* to a server that serves, the oldest first */
+    uint64_t patience_ms, hangs_at_ms; /* until it is called hanging, and when that is; UINT64_MAX: it was */
+    uint32_t counts[2];                /* refused, taken: so far, through all servers */
+    struct reload_record *owed;        /* to a server that serves, the oldest first */
     size_t owed_count;
     bool closed;
     struct watch *watch;    /* NULL: `watch = off` */
@@ -139,6 +146,7 @@ struct reload *reload_new(struct serving *serving, struct generations *generatio
         return NULL;
     *reload = (struct reload){.serving = serving, .generations = generations, .number = serving->edition, .taken = taken, .arg = arg};
     reload->bounds.workers = serving->bounds.workers;
+    reload->patience_ms = HANG_PATIENCE_MS;
     if (!background_init(&reload->reading)) {
         free(reload);
         return NULL;
@@ -165,7 +173,11 @@ void reload_free(struct reload *reload)
 {
     if (reload == NULL)
         return;
-    background_fini(&reload->reading);
+    if (!background_leave(&reload->reading, LEAVE_PATIENCE_MS)) {
+        log_warn("a file of the configuration is still being read: it is left behind");
+        reload->serving->candidate = NULL;
+        return;
+    }
     bounds_roll_back(&reload->serving->bounds, &reload->bounds);
     reload_drop_next(reload);
     watch_free(reload->watch);
@@ -233,6 +245,44 @@ static void reload_tell_outcome(struct reload *reload, bool taken, const char *w
         if (generation->child.channel >= 0)
             channel_tell_outcome(generation->child.channel, CHANNEL_OUTCOME, generation->reload.began, taken, words);
     }
+}
+
+/* ---- one that hangs ---- */
+
+/* What it waits for that has no deadline of its own; NULL: nothing. */
+static const char *reload_waits_for(const struct reload *reload)
+{
+    if (reload->step == RELOAD_READING)
+        return "a file of the configuration is still being read; what was before goes on until then";
+    return reload->step == RELOAD_GIVEN ? "it is what serves, but not every worker goes by it yet" : NULL;
+}
+
+/* When that is called hanging; UINT64_MAX: it was, or there is nothing. */
+static uint64_t reload_hangs_at_ms(const struct reload *reload)
+{
+    return reload_waits_for(reload) != NULL ? reload->hangs_at_ms : UINT64_MAX;
+}
+
+/* Also those who asked for the next one. It is no outcome: what is under way and what is asked for stay so. */
+static void reload_tell_hang(const struct reload *reload)
+{
+    for (size_t i = 0; i < reload->generations->count; i++) {
+        const struct generation *generation = reload->generations->all[i];
+        if (generation->child.channel >= 0)
+            channel_tell_outcome(generation->child.channel, CHANNEL_OUTCOME, generation->reload.asked, false, reload_waits_for(reload));
+    }
+}
+
+static void reload_hang(struct reload *reload)
+{
+    reload->hangs_at_ms = UINT64_MAX;
+    log_error("a reload hangs: %s", reload_waits_for(reload));
+    reload_tell_hang(reload);
+}
+
+void reload_set_patience(struct reload *reload, uint64_t ms)
+{
+    reload->patience_ms = ms;
 }
 
 static void reload_over(struct reload *reload)
@@ -374,6 +424,7 @@ static void reload_take(struct reload *reload)
     }
     reload_commit(reload);
     reload->step = RELOAD_GIVEN;
+    reload->hangs_at_ms = clock_monotonic_ms() + reload->patience_ms;
     reload_advance(reload);
 }
 
@@ -422,11 +473,11 @@ static void reload_advance(struct reload *reload)
 static void reload_read(void *arg)
 {
     struct reload *reload = arg;
-    const struct serving *serving = reload->serving;
-    reload->next = candidate_read(serving->candidate, serving->path, serving->listen);
+    const struct serving serving = *reload->serving; /* which may be gone before a file that hangs has come */
+    reload->next = candidate_read(serving.candidate, serving.path, serving.listen);
     if (reload->next == NULL || reload->next->config == NULL)
         return;
-    if (!serving->may_mark)
+    if (!serving.may_mark)
         privileges_forbid_marks(reload->next->config, reload->next->faults);
     if (fault_count(reload->next->faults) == 0)
         (void)candidate_store(reload->next);
@@ -439,6 +490,7 @@ static void reload_begin(struct reload *reload)
     for (size_t i = 0; i < reload->generations->count; i++)
         reload->generations->all[i]->reload.began = reload->generations->all[i]->reload.asked;
     reload->step = RELOAD_READING;
+    reload->hangs_at_ms = clock_monotonic_ms() + reload->patience_ms;
     if (reload->closed)
         reload_fail(reload, CLOSED);
     else if (!background_start(&reload->reading, reload_read, reload))
@@ -552,6 +604,8 @@ void reload_take_message(struct reload *reload, struct generation *generation, c
         if (message->a > generation->reload.asked)
             generation->reload.asked = message->a;
         reload_ask(reload);
+        if (reload_waits_for(reload) != NULL && reload->hangs_at_ms == UINT64_MAX)
+            reload_tell_hang(reload);
     } else {
         reload_take_answer(reload, generation, message);
     }
@@ -578,7 +632,8 @@ void reload_fds(const struct reload *reload, int fds[RELOAD_FDS])
 uint64_t reload_at_ms(const struct reload *reload)
 {
     const uint64_t look_ms = reload->watch != NULL ? watch_at_ms(reload->watch) : UINT64_MAX;
-    return reload_is_patient(reload) && reload->patient_until_ms < look_ms ? reload->patient_until_ms : look_ms;
+    const uint64_t late_ms = reload_is_patient(reload) ? reload->patient_until_ms : reload_hangs_at_ms(reload);
+    return late_ms < look_ms ? late_ms : look_ms;
 }
 
 void reload_go_on(struct reload *reload, const bool readable[RELOAD_FDS])
@@ -590,6 +645,8 @@ void reload_go_on(struct reload *reload, const bool readable[RELOAD_FDS])
         reload_was_read(reload);
     if (reload_is_patient(reload) && now_ms >= reload->patient_until_ms)
         reload_fail(reload, "the server has not read it in time");
+    if (now_ms >= reload_hangs_at_ms(reload))
+        reload_hang(reload);
     if (reload->watch != NULL && watch_is_due(reload->watch, now_ms)) {
         log_info("the files of the configuration have changed");
         reload_ask(reload);

@@ -27,8 +27,12 @@ struct reload;
 
 /* `taken` is called when another configuration serves, and all of the servers go by it. NULL with errno. */
 struct reload *reload_new(struct serving *serving, struct generations *generations, void (*taken)(void *arg), void *arg);
-/* Waits for what is being read. */
+/* At the end of the process. Waits for what is being read, but not for a file that hangs: then `serving` has lost its candidate, which stays the
+ * thread's. */
 void reload_free(struct reload *reload);
+
+/* How long a reload may hang before who asked hears of it; a test shortens it. */
+void reload_set_patience(struct reload *reload, uint64_t ms);
 
 /* Asks for one that begins from here on, also while another is under way. */
 void reload_ask(struct reload *reload);

@@ -540,6 +540,55 @@ class Expired(ReloadStory):
         self.assert_echo(tunnel)
 
 
+HANG = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+int open(const char *path, int flags, ...)
+{
+    static int (*real)(const char *, int, ...);
+    va_list more;
+    va_start(more, flags);
+    int mode = va_arg(more, int);
+    va_end(more);
+    if (real == NULL)
+        real = (int (*)(const char *, int, ...))dlsym(RTLD_NEXT, "open");
+    const char *marker = getenv("HANG_WHEN");
+    const size_t len = strlen(path);
+    while (len > 6 && strcmp(path + len - 6, ".hosts") == 0 && marker != NULL && access(marker, F_OK) == 0)
+        pause();
+    return real(path, flags, mode);
+}
+"""
+
+
+@unittest.skipIf(SANITIZED, "a sanitizer wants to be the first library")
+@unittest.skipIf(shutil.which("cc") is None, "there is no compiler, to make a disk that hangs")
+class Hanging(ReloadStory):
+    """A list on a disk, or a server of files, that does not answer any more."""
+
+    def test_a_file_that_never_comes_keeps_nobody_from_stopping(self):
+        source, library, marker = self.directory / "hang.c", self.directory / "hang.so", self.directory / "hangs"
+        source.write_text(HANG)
+        subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
+        (self.directory / "more.hosts").write_text("more.example\n")
+        self.start("[hosts more]\nhost_file = more.hosts\n[rule more]\nto = @more\n", sandbox="off",
+                   environment={"LD_PRELOAD": str(library), "HANG_WHEN": str(marker)})
+        tunnel = self.open_tunnel()
+        marker.touch()
+        threads = len(os.listdir(f"/proc/{self.proxy.process.pid}/task"))
+        self.hang_up()
+        wait_until("the thread that reads", lambda: len(os.listdir(f"/proc/{self.proxy.process.pid}/task")) > threads)
+        self.assert_echo(tunnel)
+        self.assertEqual(0, self.proxy.stop(), self.proxy.log_text())
+        self.assertIn("still being read", self.proxy.log_text())
+
+
 # How many reloads the long story has: all of them take some minutes.
 RELOADS = int(os.environ.get("EXEAT_RELOADS", 20 if SANITIZED else 100))
 

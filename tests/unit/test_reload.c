@@ -115,6 +115,26 @@ static uint32_t give(void)
     return number;
 }
 
+/* Who asked, and who asks later, hears that it hangs; and what it comes to when a worker was only slow. */
+Test(reload, one_that_hangs_is_not_waited_for_in_silence)
+{
+    const struct channel_message first = {.kind = CHANNEL_RELOAD, .a = 1, .fd = -1}, later = {.kind = CHANNEL_RELOAD, .a = 2, .fd = -1};
+    reload_set_patience(reload, 10);
+    put("second");
+    reload_take_message(reload, generations_serving(&generations), &first);
+    const uint32_t number = give();
+    struct channel_message told = await(CHANNEL_OUTCOME);
+    cr_expect(told.a == 1 && told.b == 0);
+    reload_take_message(reload, generations_serving(&generations), &later);
+    told = await(CHANNEL_OUTCOME);
+    cr_expect(told.a == 2 && told.b == 0);
+    cr_expect(!reload_is_over(reload));
+    reload_set_patience(reload, PATIENCE_MS);
+    answer(CHANNEL_TAKEN, number);
+    cr_expect_eq(serving.edition, number);
+    cr_expect_eq(reload_count(reload), 2, "the later one is not forgotten");
+}
+
 Test(reload, a_file_that_changes_while_the_workers_take_it)
 {
     put("second");
