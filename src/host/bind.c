@@ -26,11 +26,27 @@ static bool bind_is_on(int fd, int level, int option)
     return getsockopt(fd, level, option, &value, &len) == 0 && value == 1;
 }
 
+/* Each family has its own name for it. */
+struct bind_option {
+    int level, name;
+};
+
+static struct bind_option bind_transparent(int family)
+{
+    return family == AF_INET6 ? (struct bind_option){IPPROTO_IPV6, IPV6_TRANSPARENT} : (struct bind_option){IPPROTO_IP, IP_TRANSPARENT};
+}
+
+static bool bind_is_transparent(int fd, int family)
+{
+    const struct bind_option option = bind_transparent(family);
+    return bind_is_on(fd, option.level, option.name);
+}
+
 /* Without the capability the kernel refuses it to a socket that has it, too: one that was passed to us, say. */
 static bool bind_make_transparent(int fd, int family)
 {
-    const int level = family == AF_INET6 ? IPPROTO_IPV6 : IPPROTO_IP, option = family == AF_INET6 ? IPV6_TRANSPARENT : IP_TRANSPARENT;
-    return bind_is_on(fd, level, option) || bind_turn_on(fd, level, option);
+    const struct bind_option option = bind_transparent(family);
+    return bind_is_on(fd, option.level, option.name) || bind_turn_on(fd, option.level, option.name);
 }
 
 /* `shared`: others of ours may bind the same address beside this one. */
@@ -95,12 +111,26 @@ bool bind_listeners_beside(struct endpoint *address, bool tproxy, int *fds, size
     return true;
 }
 
-bool bind_make_tproxy(const int *fds, size_t count, enum family family)
+static int bind_family(enum family family)
 {
+    return family == FAMILY_V6 ? AF_INET6 : AF_INET;
+}
+
+bool bind_make_tproxy(const int *fds, size_t count, enum family family, bool *made)
+{
+    *made = !bind_is_transparent(fds[0], bind_family(family));
     for (size_t i = 0; i < count; i++)
-        if (!bind_make_transparent(fds[i], family == FAMILY_V6 ? AF_INET6 : AF_INET))
+        if (!bind_make_transparent(fds[i], bind_family(family)))
             return false;
     return true;
+}
+
+void bind_unmake_tproxy(const int *fds, size_t count, enum family family)
+{
+    const struct bind_option option = bind_transparent(bind_family(family));
+    const int off = 0;
+    for (size_t i = 0; i < count; i++)
+        (void)setsockopt(fds[i], option.level, option.name, &off, sizeof(off)); /* which takes no capability */
 }
 
 void bind_silence(const int *fds, size_t count)

@@ -15,8 +15,10 @@ bool bind_listeners(struct endpoint *address, bool tproxy, int *fds, size_t coun
 /* The same where it is known that whoever listens there already is this program. */
 bool bind_listeners_beside(struct endpoint *address, bool tproxy, int *fds, size_t count);
 
-/* Sockets that listen already are to be tproxy ones, too, those that are not yet. False with errno. */
-bool bind_make_tproxy(const int *fds, size_t count, enum family family);
+/* Sockets that listen already are to be tproxy ones, too. False with errno. *made: they were not before, and
+ * bind_unmake_tproxy() takes it back. */
+bool bind_make_tproxy(const int *fds, size_t count, enum family family, bool *made);
+void bind_unmake_tproxy(const int *fds, size_t count, enum family family);
 
 /* From now on nobody new gets an answer from these listening sockets, as if the packets were lost; who has one is let in. When all those have been
  * accepted the sockets can be closed without a reset: before, whoever waits in their queues would get one. */

@@ -79,7 +79,7 @@ static bool bounds_keep(struct bound *wanted, const struct bound *kept, bool tpr
     wanted->inherited = kept->inherited;
     wanted->fresh = false;
     memcpy(wanted->fds, kept->fds, workers * sizeof(*wanted->fds));
-    return !tproxy || bind_make_tproxy(wanted->fds, workers, wanted->address.ip.family);
+    return !tproxy || bind_make_tproxy(wanted->fds, workers, wanted->address.ip.family, &wanted->made_tproxy);
 }
 
 /* Where there are fewer than workers, some share: all of them are woken, and the first one accepts. */
@@ -101,7 +101,8 @@ static bool bounds_share(int *fds, size_t count, unsigned workers)
 static bool bounds_inherit(struct bound *wanted, size_t count, bool tproxy, unsigned workers)
 {
     wanted->inherited = true;
-    if ((!tproxy || bind_make_tproxy(wanted->fds, count, wanted->address.ip.family)) && bounds_share(wanted->fds, count, workers))
+    if ((!tproxy || bind_make_tproxy(wanted->fds, count, wanted->address.ip.family, &wanted->made_tproxy)) &&
+        bounds_share(wanted->fds, count, workers))
         return true;
     const int error = errno;
     while (count > 0)
@@ -207,6 +208,9 @@ void bounds_commit(struct bounds *now, struct bounds *next)
 
 void bounds_roll_back(const struct bounds *now, struct bounds *next)
 {
+    for (size_t i = 0; i < next->count; i++)
+        if (next->all[i].made_tproxy)
+            bind_unmake_tproxy(next->all[i].fds, next->workers, next->all[i].address.ip.family);
     bounds_leave(next, now, false);
     *next = (struct bounds){.workers = now->workers};
 }

@@ -15,10 +15,11 @@ struct bound {
     unsigned listener;     /* of the configuration */
     struct endpoint asked; /* as it stands there */
     struct endpoint address;
-    char name[64];  /* of the listener */
-    int *fds;       /* one a worker */
-    bool inherited; /* passed by the service manager, which has it, too, and the next start will: nothing is done to it that outlasts us */
-    bool fresh;     /* the plan before this one did not have it, and neither does the server that served by that */
+    char name[64];    /* of the listener */
+    int *fds;         /* one a worker */
+    bool inherited;   /* passed by the service manager, which has it, too, and the next start will: nothing is done to it that outlasts us */
+    bool made_tproxy; /* by this plan, of sockets that were there already */
+    bool fresh;       /* the plan before this one did not have it, and neither does the server that served by that */
 };
 
 struct bounds {

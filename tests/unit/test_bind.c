@@ -295,12 +295,14 @@ Test(bind, what_is_transparent_already_needs_no_capability)
     if (!own_network)
         cr_skip_test("SKIPPED: needs a network of its own");
     int transparent[2], plain[2];
+    bool made = true;
     struct endpoint four = {.ip = net_address("127.0.0.1")}, six = {.ip = net_address("::1")}, other = four, other_six = six;
     cr_assert(bind_listeners(&four, true, &transparent[0], 1) && bind_listeners(&six, true, &transparent[1], 1));
     cr_assert(bind_listeners(&other, false, &plain[0], 1) && bind_listeners(&other_six, false, &plain[1], 1));
     drop_capabilities();
-    cr_expect(bind_make_tproxy(&transparent[0], 1, FAMILY_V4) && bind_make_tproxy(&transparent[1], 1, FAMILY_V6));
-    cr_expect_not(bind_make_tproxy(&plain[0], 1, FAMILY_V4) || bind_make_tproxy(&plain[1], 1, FAMILY_V6));
+    cr_expect(bind_make_tproxy(&transparent[0], 1, FAMILY_V4, &made) && bind_make_tproxy(&transparent[1], 1, FAMILY_V6, &made));
+    cr_expect_not(made, "it was so before");
+    cr_expect_not(bind_make_tproxy(&plain[0], 1, FAMILY_V4, &made) || bind_make_tproxy(&plain[1], 1, FAMILY_V6, &made));
     close_all(transparent, 2);
     close_all(plain, 2);
 }

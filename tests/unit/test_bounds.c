@@ -2,6 +2,7 @@
 #include "host/bounds.h"
 
 #include <criterion/criterion.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,6 +74,32 @@ static bool answers(const struct endpoint *to)
     const bool connected = is_connected(fd, 300);
     close(fd);
     return connected;
+}
+
+static bool is_transparent(const struct bounds *bounds)
+{
+    int on = 0;
+    socklen_t len = sizeof(on);
+    cr_assert(bounds->count == 1 && getsockopt(bounds->all[0].fds[WORKERS - 1], IPPROTO_IP, IP_TRANSPARENT, &on, &len) == 0);
+    return on != 0;
+}
+
+Test(bounds, one_that_stays_is_tproxy_only_when_the_plan_is_taken)
+{
+    struct bounds now = {.workers = WORKERS};
+    int probe = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
+    const bool may = setsockopt(probe, IPPROTO_IP, IP_TRANSPARENT, &on, sizeof(on)) == 0;
+    close(probe);
+    if (!may)
+        cr_skip_test("SKIPPED: sockets may not be made transparent here");
+    cr_assert_eq(go_over(&now, "[listen a]\naddress = 127.0.0.1:0\n"), 0);
+    cr_expect_eq(go_over(&now, "[listen a]\naddress = 127.0.0.1:0\nmode = tproxy\n[listen b]\naddress = 192.0.2.1:1\n"), 1);
+    cr_expect_not(is_transparent(&now), "it was refused");
+    cr_assert_eq(go_over(&now, "[listen a]\naddress = 127.0.0.1:0\nmode = tproxy\n"), 0);
+    cr_expect(is_transparent(&now));
+    cr_expect_eq(go_over(&now, "[listen a]\naddress = 127.0.0.1:0\nmode = tproxy\n[listen b]\naddress = 192.0.2.1:1\n"), 1);
+    cr_expect(is_transparent(&now), "it was so before");
+    bounds_fini(&now);
 }
 
 Test(bounds, what_stays_keeps_its_sockets)
