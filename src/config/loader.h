@@ -29,6 +29,7 @@ struct loader {
     struct exeat_settings exeat;
     const char *addresses_word;    /* of the [route] in hand: `public` or `any`, once given */
     struct host_list *inline_list; /* of the [rule] in hand: its own patterns, once there are any */
+    bool no_memory;                /* which was said, and is not for each line that still comes */
 };
 
 /* Adds a fault of a section as a whole, or of a key: in its line, or the section's where it is missing. */

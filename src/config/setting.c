@@ -39,7 +39,9 @@ void setting_warn(const struct setting *setting, const char *format, ...)
 
 void setting_no_memory(const struct setting *setting)
 {
-    setting_fault(setting, "out of memory");
+    if (!setting->loader->no_memory)
+        setting_fault(setting, "out of memory");
+    setting->loader->no_memory = true;
 }
 
 static void setting_tell(const struct setting *setting, const char *key, const char *value)
@@ -114,7 +116,7 @@ void setting_read_lines(const struct setting *setting, const char *bytes, size_t
     struct lines lines;
     struct setting inner = *setting;
     lines_init(&lines, bytes, len);
-    while (lines_next(&lines)) {
+    while (!setting->loader->no_memory && lines_next(&lines)) {
         inner.line = lines.line;
         inner.text = lines.text;
         inner.len = lines.len;

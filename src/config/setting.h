@@ -25,6 +25,7 @@ struct setting {
 
 void setting_fault(const struct setting *setting, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void setting_warn(const struct setting *setting, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* A fault, the first time: what stands behind it is not read any more. */
 void setting_no_memory(const struct setting *setting);
 
 /* Tells the digest what this value means. `value` is a normal form. */

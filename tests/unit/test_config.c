@@ -8,8 +8,10 @@
 
 #include "base/clock.h"
 #include "config/hosts_builtin.h"
+#include "config/loader.h"
 #include "config/never.h"
 #include "config/options.h"
+#include "config/setting.h"
 #include "config_text.h"
 #include "data.h"
 
@@ -936,6 +938,30 @@ Test(embedded, default_is_what_the_manual_says)
     config_unref(config);
     bundle_free(bundle);
     fault_list_free(faults);
+}
+
+static void find_no_memory(const struct setting *line, void *arg)
+{
+    unsigned *lines = arg;
+    ++*lines;
+    if (line->text[0] == 'b')
+        setting_no_memory(line);
+}
+
+Test(setting, out_of_memory_is_one_fault_and_ends_the_list)
+{
+    static const char text[] = "a.example\nb.example\nc.example\nb.example\n";
+    struct section section = {.file = "many.hosts", .line = 1, .title = (char[]){"hosts many"}};
+    struct option_row row = {.section = "hosts", .key = "host"};
+    struct loader loader = {.faults = fault_list_new()};
+    const struct setting setting = {.loader = &loader, .row = &row, .section = &section, .file = "many.hosts", .line = 1};
+    unsigned lines = 0;
+    setting_read_lines(&setting, text, strlen(text), find_no_memory, &lines);
+    cr_expect_eq(lines, 2);
+    setting_no_memory(&setting);
+    cr_assert_eq(fault_count(loader.faults), 1);
+    cr_expect_str_eq(fault_text(loader.faults, 0), "many.hosts:2: [hosts many] host: out of memory");
+    fault_list_free(loader.faults);
 }
 
 /* What `last` was told of, as often as it was. */
