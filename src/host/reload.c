@@ -302,17 +302,20 @@ static void reload_record_refusal(struct reload *reload, const struct fault_list
     char bytes[RELOAD_RECORD_MAX];
     struct text record;
     const char *digest = reload->next != NULL ? reload->next->digest : "";
+    const char *fault;
     const size_t count = fault_count(faults);
+    size_t told = 0;
     text_init(&record, bytes, sizeof(bytes));
     text_format(&record, "policy %s stays; refused%s%s, %zu fault%s", reload->serving->candidate->config->digest, digest[0] ? " " : "", digest, count,
                 count == 1 ? "" : "s");
-    for (size_t i = 0; i < count && i < FAULTS_RECORDED; i++) {
-        const char *fault = fault_text(faults, i);
-        text_add(&record, i == 0 ? ": " : "; ");
+    while (told < FAULTS_RECORDED && (fault = fault_text(faults, told)) != NULL) { /* for want of memory one may only be counted */
+        text_add(&record, told++ == 0 ? ": " : "; ");
         text_add_clean(&record, fault, strlen(fault), FAULT_RECORDED_MAX);
     }
-    if (count > FAULTS_RECORDED)
-        text_format(&record, "; and %zu more", count - FAULTS_RECORDED);
+    if (told == 0)
+        text_add(&record, ": there was no memory for their words");
+    else if (count > told)
+        text_format(&record, "; and %zu more", count - told);
     reload_owe_record(reload, &record);
 }
 

@@ -1,4 +1,4 @@
-/* Preloaded into exeat: lets allocations of its server fail, one in so many, as a file in memory says at the time; and counts those there. */
+/* Preloaded into exeat: lets allocations of one of its processes fail, one in so many, as a file in memory says at the time; and counts those there. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -20,8 +20,8 @@ static _Atomic uint32_t asked;
 
 __attribute__((constructor)) static void begin(int argc, char **argv)
 {
-    const char *path = getenv("FAILING_MALLOC");
-    if (path == NULL || argc < 2 || strcmp(argv[1], "-server") != 0)
+    const char *path = getenv("FAILING_MALLOC"), *role = getenv("FAILING_ROLE"); /* the first word after the program's name */
+    if (path == NULL || role == NULL || argc < 2 || strcmp(argv[1], role) != 0)
         return;
     int fd = open(path, O_RDWR | O_CLOEXEC);
     void *page = fd >= 0 ? mmap(NULL, sizeof(*failing), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) : MAP_FAILED;

@@ -186,22 +186,27 @@ class Crowd(TunnelStory):
 @unittest.skipIf(SANITIZED, "a sanitizer wants to be the first library")
 @unittest.skipIf(shutil.which("cc") is None, "there is no compiler, to make a malloc that fails")
 class OutOfMemory(TrafficStory):
-    """The server's allocations fail, one in so many: who is being served may die of it, alone, and nothing leaves unrecorded."""
+    """Allocations of one process fail, one in so many: nobody crashes, an open tunnel goes on, and nothing leaves unrecorded."""
 
     def setUp(self):
         super().setUp()
         self.heartbeat = self.use(Heartbeat())
+        self.hosts = self.directory / "hosts"
+        self.hosts.write_text(f"127.0.0.1 {NAME}\n")
         self.page = self.directory / "failing"
         self.page.write_bytes(bytes(8))
-        library = self.directory / "failing_malloc.so"
-        subprocess.run(["cc", "-shared", "-fPIC", "-o", library, pathlib.Path(__file__).with_name("failing_malloc.c"), "-ldl"], check=True)
-        self.environment = {"LD_PRELOAD": str(library), "FAILING_MALLOC": str(self.page)}
+        self.library = self.directory / "failing_malloc.so"
+        subprocess.run(["cc", "-shared", "-fPIC", "-o", self.library, pathlib.Path(__file__).with_name("failing_malloc.c"), "-ldl"], check=True)
 
-    def start(self):
+    def start(self, role):
         rule = f"[rule heartbeat]\nto = {NAME}\nport = {self.heartbeat.port}\n"
         text = self.traffic.policy(f"{rule}[audit]\nfile = {self.path}\n").replace("[dns]", f"[dns]\nhosts_file = {self.hosts}", 1)
-        self.proxy = self.exeat(text, audit_path=self.path, environment=self.environment)
+        self.proxy = self.exeat(text, audit_path=self.path,
+                                environment={"LD_PRELOAD": str(self.library), "FAILING_MALLOC": str(self.page), "FAILING_ROLE": role})
         self.traffic.proxy = self.proxy
+        self.heartbeat.begin(self.proxy, NAME)
+        self.traffic.start()
+        self.traffic.await_progress()
 
     def fail_one_in(self, count):
         """From now on; 0: none fails any more."""
@@ -211,29 +216,46 @@ class OutOfMemory(TrafficStory):
     def failed(self):
         return struct.unpack("=II", self.page.read_bytes())[1]
 
-    def test_the_one_session_dies(self):
-        self.hosts = self.directory / "hosts"
-        self.hosts.write_text(f"127.0.0.1 {NAME}\n")
-        self.start()
-        server = self.proxy.children()["server"]
-        self.heartbeat.begin(self.proxy, NAME)
-        self.traffic.start()
-        self.traffic.await_progress()
-        for one_in, wanted in ((30, 50), (10, 200), (4, 300), (2, 300), (1, 300)):
+    def hang_up(self):
+        """The reload may be refused."""
+        self.proxy.process.send_signal(signal.SIGHUP)
+
+    def go_through(self, levels):
+        """One in so many, until so many have failed; then it recovers."""
+        children = self.proxy.children()
+        for one_in, wanted in levels:
             before = self.failed()
             self.fail_one_in(one_in)
-            self.proxy.process.send_signal(signal.SIGHUP)  # may be refused
-            wait_until("failures", lambda: self.failed() > before + wanted)
+            wait_until("failures", lambda: self.hang_up() or self.failed() >= before + wanted)
             self.fail_one_in(0)
             self.traffic.await_progress()
-            self.assertEqual(server, self.proxy.children()["server"])
+        self.assertEqual(children, self.proxy.children())
+
+    def end(self):
         later = self.heartbeat.end()
         self.assertLess(max(later), LATE)
-        self.assertIn("the server has no memory for it", self.proxy.log_text())
-        records = self.end()
+        records = super().end()
         self.assertLessEqual(self.traffic.seen, allowed_hosts(records))
-        self.assertIn("overload", {record["reason"] for record in records})
         self.say(f"{self.failed()} failures, a message later by {1000 * max(later):.0f} ms", records)
+        return {record["reason"] for record in records}
+
+    def test_of_the_server_the_one_session_dies(self):
+        self.start("-server")
+        self.go_through(((30, 50), (10, 200), (4, 300), (2, 300), (1, 300)))
+        self.assertIn("the server has no memory for it", self.proxy.log_text())
+        self.assertIn("overload", self.end())
+
+    def test_of_the_journal_it_is_one_that_cannot_write(self):
+        self.start("-journal")
+        self.go_through(((10, 3), (2, 3), (1, 3)))
+        self.assertIn("cannot be written: Cannot allocate memory", self.proxy.log_text())
+        self.end()
+
+    def test_of_the_supervisor_a_reload_is_refused(self):
+        self.start("run")
+        self.go_through(((100, 10), (30, 10), (5, 10), (1, 10)))
+        self.assertIn("out of memory", self.proxy.log_text())
+        self.end()
 
 
 if __name__ == "__main__":
