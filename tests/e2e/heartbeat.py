@@ -1,6 +1,7 @@
 """Says how much later each message arrives through exeat than beside it: a process of its own, so that what a story does costs it no time.
 
-It keeps an echoing origin and two connections there, a tunnel and a direct one, and sends the same down both at once. What is late for both is the machine's.
+It keeps an echoing origin and two connections there, a tunnel and a direct one, and sends the same down both at once. What is late for both is the
+machine's.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""Who takes all that there is: slow clients, garbage and a flood against a server of few descriptors, and one whose memory runs out; the others never notice."""
+"""Who takes all that there is, slow clients, garbage and a flood against a server of few descriptors; and memory that runs out: the others never notice."""
 
 import contextlib
 import itertools
