@@ -1,4 +1,4 @@
-/* The admin interface: metrics, health, tunnels, rules and reloads over HTTP, on the server's main thread. */
+/* The admin interface: metrics, health, tunnels, rules, reloads and upgrades over HTTP, on the server's main thread. */
 #include "admin/admin.h"
 
 #include <stdio.h>
@@ -8,7 +8,7 @@
 #include "admin/health.h"
 #include "admin/http.h"
 #include "admin/metrics.h"
-#include "admin/reload_page.h"
+#include "admin/petition_page.h"
 #include "admin/rules.h"
 #include "admin/rules_keeper.h"
 #include "admin/tunnels.h"
@@ -22,7 +22,7 @@ struct admin {
     struct server *server;
     struct rules *rules;
     struct rules_keeper *keeper;
-    struct reload_page *reload;
+    struct petition_page *petitions;
     struct http *doors[DOOR_COUNT];
     struct inquiry *inquiries; /* who waits for the workers */
 };
@@ -108,7 +108,12 @@ static unsigned page_rules(FILE *to, const struct inquiry *inquiry, struct surve
 
 static void page_reload(struct admin *admin, struct http_request *request)
 {
-    reload_page_ask(admin->reload, request, page_wants_lines(request));
+    petition_page_ask(admin->petitions, PETITION_RELOAD, request, page_wants_lines(request));
+}
+
+static void page_upgrade(struct admin *admin, struct http_request *request)
+{
+    petition_page_ask(admin->petitions, PETITION_UPGRADE, request, page_wants_lines(request));
 }
 
 /* clang-format off */
@@ -119,6 +124,7 @@ static const struct page PAGES[] = {
     {"/tunnels", HTTP_GET, .has_lines = true, .keys = TUNNEL_KEY, .wishes = SURVEY_TUNNELS, .type = TYPE_JSON, .write = page_tunnels},
     {"/rules", HTTP_GET, .has_lines = true, .wishes = SURVEY_COUNTS, .type = TYPE_JSON, .write = page_rules},
     {"/reload", HTTP_POST, .has_lines = true, .serve = page_reload},
+    {"/upgrade", HTTP_POST, .has_lines = true, .serve = page_upgrade},
 };
 /* clang-format on */
 #define PAGE_COUNT (sizeof(PAGES) / sizeof(PAGES[0]))
@@ -244,7 +250,7 @@ static void admin_end(void *guest)
         http_refuse(admin->inquiries->request, 503, NULL, "stopped");
         inquiry_free(admin->inquiries);
     }
-    reload_page_free(admin->reload);
+    petition_page_free(admin->petitions);
     for (int door = 0; door < DOOR_COUNT; door++)
         http_free(admin->doors[door]);
     rules_keeper_free(admin->keeper);
@@ -274,8 +280,8 @@ static void *admin_begin(struct server *server, const int doors[DOOR_COUNT])
     admin->server = server;
     admin->rules = rules_new();
     admin->keeper = admin->rules != NULL ? rules_keeper_new(server, admin->rules) : NULL;
-    admin->reload = reload_page_new(server);
-    if (admin->keeper != NULL && admin->reload != NULL && admin_open(admin, doors)) {
+    admin->petitions = petition_page_new(server);
+    if (admin->keeper != NULL && admin->petitions != NULL && admin_open(admin, doors)) {
         admin_changed(admin); /* behind those that were kept */
         return admin;
     }

@@ -1,4 +1,4 @@
-/* The admin interface: metrics, health, tunnels, rules and reloads over HTTP, on the server's main thread. */
+/* The admin interface: metrics, health, tunnels, rules, reloads and upgrades over HTTP, on the server's main thread. */
 #ifndef EXEAT_ADMIN_ADMIN_H
 #define EXEAT_ADMIN_ADMIN_H
 

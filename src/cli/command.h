@@ -28,6 +28,7 @@ int command_hosts(int argc, char **argv);
 int command_audit(int argc, char **argv);
 int command_status(int argc, char **argv);
 int command_reload(int argc, char **argv);
+int command_upgrade(int argc, char **argv);
 
 /* The other processes of ours, started by the supervisor's exec with "-server" and "-journal" as first word: not for people. */
 int command_internal_server(int argc, char **argv);

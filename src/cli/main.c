@@ -24,6 +24,7 @@ const struct command COMMANDS[] = {
     {"audit", "verify audit files, report what is in them, export them, make the key that signs them", command_audit},
     {"status", "say how a running exeat stands: its tunnels, its rules", command_status},
     {"reload", "have a running exeat read its configuration anew, and say what came of it", command_reload},
+    {"upgrade", "have a running exeat go over to the program that is installed now", command_upgrade},
     {NULL, NULL, NULL},
 };
 

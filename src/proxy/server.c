@@ -22,10 +22,10 @@
 #include "proxy/descriptors.h"
 #include "proxy/editions.h"
 #include "proxy/mailbox.h"
+#include "proxy/petition.h"
 #include "proxy/pulse.h"
 #include "proxy/quotas.h"
 #include "proxy/refusals.h"
-#include "proxy/reload_request.h"
 #include "proxy/worker.h"
 
 #define MINUTE_US (UINT64_C(60) * 1000000)
@@ -39,7 +39,7 @@ struct server {
     struct event *heard;
     struct mailbox *news;
     struct editions editions;
-    struct reload_requests reloads;
+    struct petitions petitions[PETITION_KINDS];
     struct shared shared;
     struct worker *workers[WORKERS_MAX];
     pthread_t threads[WORKERS_MAX];
@@ -251,14 +251,10 @@ static void server_record(struct server *server, const char *words)
         free(detail);
 }
 
-struct reload_request *server_reload(struct server *server, void (*done)(void *arg, bool taken, const char *words, size_t len), void *arg)
+struct petition *server_ask(struct server *server, enum petition_kind kind, void (*done)(void *arg, bool taken, const char *words, size_t len),
+                            void *arg)
 {
-    return reload_request_start(&server->reloads, done, arg);
-}
-
-void server_reload_cancel(struct server *server, struct reload_request *request)
-{
-    reload_request_cancel(&server->reloads, request);
+    return petition_start(&server->petitions[kind], done, arg);
 }
 
 /* ---- what the supervisor says ---- */
@@ -296,7 +292,10 @@ static void server_take_message(struct server *server, const struct channel_mess
         server->reloaded = (struct server_reloads){.taken = message->a, .refused = message->b};
         break;
     case CHANNEL_OUTCOME:
-        reload_requests_answer(&server->reloads, message);
+        petitions_answer(&server->petitions[PETITION_RELOAD], message);
+        break;
+    case CHANNEL_UPGRADED:
+        petitions_answer(&server->petitions[PETITION_UPGRADE], message);
         break;
     default:
         if (!editions_take(&server->editions, message))
@@ -489,7 +488,8 @@ struct server_reloads server_reloads(const struct server *server)
 static bool server_init(struct server *server, int channel)
 {
     server->channel = channel;
-    server->reloads.channel = channel;
+    for (int kind = 0; kind < PETITION_KINDS; kind++)
+        server->petitions[kind] = (struct petitions){.channel = channel, .kind = (enum petition_kind)kind};
     server->shared.report = server_report;
     server->shared.report_arg = server;
     server->shared.denials = denials_new();
@@ -513,7 +513,8 @@ static void server_fini(struct server *server)
     server_end_guest(server);
     for (unsigned i = 0; i < server->worker_count; i++)
         worker_free(server->workers[i]);
-    reload_requests_fini(&server->reloads);
+    for (int kind = 0; kind < PETITION_KINDS; kind++)
+        petitions_fini(&server->petitions[kind]);
     if (server->base != NULL)
         editions_fini(&server->editions);
     if (server->heard != NULL)

@@ -8,11 +8,11 @@
 
 #include "config/config.h"
 #include "host/channel.h"
+#include "proxy/petition.h"
 
 struct census;
 struct event_base;
 struct quotas;
-struct reload_request;
 struct server;
 struct tally;
 
@@ -32,12 +32,9 @@ struct server_guest {
     void (*end)(void *guest);     /* no worker runs any more */
 };
 
-/* Asks the supervisor for a reload that begins from here on: it goes to every living server. On the server's main thread; `done` is called once, later, on
- * it. `words` are lines, as fault_print() has them: the warnings, and last what changed; or all the faults that are why it was refused, and the
- * warnings. NULL: nobody can be asked. */
-struct reload_request *server_reload(struct server *server, void (*done)(void *arg, bool taken, const char *words, size_t len), void *arg);
-/* Whoever asked is gone: `done` is not called. The reload is not taken back. */
-void server_reload_cancel(struct server *server, struct reload_request *request);
+/* Asks the supervisor: see petition_start(). */
+struct petition *server_ask(struct server *server, enum petition_kind kind, void (*done)(void *arg, bool taken, const char *words, size_t len),
+                            void *arg);
 
 /* Runs on the channel that the supervisor gave; returns the exit code: 0 after an orderly stop or when the supervisor is gone. */
 int server_run(int channel, const struct server_guest *guest);

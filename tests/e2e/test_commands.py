@@ -11,7 +11,7 @@ import unittest
 
 EXEAT = os.environ.get("EXEAT", "./exeat")
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-COMMANDS = ["run", "check", "explain", "ranges", "env", "hosts", "audit", "status", "reload"]
+COMMANDS = ["run", "check", "explain", "ranges", "env", "hosts", "audit", "status", "reload", "upgrade"]
 
 POLICY = """\
 [exeat]

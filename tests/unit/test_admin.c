@@ -6,7 +6,7 @@
 
 #include "admin/health.h"
 #include "admin/metrics.h"
-#include "admin/reload_page.h"
+#include "admin/petition_page.h"
 #include "admin/rules.h"
 #include "admin/tunnels.h"
 #include "config_text.h"
@@ -338,38 +338,47 @@ Test(rules, of_a_saved_text_that_is_none_nothing_is_taken)
     config_unref(config);
 }
 
-/* ---- /reload ---- */
+/* ---- /reload and /upgrade ---- */
 
-static void expect_reload(bool taken, const char *words, const char *json, const char *lines)
+static void expect_petition(enum petition_kind kind, bool taken, const char *words, const char *json, const char *lines)
 {
     struct page page;
     page_open(&page);
-    reload_page_write_json(page.to, taken, words, strlen(words));
+    petition_page_write_json(page.to, kind, taken, words, strlen(words));
     cr_expect_str_eq(page_text(&page), json);
     free(page.text);
     page_open(&page);
-    reload_page_write_lines(page.to, taken, words, strlen(words));
+    petition_page_write_lines(page.to, kind, taken, words, strlen(words));
     cr_expect_str_eq(page_text(&page), lines);
     free(page.text);
 }
 
-Test(reload_page, what_changed_stands_behind_the_warnings)
+Test(petition_page, what_changed_stands_behind_the_warnings)
 {
-    expect_reload(true, "nothing changed\n", "{\"changes\":\"nothing changed\",\"warnings\":[]}\n", "reloaded: nothing changed\n");
-    expect_reload(true, "a:1: odd (warning)\nand 2 more warnings\nrule b added\n",
-                  "{\"changes\":\"rule b added\",\"warnings\":[\"a:1: odd (warning)\",\"and 2 more warnings\"]}\n",
-                  "a:1: odd (warning)\nand 2 more warnings\nreloaded: rule b added\n");
-    expect_reload(true, "cut (warning)", "{\"changes\":\"cut (warning)\",\"warnings\":[]}\n", "reloaded: cut (warning)\n");
-    expect_reload(true, "", "{\"changes\":\"\",\"warnings\":[]}\n", "reloaded: \n");
+    expect_petition(PETITION_RELOAD, true, "nothing changed\n", "{\"changes\":\"nothing changed\",\"warnings\":[]}\n", "reloaded: nothing changed\n");
+    expect_petition(PETITION_RELOAD, true, "a:1: odd (warning)\nand 2 more warnings\nrule b added\n",
+                    "{\"changes\":\"rule b added\",\"warnings\":[\"a:1: odd (warning)\",\"and 2 more warnings\"]}\n",
+                    "a:1: odd (warning)\nand 2 more warnings\nreloaded: rule b added\n");
+    expect_petition(PETITION_RELOAD, true, "cut (warning)", "{\"changes\":\"cut (warning)\",\"warnings\":[]}\n", "reloaded: cut (warning)\n");
+    expect_petition(PETITION_RELOAD, true, "", "{\"changes\":\"\",\"warnings\":[]}\n", "reloaded: \n");
 }
 
-Test(reload_page, faults_and_warnings_are_told_apart)
+Test(petition_page, faults_and_warnings_are_told_apart)
 {
-    expect_reload(false, "a:1: wrong \"b\"\na:2: odd (warning)\nand 3 more faults\n",
-                  "{\"error\":\"the reload is refused; what was before goes on\",\"faults\":[\"a:1: wrong \\\"b\\\"\",\"and 3 more faults\"],"
-                  "\"warnings\":[\"a:2: odd (warning)\"]}\n",
-                  "a:1: wrong \"b\"\na:2: odd (warning)\nand 3 more faults\n");
-    expect_reload(false, "the server stops",
-                  "{\"error\":\"the reload is refused; what was before goes on\",\"faults\":[\"the server stops\"],\"warnings\":[]}\n",
-                  "the server stops");
+    expect_petition(PETITION_RELOAD, false, "a:1: wrong \"b\"\na:2: odd (warning)\nand 3 more faults\n",
+                    "{\"error\":\"the reload is refused; what was before goes on\",\"faults\":[\"a:1: wrong \\\"b\\\"\",\"and 3 more faults\"],"
+                    "\"warnings\":[\"a:2: odd (warning)\"]}\n",
+                    "a:1: wrong \"b\"\na:2: odd (warning)\nand 3 more faults\n");
+    expect_petition(PETITION_RELOAD, false, "the server stops",
+                    "{\"error\":\"the reload is refused; what was before goes on\",\"faults\":[\"the server stops\"],\"warnings\":[]}\n",
+                    "the server stops");
+}
+
+Test(petition_page, an_upgrade_has_its_own_words)
+{
+    expect_petition(PETITION_UPGRADE, true, "a:1: odd (warning)\nexeat 2 in place of 1\n",
+                    "{\"upgraded\":\"exeat 2 in place of 1\",\"warnings\":[\"a:1: odd (warning)\"]}\n",
+                    "a:1: odd (warning)\nupgraded: exeat 2 in place of 1\n");
+    expect_petition(PETITION_UPGRADE, false, "a:1: wrong\n",
+                    "{\"error\":\"the upgrade is refused; what was before goes on\",\"faults\":[\"a:1: wrong\"],\"warnings\":[]}\n", "a:1: wrong\n");
 }

@@ -1,5 +1,5 @@
-/* POST /reload: who asks for a reload waits here until it is known what came of it. */
-#include "admin/reload_page.h"
+/* POST /reload and POST /upgrade: who asks for one waits here until it is known what came of it. */
+#include "admin/petition_page.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +10,7 @@
 /* Those who have left are among them until the answer comes. Fewer than a door has room for, so that who waits long keeps nobody out. */
 #define ASKERS_MAX 16
 
-struct reload_page {
+struct petition_page {
     struct server *server;
     struct asker *askers;
     size_t asker_count;
@@ -18,15 +18,23 @@ struct reload_page {
 
 struct asker {
     struct asker *next, **link;
-    struct reload_page *page;
+    struct petition_page *page;
     struct http_request *request;
-    struct reload_request *reload;
+    struct petition *petition;
+    enum petition_kind kind;
     bool lines;
 };
 
-struct reload_page *reload_page_new(struct server *server)
+static const struct petition_words {
+    const char *asked, *key, *done, *too_many, *nobody;
+} WORDS[PETITION_KINDS] = {
+    [PETITION_RELOAD] = {"reload", "changes", "reloaded", "too many wait for a reload", "nobody can be asked for a reload"},
+    [PETITION_UPGRADE] = {"upgrade", "upgraded", "upgraded", "too many wait for an upgrade", "nobody can be asked for an upgrade"},
+};
+
+struct petition_page *petition_page_new(struct server *server)
 {
-    struct reload_page *page = calloc(1, sizeof(*page));
+    struct petition_page *page = calloc(1, sizeof(*page));
     if (page != NULL)
         page->server = server;
     return page;
@@ -51,7 +59,7 @@ static bool line_next(struct line *line, struct line *words)
     return true;
 }
 
-/* What changed stands last: takes it off the words. */
+/* What was done stands last: takes it off the words. */
 static struct line line_last(struct line *words)
 {
     struct line rest = *words, last = {words->at, 0};
@@ -81,15 +89,15 @@ static void lines_put_json(FILE *to, const char *key, struct line words, bool wa
     putc(']', to);
 }
 
-void reload_page_write_json(FILE *to, bool taken, const char *words, size_t len)
+void petition_page_write_json(FILE *to, enum petition_kind kind, bool taken, const char *words, size_t len)
 {
     struct line rest = {words, len};
     if (taken) {
-        const struct line changes = line_last(&rest);
-        fputs("{\"changes\":", to);
-        line_put_json(to, &changes);
+        const struct line done = line_last(&rest);
+        fprintf(to, "{\"%s\":", WORDS[kind].key);
+        line_put_json(to, &done);
     } else {
-        fputs("{\"error\":\"the reload is refused; what was before goes on\",", to);
+        fprintf(to, "{\"error\":\"the %s is refused; what was before goes on\",", WORDS[kind].asked);
         lines_put_json(to, "faults", rest, false);
     }
     putc(',', to);
@@ -97,14 +105,14 @@ void reload_page_write_json(FILE *to, bool taken, const char *words, size_t len)
     fputs("}\n", to);
 }
 
-void reload_page_write_lines(FILE *to, bool taken, const char *words, size_t len)
+void petition_page_write_lines(FILE *to, enum petition_kind kind, bool taken, const char *words, size_t len)
 {
-    struct line rest = {words, len}, changes = {words, 0};
+    struct line rest = {words, len}, done = {words, 0};
     if (taken)
-        changes = line_last(&rest);
+        done = line_last(&rest);
     fwrite(rest.at, 1, rest.len, to);
     if (taken)
-        fprintf(to, "reloaded: %.*s\n", (int)changes.len, changes.at);
+        fprintf(to, "%s: %.*s\n", WORDS[kind].done, (int)done.len, done.at);
 }
 
 /* ---- asking, and the answer ---- */
@@ -124,7 +132,7 @@ static void asker_answer(const struct asker *asker, bool taken, const char *word
     size_t len = 0;
     FILE *to = open_memstream(&body, &len);
     if (to != NULL) {
-        (asker->lines ? reload_page_write_lines : reload_page_write_json)(to, taken, words, words_len);
+        (asker->lines ? petition_page_write_lines : petition_page_write_json)(to, asker->kind, taken, words, words_len);
         if (fclose(to) != 0)
             len = 0;
     }
@@ -135,49 +143,49 @@ static void asker_answer(const struct asker *asker, bool taken, const char *word
     free(body);
 }
 
-static void reload_page_over(void *arg, bool taken, const char *words, size_t len)
+static void petition_page_over(void *arg, bool taken, const char *words, size_t len)
 {
     struct asker *asker = arg;
     asker_answer(asker, taken, words, len);
     asker_free(asker);
 }
 
-static bool reload_page_start(struct reload_page *page, struct http_request *request, bool lines)
+static bool petition_page_start(struct petition_page *page, enum petition_kind kind, struct http_request *request, bool lines)
 {
     struct asker *asker = calloc(1, sizeof(*asker));
     if (asker == NULL)
         return false;
-    *asker = (struct asker){.next = page->askers, .link = &page->askers, .page = page, .request = request, .lines = lines};
+    *asker = (struct asker){.next = page->askers, .link = &page->askers, .page = page, .request = request, .kind = kind, .lines = lines};
     if (asker->next != NULL)
         asker->next->link = &asker->next;
     page->askers = asker;
     page->asker_count++;
-    asker->reload = server_reload(page->server, reload_page_over, asker);
-    if (asker->reload != NULL)
+    asker->petition = server_ask(page->server, kind, petition_page_over, asker);
+    if (asker->petition != NULL)
         return true;
     asker_free(asker);
     return false;
 }
 
-void reload_page_ask(struct reload_page *page, struct http_request *request, bool lines)
+void petition_page_ask(struct petition_page *page, enum petition_kind kind, struct http_request *request, bool lines)
 {
     if (server_stage(page->server) == SERVER_STOPPING)
         http_refuse(request, 503, NULL, "exeat stops");
     else if (page->asker_count == ASKERS_MAX)
-        http_refuse(request, 503, NULL, "too many wait for a reload");
-    else if (reload_page_start(page, request, lines))
+        http_refuse(request, 503, NULL, WORDS[kind].too_many);
+    else if (petition_page_start(page, kind, request, lines))
         http_wait(request);
     else
-        http_refuse(request, 503, NULL, "nobody can be asked for a reload");
+        http_refuse(request, 503, NULL, WORDS[kind].nobody);
 }
 
-void reload_page_free(struct reload_page *page)
+void petition_page_free(struct petition_page *page)
 {
     if (page == NULL)
         return;
     while (page->askers != NULL) {
         struct asker *asker = page->askers;
-        server_reload_cancel(page->server, asker->reload);
+        petition_cancel(asker->petition);
         http_refuse(asker->request, 503, NULL, "exeat stops");
         asker_free(asker);
     }
