@@ -5,14 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/base64.h"
+#include "admin/rule_text.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/number.h"
 #include "host/state_file.h"
 
-#define SAVED_FIELDS 7 /* name, since, hits, last hit, bytes up and down, clients */
-#define CLIENTS_LEN BASE64_LEN(DISTINCT_SIZE)
+#define SAVED_FIELDS (2 + RULE_TEXT_FIELDS) /* name, since, what was counted */
 
 /* When a rule was first seen. */
 struct rule_birth {
@@ -50,7 +49,7 @@ void rules_free(struct rules *rules)
 static void rules_born(struct rules *rules, const char *name, size_t len, uint64_t since_us)
 {
     struct rule_birth *birth = name_table_row(&rules->births, name, len);
-    if (birth != NULL && birth->since_us == 0)
+    if (birth != NULL && since_us != 0 && (birth->since_us == 0 || since_us < birth->since_us))
         birth->since_us = since_us;
 }
 
@@ -66,19 +65,14 @@ void rules_begin(struct rules *rules, const struct config *config, uint64_t now_
 
 /* What is known of one rule, before and now. */
 struct rule_facts {
-    uint64_t hits, last_hit_us, bytes_up, bytes_down, since_us;
-    struct distinct clients;
+    uint64_t since_us;
+    struct tally_rule sum;
 };
 
 static void rule_facts_add(struct rule_facts *facts, const struct tally_rule *row)
 {
-    if (row == NULL)
-        return;
-    facts->hits += row->hits;
-    facts->last_hit_us = row->last_hit_us > facts->last_hit_us ? row->last_hit_us : facts->last_hit_us;
-    facts->bytes_up += row->bytes_up;
-    facts->bytes_down += row->bytes_down;
-    distinct_merge(&facts->clients, &row->clients);
+    if (row != NULL)
+        tally_rule_add(&facts->sum, row);
 }
 
 /* False: it was not counted, since there was no memory or no row for it. Then nobody may take it for a rule without hits. */
@@ -88,7 +82,7 @@ static bool rule_facts_find(struct rule_facts *facts, const struct rules *rules,
     *facts = (struct rule_facts){.since_us = birth != NULL ? birth->since_us : 0};
     rule_facts_add(facts, name_table_find(&rules->past->rules, name, len));
     rule_facts_add(facts, name_table_find(&now->rules, name, len));
-    return birth != NULL && (facts->hits > 0 || now->rules.count < now->rules.max);
+    return birth != NULL && (facts->sum.hits > 0 || now->rules.count < now->rules.max);
 }
 
 static const char *rule_time(uint64_t time_us, char buf[CLOCK_TEXT_MAX])
@@ -103,12 +97,12 @@ static void rule_put_json(FILE *to, const struct rule *rule, const struct rule_f
     json_put(to, rule->name);
     json_put_member(to, "at", rule->at);
     if (counted)
-        fprintf(to, ",\"hits\":%" PRIu64, facts->hits);
+        fprintf(to, ",\"hits\":%" PRIu64, facts->sum.hits);
     else
         fputs(",\"hits\":null", to);
-    json_put_member(to, "last_hit", rule_time(facts->last_hit_us, last));
-    fprintf(to, ",\"clients\":%" PRIu64 ",\"bytes_up\":%" PRIu64 ",\"bytes_down\":%" PRIu64, distinct_count(&facts->clients), facts->bytes_up,
-            facts->bytes_down);
+    json_put_member(to, "last_hit", rule_time(facts->sum.last_hit_us, last));
+    fprintf(to, ",\"clients\":%" PRIu64 ",\"bytes_up\":%" PRIu64 ",\"bytes_down\":%" PRIu64, distinct_count(&facts->sum.clients), facts->sum.bytes_up,
+            facts->sum.bytes_down);
     json_put_member(to, "since", rule_time(facts->since_us, since));
     putc('}', to);
 }
@@ -140,11 +134,11 @@ void rules_write_lines(FILE *to, const struct rules *rules, const struct tally *
         char hits[24] = "", last[CLOCK_TEXT_MAX], since[CLOCK_TEXT_MAX], at[1024];
         struct text text;
         if (rule_facts_find(&facts, rules, now, rule->name, strlen(rule->name)))
-            snprintf(hits, sizeof(hits), "%" PRIu64, facts.hits);
+            snprintf(hits, sizeof(hits), "%" PRIu64, facts.sum.hits);
         text_init(&text, at, sizeof(at));
         text_add_clean(&text, rule->at, strlen(rule->at), sizeof(at) - 1);
         fprintf(to, "%s\t%s\t%s\t%s\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%s\n", rule->name, at, hits,
-                rule_word(rule_time(facts.last_hit_us, last)), distinct_count(&facts.clients), facts.bytes_up, facts.bytes_down,
+                rule_word(rule_time(facts.sum.last_hit_us, last)), distinct_count(&facts.sum.clients), facts.sum.bytes_up, facts.sum.bytes_down,
                 rule_word(rule_time(facts.since_us, since)));
     }
 }
@@ -157,54 +151,28 @@ void rules_save(FILE *to, const struct rules *rules, const struct tally *now)
     fputs(STATE_FILE_HEAD, to);
     for (size_t i = 0; i < rules->births.count; i++) {
         const struct rule_birth *birth = (const struct rule_birth *)rules->births.rows[i];
-        char clients[CLIENTS_LEN];
         struct rule_facts facts;
         rule_facts_find(&facts, rules, now, birth->row.name, birth->row.len);
-        base64_write(clients, facts.clients.registers, DISTINCT_SIZE);
-        fprintf(to, "%s %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %.*s\n", birth->row.name, facts.since_us, facts.hits,
-                facts.last_hit_us, facts.bytes_up, facts.bytes_down, (int)CLIENTS_LEN, clients);
+        fprintf(to, "%s %" PRIu64 " ", birth->row.name, facts.since_us);
+        rule_text_write(to, &facts.sum, ' ');
+        putc('\n', to);
     }
 }
 
-struct word {
-    const char *at;
-    size_t len;
-};
-
-/* A line's fields, between single blanks. False: more or fewer of them. */
-static bool rules_split(struct word words[SAVED_FIELDS], const char *line, const char *end)
+static bool rules_read_line(struct rules *rules, const char *line, size_t len)
 {
-    for (size_t i = 0; i < SAVED_FIELDS; i++) {
-        const char *blank = memchr(line, ' ', (size_t)(end - line));
-        const bool last = i + 1 == SAVED_FIELDS;
-        if ((blank == NULL) != last)
-            return false;
-        words[i] = (struct word){line, (size_t)((last ? end : blank) - line)};
-        line = last ? end : blank + 1;
-    }
-    return words[0].len > 0;
-}
-
-static bool rules_read_number(uint64_t *out, const struct word *word)
-{
-    return number_read(out, word->at, word->len, INT64_MAX);
-}
-
-static bool rules_read_line(struct rules *rules, const char *line, const char *end)
-{
-    struct word words[SAVED_FIELDS];
-    struct rule_facts read = {0};
-    if (!rules_split(words, line, end) || memchr(line, '\0', (size_t)(end - line)) != NULL || !rules_read_number(&read.since_us, &words[1]) ||
-        !rules_read_number(&read.hits, &words[2]) || !rules_read_number(&read.last_hit_us, &words[3]) ||
-        !rules_read_number(&read.bytes_up, &words[4]) || !rules_read_number(&read.bytes_down, &words[5]) ||
-        !base64_read(read.clients.registers, DISTINCT_SIZE, words[6].at, words[6].len))
+    struct field fields[SAVED_FIELDS];
+    struct tally_rule read = {.row = {NULL, 0}};
+    uint64_t since_us;
+    if (!field_split(fields, SAVED_FIELDS, line, len, ' ') || fields[0].len == 0 || !number_read(&since_us, fields[1].at, fields[1].len, INT64_MAX) ||
+        !rule_text_read(&read, &fields[2]))
         return false;
-    rules_born(rules, words[0].at, words[0].len, read.since_us);
-    struct tally_rule *row = name_table_row(&rules->past->rules, words[0].at, words[0].len);
+    rules_born(rules, fields[0].at, fields[0].len, since_us);
+    struct tally_rule *row = name_table_row(&rules->past->rules, fields[0].at, fields[0].len);
     if (row == NULL)
         return false;
-    const struct name_row name = row->row;
-    *row = (struct tally_rule){name, read.hits, read.last_hit_us, read.bytes_up, read.bytes_down, read.clients};
+    read.row = row->row;
+    *row = read;
     return true;
 }
 
@@ -216,9 +184,26 @@ bool rules_read(struct rules *rules, const char *text, size_t len)
         return false;
     for (const char *line = text + head; line < end;) {
         const char *newline = memchr(line, '\n', (size_t)(end - line));
-        if (newline == NULL || !rules_read_line(rules, line, newline))
+        if (newline == NULL || !rules_read_line(rules, line, (size_t)(newline - line)))
             return false;
         line = newline + 1;
     }
     return true;
+}
+
+bool rules_replace(struct rules *rules, const char *text, size_t len)
+{
+    struct rules *read = rules_new();
+    const bool whole = read != NULL && rules_read(read, text, len);
+    if (whole) {
+        struct tally *before = rules->past;
+        rules->past = read->past;
+        read->past = before;
+        for (size_t i = 0; i < read->births.count; i++) {
+            const struct rule_birth *birth = (const struct rule_birth *)read->births.rows[i];
+            rules_born(rules, birth->row.name, birth->row.len, birth->since_us);
+        }
+    }
+    rules_free(read);
+    return whole;
 }

@@ -32,4 +32,7 @@ void rules_save(FILE *to, const struct rules *rules, const struct tally *now);
 /* Adds what a former server saved. False: it is not that, from some line on; what stands before is taken. */
 bool rules_read(struct rules *rules, const char *text, size_t len);
 
+/* Has that in place of what was read before. False: it is not that, or memory ran out, and nothing is taken. */
+bool rules_replace(struct rules *rules, const char *text, size_t len);
+
 #endif

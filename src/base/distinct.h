@@ -7,6 +7,9 @@
 #define DISTINCT_BITS 10
 #define DISTINCT_SIZE (1u << DISTINCT_BITS)
 
+/* No register is ever higher. */
+#define DISTINCT_RANK_MAX (64 - DISTINCT_BITS + 1)
+
 /* Zeroed: none. Off by some 3 percent; up to a few dozen it is nearly always exact. */
 struct distinct {
     uint8_t registers[DISTINCT_SIZE];

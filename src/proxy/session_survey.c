@@ -22,7 +22,7 @@ void session_count(const struct session *session, struct tally *tally)
 {
     const struct verdict *verdict = &session->verdict;
     if (session->origin_fd >= 0 && verdict->route != NULL && address_is_set(&session->egress.ip))
-        tally_port(tally, verdict->route->name, &session->egress.ip);
+        tally_port(tally, verdict->route->name, &session->egress.ip, 1);
     if (!session_is_open(session))
         return;
     tally_open(tally, verdict->route->name);

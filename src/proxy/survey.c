@@ -82,6 +82,21 @@ static bool survey_add_tunnels(struct survey *into, const struct survey *from)
     return true;
 }
 
+struct survey *survey_copy(const struct survey *survey)
+{
+    struct survey *copy = calloc(1, sizeof(*copy));
+    if (copy == NULL)
+        return NULL;
+    *copy = *survey;
+    copy->tally = survey->tally != NULL ? tally_new() : NULL;
+    copy->tunnels = NULL;
+    copy->tunnel_count = 0;
+    if ((survey->tally == NULL || (copy->tally != NULL && tally_add(copy->tally, survey->tally))) && survey_add_tunnels(copy, survey))
+        return copy;
+    survey_free(copy);
+    return NULL;
+}
+
 bool survey_add(struct survey *into, struct survey *from)
 {
     into->workers += from->workers;
@@ -91,4 +106,19 @@ bool survey_add(struct survey *into, struct survey *from)
     into->journal_queue += from->journal_queue;
     into->journal_filed += from->journal_filed;
     return survey_add_tally(into, from) && survey_add_tunnels(into, from);
+}
+
+void survey_subtract(struct survey *from, const struct survey *part)
+{
+    from->journal_filed = from->journal_filed > part->journal_filed ? from->journal_filed - part->journal_filed : 0;
+    tally_subtract(from->tally, part->tally);
+}
+
+void survey_settle(struct survey *survey)
+{
+    survey->journal_queue = 0;
+    tally_settle(survey->tally);
+    free(survey->tunnels);
+    survey->tunnels = NULL;
+    survey->tunnel_count = 0;
 }

@@ -25,7 +25,8 @@ struct tunnel {
     char client_group[TUNNEL_NAME_MAX], rule[TUNNEL_NAME_MAX], route[TUNNEL_NAME_MAX]; /* "": none */
     uint16_t port;
     uint64_t bytes_up, bytes_down;
-    uint64_t since_us; /* when its client came */
+    uint64_t since_us;   /* when its client came */
+    uint32_t generation; /* of the server that holds it; a worker does not say it */
 };
 
 struct survey {
@@ -38,11 +39,20 @@ struct survey {
     struct tally *tally;    /* NULL: not asked for */
     struct tunnel *tunnels; /* likewise; in no order */
     size_t tunnel_count;
+    unsigned others, silent; /* generations of the server that should be in it beside this one, and which are not; a worker does not say it */
 };
 
 /* On the worker's thread: a malloc'd survey. NULL: out of memory. */
 struct survey *survey_take(const struct worker *worker, int wishes);
 void survey_free(struct survey *survey);
+
+/* Takes away what was counted of it elsewhere, and what is only of the moment: of the journal's records, and as tally_subtract() and tally_settle() do.
+ * Both have counts. */
+void survey_subtract(struct survey *from, const struct survey *part);
+void survey_settle(struct survey *survey);
+
+/* NULL: out of memory. */
+struct survey *survey_copy(const struct survey *survey);
 
 /* Adds `from`, which may be emptied. False: out of memory, and `into` is not whole. */
 bool survey_add(struct survey *into, struct survey *from);

@@ -83,7 +83,7 @@ void tally_open(struct tally *tally, const char *route)
         row->open++;
 }
 
-void tally_port(struct tally *tally, const char *route, const struct address *source)
+void tally_port(struct tally *tally, const char *route, const struct address *source, uint64_t ports)
 {
     char name[SOURCE_NAME_SIZE];
     const size_t len = strnlen(route, sizeof(name) - sizeof(*source));
@@ -93,7 +93,7 @@ void tally_port(struct tally *tally, const char *route, const struct address *so
     if (row == NULL)
         return;
     row->address = *source;
-    row->ports++;
+    row->ports += ports;
 }
 
 const char *tally_source_route(const struct tally_source *source)
@@ -144,6 +144,15 @@ static bool tally_add_sources(struct name_table *into, const struct name_table *
     return true;
 }
 
+void tally_rule_add(struct tally_rule *into, const struct tally_rule *from)
+{
+    into->hits += from->hits;
+    into->last_hit_us = from->last_hit_us > into->last_hit_us ? from->last_hit_us : into->last_hit_us;
+    into->bytes_up += from->bytes_up;
+    into->bytes_down += from->bytes_down;
+    distinct_merge(&into->clients, &from->clients);
+}
+
 static bool tally_add_rules(struct name_table *into, const struct name_table *from)
 {
     for (size_t i = 0; i < from->count; i++) {
@@ -151,11 +160,7 @@ static bool tally_add_rules(struct name_table *into, const struct name_table *fr
         struct tally_rule *sum = name_table_row(into, row->row.name, row->row.len);
         if (sum == NULL)
             return false;
-        sum->hits += row->hits;
-        sum->last_hit_us = row->last_hit_us > sum->last_hit_us ? row->last_hit_us : sum->last_hit_us;
-        sum->bytes_up += row->bytes_up;
-        sum->bytes_down += row->bytes_down;
-        distinct_merge(&sum->clients, &row->clients);
+        tally_rule_add(sum, row);
     }
     return true;
 }
@@ -174,4 +179,74 @@ bool tally_add(struct tally *into, const struct tally *from)
     tally_add_times(&into->connect, &from->connect);
     return tally_add_listeners(&into->listeners, &from->listeners) && tally_add_routes(&into->routes, &from->routes) &&
            tally_add_sources(&into->sources, &from->sources) && tally_add_rules(&into->rules, &from->rules);
+}
+
+/* ---- what is left of it ---- */
+
+/* A part that is larger than the whole leaves nothing. */
+static void tally_less(uint64_t *from, uint64_t part)
+{
+    *from = *from > part ? *from - part : 0;
+}
+
+static void tally_subtract_listeners(struct name_table *from, const struct name_table *part)
+{
+    for (size_t i = 0; i < part->count; i++) {
+        const struct tally_listener *row = (const struct tally_listener *)part->rows[i];
+        struct tally_listener *rest = name_table_find(from, row->row.name, row->row.len);
+        if (rest == NULL)
+            continue;
+        for (size_t verdict = 0; verdict < TALLY_VERDICTS; verdict++)
+            for (size_t reason = 0; reason < REASON_COUNT; reason++)
+                tally_less(&rest->sessions[verdict][reason], row->sessions[verdict][reason]);
+    }
+}
+
+static void tally_subtract_routes(struct name_table *from, const struct name_table *part)
+{
+    for (size_t i = 0; i < part->count; i++) {
+        const struct tally_route *row = (const struct tally_route *)part->rows[i];
+        struct tally_route *rest = name_table_find(from, row->row.name, row->row.len);
+        if (rest == NULL)
+            continue;
+        tally_less(&rest->bytes_up, row->bytes_up);
+        tally_less(&rest->bytes_down, row->bytes_down);
+    }
+}
+
+static void tally_subtract_rules(struct name_table *from, const struct name_table *part)
+{
+    for (size_t i = 0; i < part->count; i++) {
+        const struct tally_rule *row = (const struct tally_rule *)part->rows[i];
+        struct tally_rule *rest = name_table_find(from, row->row.name, row->row.len);
+        if (rest == NULL)
+            continue;
+        tally_less(&rest->hits, row->hits);
+        tally_less(&rest->bytes_up, row->bytes_up);
+        tally_less(&rest->bytes_down, row->bytes_down);
+    }
+}
+
+static void tally_subtract_times(struct tally_times *from, const struct tally_times *part)
+{
+    for (size_t i = 0; i <= TALLY_BUCKETS; i++)
+        tally_less(&from->buckets[i], part->buckets[i]);
+    tally_less(&from->sum_ms, part->sum_ms);
+}
+
+void tally_subtract(struct tally *from, const struct tally *part)
+{
+    tally_subtract_times(&from->setup, &part->setup);
+    tally_subtract_times(&from->dns, &part->dns);
+    tally_subtract_times(&from->connect, &part->connect);
+    tally_subtract_listeners(&from->listeners, &part->listeners);
+    tally_subtract_routes(&from->routes, &part->routes);
+    tally_subtract_rules(&from->rules, &part->rules);
+}
+
+void tally_settle(struct tally *tally)
+{
+    name_table_fini(&tally->sources);
+    for (size_t i = 0; i < tally->routes.count; i++)
+        ((struct tally_route *)tally->routes.rows[i])->open = 0;
 }

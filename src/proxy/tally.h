@@ -60,6 +60,15 @@ void tally_free(struct tally *tally);
 /* Adds all of `from`. False: out of memory, and `into` is not whole. */
 bool tally_add(struct tally *into, const struct tally *from);
 
+void tally_rule_add(struct tally_rule *into, const struct tally_rule *from);
+
+/* Takes away what was counted of it elsewhere, of all that only ever grows: not of what is open or in use at the moment. When and by whom a rule was hit
+ * stays, since that adds up to the same however often it is added. */
+void tally_subtract(struct tally *from, const struct tally *part);
+
+/* Takes away what is only of the moment. */
+void tally_settle(struct tally *tally);
+
 /* One decision. What there is no memory for, or no row, is not counted (so for all here). */
 void tally_decision(struct tally *tally, const char *listener, enum verdict_kind verdict, enum reason reason);
 
@@ -72,7 +81,7 @@ void tally_time(struct tally_times *times, uint64_t ms);
 void tally_bytes(struct tally *tally, const char *route, const char *rule, uint64_t up, uint64_t down);
 
 void tally_open(struct tally *tally, const char *route);
-void tally_port(struct tally *tally, const char *route, const struct address *source);
+void tally_port(struct tally *tally, const char *route, const struct address *source, uint64_t ports);
 
 const char *tally_source_route(const struct tally_source *source);
 

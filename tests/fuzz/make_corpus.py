@@ -9,6 +9,18 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 REQUEST_PREFIX = bytes([255, 7])  # fuzz_connect_request and fuzz_client_hello: limit 16336 bytes, pieces
 SEED_MAX = 20000
+SURVEY = b"""exeat survey 1
+journal\t1\t2
+listener\texplicit\tallow\trule_allow\t3
+route\tnat\t4\t5\t6
+source\t203.0.113.16\tnat\t7
+rule\tagents\t1\t2\t3\t4\tCLIENTS
+sum\tdns\t8
+bucket\tdns\t1\t9
+bucket\tdns\tinf\t10
+tunnel\t01K00000000000000000000000\t10.0.0.1\t203.0.113.16\t2001:db8::1\t443\t1\t2\t3\tbuilders\tagents\tnat\tagent.example
+end
+"""
 
 
 def rows(path):
@@ -65,6 +77,7 @@ def main(vectors, out):
         write(out, "fuzz_config", path.stem, path.read_bytes())
     clients = base64.b64encode(bytes(range(4)) * 256)
     write(out, "fuzz_rules", "two", b"exeat rules 1\n" + b"".join(name + b" 1 2 3 4 5 " + clients + b"\n" for name in (b"agents", b"internal")))
+    write(out, "fuzz_survey_text", "all", SURVEY.replace(b"CLIENTS", clients))
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ static struct tally *counted(void)
     tally_time(&tally->dns, 1500);
     tally_open(tally, "nat");
     tally_bytes(tally, "nat", "agents", 5, 7);
-    tally_port(tally, "nat", &source);
+    tally_port(tally, "nat", &source, 1);
     return tally;
 }
 
@@ -335,6 +335,32 @@ Test(rules, of_a_saved_text_that_is_none_nothing_is_taken)
     }
     free(text);
     tally_free(now);
+    config_unref(config);
+}
+
+Test(rules, what_a_retired_server_left_takes_the_place_of_what_was_read)
+{
+    struct config *config = config_text_load(LISTEN ROUTES RULES, NULL);
+    struct tally *now = counted(), *later = counted();
+    tally_hit(later, "agents", &(struct address){.family = FAMILY_V4}, NOON_US + 7);
+    char *old = saved(config, now), *new = saved(config, later);
+    struct rules *rules = rules_new();
+    cr_expect(rules_read(rules, old, strlen(old)));
+    rules_begin(rules, config, NOON_US + 5000000);
+    cr_expect(!rules_replace(rules, new, strlen(new) - 1), "half of it is none of it");
+    char *told = rules_text(rules, now, config);
+    cr_expect(strstr(told, "\"hits\":4,") != NULL, "%s", told);
+    free(told);
+    cr_expect(rules_replace(rules, new, strlen(new)));
+    told = rules_text(rules, now, config);
+    cr_expect(strstr(told, "\"hits\":5,") != NULL && strstr(told, "\"clients\":3,") != NULL, "%s", told);
+    cr_expect(strstr(told, "\"since\":\"2025-11-22T11:59:59.999991Z\"") != NULL, "%s", told);
+    free(told);
+    free(old);
+    free(new);
+    rules_free(rules);
+    tally_free(now);
+    tally_free(later);
     config_unref(config);
 }
 

@@ -5,15 +5,18 @@
 #include <jansson.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/address.h"
 #include "base/clock.h"
+#include "base/field.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/log_writer.h"
+#include "base/memo.h"
 #include "base/number.h"
 #include "base/sha256.h"
 #include "base/text.h"
@@ -601,4 +604,32 @@ Test(log_writer, stop_leaves_a_stuck_thread_behind, .timeout = 20)
     cr_expect(waited >= 90 && waited < 3000, "waited %llu ms", (unsigned long long)waited);
     close(ends[0]); /* lets the thread end by EPIPE, which must not kill the process */
     usleep(50000);
+}
+
+Test(field, a_line_has_just_so_many)
+{
+    struct field fields[3];
+    cr_assert(field_split(fields, 3, "a  bc", 5, ' '));
+    cr_expect(field_is(&fields[0], "a") && field_is(&fields[1], "") && field_is(&fields[2], "bc") && !field_is(&fields[2], "b"));
+    cr_expect(field_split(fields, 1, "", 0, ' ') && fields[0].len == 0);
+    cr_expect(!field_split(fields, 3, "a b", 3, ' ') && !field_split(fields, 3, "a b c d", 7, ' ') && !field_split(fields, 3, "a b ", 3, ' '));
+    cr_expect(!field_split(fields, 2, "a\0 b", 4, ' '));
+}
+
+Test(memo, what_is_written_is_read_as_often_as_one_likes)
+{
+    size_t len = 0;
+    const int fd = memo_write("test", "words\0more", 10);
+    for (int times = 0; times < 2; times++) {
+        char *read = memo_read(fd, 10, &len);
+        cr_assert(read != NULL && len == 10 && memcmp(read, "words\0more", 11) == 0);
+        free(read);
+    }
+    cr_expect(memo_read(fd, 9, &len) == NULL && memo_read(-1, 9, &len) == NULL);
+    close(fd);
+    int ends[2];
+    cr_assert(pipe(ends) == 0);
+    cr_expect(memo_read(ends[0], 10, &len) == NULL, "nobody waits for what may never come");
+    close(ends[0]);
+    close(ends[1]);
 }

@@ -113,7 +113,7 @@ static struct tally *some(uint64_t times)
         tally_hit(tally, "agents", &builder, 1000 * times + i);
         tally_time(&tally->connect, 3);
         tally_open(tally, "nat");
-        tally_port(tally, "nat", &source);
+        tally_port(tally, "nat", &source, 1);
         tally_bytes(tally, "nat", "agents", 10, 100);
     }
     tally_bytes(tally, "nat", NULL, 1, 1); /* observed without a rule */
@@ -142,4 +142,42 @@ Test(tally, the_sum_over_workers_is_the_sum_of_each_count)
     tally_free(parts[0]);
     tally_free(parts[1]);
     tally_free(sum);
+}
+
+/* Half of what this has, and then all of it. */
+static struct tally *counted(unsigned times)
+{
+    const struct address one = client(1), source = client(9);
+    struct tally *tally = tally_new();
+    for (unsigned i = 0; i < times; i++) {
+        tally_decision(tally, "explicit", VERDICT_DENY, REASON_DEFAULT_DENY);
+        tally_hit(tally, "agents", &one, 5 + i);
+        tally_bytes(tally, "nat", "agents", 10, 100);
+        tally_time(&tally->dns, 3);
+        tally_open(tally, "nat");
+        tally_port(tally, "nat", &source, 1);
+    }
+    return tally;
+}
+
+Test(tally, what_was_told_is_taken_away_and_what_is_open_is_not)
+{
+    struct tally *all = counted(4), *told = counted(3), *more = counted(9);
+    tally_bytes(told, "vpn", NULL, 1, 1);
+    tally_subtract(all, told);
+    const struct tally_listener *listener = name_table_find(&all->listeners, "explicit", 8);
+    const struct tally_route *route = name_table_find(&all->routes, "nat", 3);
+    const struct tally_rule *rule = name_table_find(&all->rules, "agents", 6);
+    cr_expect(listener->sessions[VERDICT_DENY][REASON_DEFAULT_DENY] == 1);
+    cr_expect(route->bytes_up == 10 && route->bytes_down == 100 && route->open == 4);
+    cr_expect(rule->hits == 1 && rule->bytes_up == 10 && rule->last_hit_us == 8 && distinct_count(&rule->clients) == 1);
+    cr_expect(all->dns.buckets[2] == 1 && all->dns.sum_ms == 3 && all->sources.count == 1);
+    cr_expect(name_table_find(&all->routes, "vpn", 3) == NULL);
+    tally_subtract(all, more); /* more than there is */
+    cr_expect(rule->hits == 0 && route->bytes_up == 0 && all->dns.sum_ms == 0);
+    tally_settle(all);
+    cr_expect(route->open == 0 && all->sources.count == 0 && rule->last_hit_us == 8);
+    tally_free(all);
+    tally_free(told);
+    tally_free(more);
 }
