@@ -5,12 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "admin/collection.h"
 #include "admin/health.h"
 #include "admin/http.h"
 #include "admin/metrics.h"
 #include "admin/petition_page.h"
 #include "admin/rules.h"
 #include "admin/rules_keeper.h"
+#include "admin/succession.h"
 #include "admin/tunnels.h"
 #include "base/clock.h"
 #include "proxy/census.h"
@@ -21,10 +23,12 @@
 struct admin {
     struct server *server;
     struct rules *rules;
+    struct collection *collection;
     struct rules_keeper *keeper;
+    struct succession *succession;
     struct petition_page *petitions;
     struct http *doors[DOOR_COUNT];
-    struct inquiry *inquiries; /* who waits for the workers */
+    struct inquiry *inquiries; /* who waits for workers, here or in other generations */
 };
 
 /* A request that waits until every worker has said how it stands. */
@@ -44,7 +48,7 @@ struct page {
     bool everywhere;         /* also at the door for metrics */
     bool has_lines;          /* with `?format=lines` it answers in lines, for our own commands */
     const char *const *keys; /* what else its query may hold; NULL: nothing */
-    int wishes;              /* enum survey_wish */
+    int wishes;              /* enum survey_wish, for all generations; 0: only the workers here are asked */
     const char *type;
     bool without; /* it has an answer also when a worker has none: `whole` is NULL then */
     unsigned (*write)(FILE *to, const struct inquiry *inquiry, struct survey *whole);
@@ -84,14 +88,13 @@ static unsigned page_readyz(FILE *to, const struct inquiry *inquiry, struct surv
 
 static unsigned page_tunnels(FILE *to, const struct inquiry *inquiry, struct survey *whole)
 {
-    const uint32_t generation = server_generation(inquiry->admin->server);
     struct tunnel_filter filter;
     for (unsigned key = 0; key < TUNNEL_KEYS; key++)
         filter.values[key] = http_request_query(inquiry->request, TUNNEL_KEY[key]);
     if (page_wants_lines(inquiry->request))
-        tunnels_write_lines(to, whole, &filter, generation);
+        tunnels_write_lines(to, whole, &filter);
     else
-        tunnels_write_json(to, whole, &filter, generation);
+        tunnels_write_json(to, whole, &filter);
     return 200;
 }
 
@@ -203,7 +206,10 @@ static void inquiry_start(struct admin *admin, struct http_request *request, con
     if (inquiry->next != NULL)
         inquiry->next->link = &inquiry->next;
     admin->inquiries = inquiry;
-    census_ask(server_census(admin->server), &inquiry->wish);
+    if (page->wishes != 0)
+        collection_ask(admin->collection, &inquiry->wish);
+    else
+        census_ask(server_census(admin->server), &inquiry->wish);
 }
 
 /* ---- requests ---- */
@@ -243,6 +249,39 @@ static void admin_changed(void *guest)
     rules_begin(admin->rules, server_config(admin->server), clock_wall_us());
 }
 
+/* The one that serves now lets visitors in. */
+static void admin_retire(struct admin *admin)
+{
+    for (int door = 0; door < DOOR_COUNT; door++)
+        http_retire(admin->doors[door]);
+    succession_begin(admin->succession);
+    collection_recount(admin->collection);
+}
+
+static void admin_heard(void *guest, const struct channel_message *message)
+{
+    struct admin *admin = guest;
+    switch (message->kind) {
+    case CHANNEL_RETIRE:
+        admin_retire(admin);
+        break;
+    case CHANNEL_OTHERS:
+        collection_recount(admin->collection);
+        break;
+    case CHANNEL_COLLECT:
+        succession_answer(admin->succession, message);
+        break;
+    case CHANNEL_COLLECTED:
+        collection_take(admin->collection, message);
+        break;
+    case CHANNEL_STATE:
+        rules_keeper_take(admin->keeper, message);
+        break;
+    default:
+        break;
+    }
+}
+
 static void admin_end(void *guest)
 {
     struct admin *admin = guest;
@@ -253,7 +292,9 @@ static void admin_end(void *guest)
     petition_page_free(admin->petitions);
     for (int door = 0; door < DOOR_COUNT; door++)
         http_free(admin->doors[door]);
+    succession_free(admin->succession);
     rules_keeper_free(admin->keeper);
+    collection_free(admin->collection);
     rules_free(admin->rules);
     free(admin);
 }
@@ -279,9 +320,12 @@ static void *admin_begin(struct server *server, const int doors[DOOR_COUNT])
         return NULL;
     admin->server = server;
     admin->rules = rules_new();
-    admin->keeper = admin->rules != NULL ? rules_keeper_new(server, admin->rules) : NULL;
+    admin->collection = collection_new(server);
+    if (admin->rules != NULL && admin->collection != NULL)
+        admin->keeper = rules_keeper_new(server, admin->collection, admin->rules);
+    admin->succession = succession_new(server, admin->collection, admin->keeper);
     admin->petitions = petition_page_new(server);
-    if (admin->keeper != NULL && admin->petitions != NULL && admin_open(admin, doors)) {
+    if (admin->keeper != NULL && admin->succession != NULL && admin->petitions != NULL && admin_open(admin, doors)) {
         admin_changed(admin); /* behind those that were kept */
         return admin;
     }
@@ -289,4 +333,4 @@ static void *admin_begin(struct server *server, const int doors[DOOR_COUNT])
     return NULL;
 }
 
-const struct server_guest ADMIN_GUEST = {admin_begin, admin_changed, admin_end};
+const struct server_guest ADMIN_GUEST = {admin_begin, admin_changed, admin_heard, admin_end};

@@ -44,10 +44,11 @@ struct visitor {
 struct http {
     struct event_base *base;
     struct evhttp *server;
-    struct evconnlistener *listener;
-    struct event *arrived; /* right behind accepting, before anything can come from whoever was accepted */
-    struct event *watch;   /* looks for who stays too long */
-    struct event *resume;  /* listens again, after descriptors were out */
+    struct evconnlistener *listener;   /* NULL: nobody is let in any more */
+    struct evhttp_bound_socket *bound; /* evhttp's name for it */
+    struct event *arrived;             /* right behind accepting, before anything can come from whoever was accepted */
+    struct event *watch;               /* looks for who stays too long */
+    struct event *resume;              /* listens again, after descriptors were out */
     struct visitor visitors[VISITORS_MAX];
     size_t visitor_count;
     uint64_t visits; /* so far */
@@ -189,7 +190,7 @@ static void http_resume(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd, (void)what;
     struct http *http = arg;
-    if (http->visitor_count < VISITORS_MAX)
+    if (http->visitor_count < VISITORS_MAX && http->listener != NULL)
         evconnlistener_enable(http->listener);
 }
 
@@ -344,7 +345,8 @@ struct http *http_new(struct event_base *base, int fd, void (*serve)(void *arg, 
     bool made = http->listener != NULL && http->server != NULL && http->arrived != NULL && http->watch != NULL && http->resume != NULL;
     if (http->listener == NULL)
         close(fd);
-    if (made && evhttp_bind_listener(http->server, http->listener) != NULL) {
+    http->bound = made ? evhttp_bind_listener(http->server, http->listener) : NULL;
+    if (http->bound != NULL) {
         http_bound(http);
         return http;
     }
@@ -353,6 +355,14 @@ struct http *http_new(struct event_base *base, int fd, void (*serve)(void *arg, 
     http->listener = NULL;
     http_free(http);
     return NULL;
+}
+
+void http_retire(struct http *http)
+{
+    if (http == NULL || http->listener == NULL)
+        return;
+    evhttp_del_accept_socket(http->server, http->bound);
+    http->listener = NULL;
 }
 
 /* The loop turns no more, and who waited to the end is to hear what he was answered: as much as the socket takes. */

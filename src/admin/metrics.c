@@ -143,7 +143,7 @@ static void metrics_journal(FILE *to, const struct survey *whole)
     metrics_single(to, "exeat_journal_up", "gauge", "1 when the audit journal can be written, as seen by every worker.",
                    whole->journal_up == whole->workers);
     metrics_single(to, "exeat_journal_queue", "gauge", "Audit records that wait to be on file.", whole->journal_queue);
-    metrics_single(to, "exeat_journal_records_total", "counter", "Audit records of this server that are on file.", whole->journal_filed);
+    metrics_single(to, "exeat_journal_records_total", "counter", "Audit records of the server's generations that are on file.", whole->journal_filed);
 }
 
 static void metrics_reloads(FILE *to, const struct server_reloads *reloads)
@@ -190,6 +190,15 @@ static void metrics_quotas(FILE *to, const struct policy *policy, struct quotas 
             metrics_quota_left(to, quotas, policy_bounded_at(policy, i), (enum quota_way)way, now_ms);
 }
 
+static void metrics_generations(FILE *to, const struct survey *whole)
+{
+    metrics_single(to, "exeat_generations", "gauge",
+                   "Generations of the server that live: the one that serves, and those before that still have tunnels.",
+                   1 + (uint64_t)whole->others);
+    metrics_single(to, "exeat_generations_silent", "gauge",
+                   "Of which did not answer: what is open there is left out, and counters say what they last did.", whole->silent);
+}
+
 static void metrics_complete(struct tally *tally, const struct config *config)
 {
     for (size_t i = 0; i < config->listener_count; i++)
@@ -212,6 +221,7 @@ void metrics_write(FILE *to, struct survey *whole, const struct config *config, 
     metrics_ports(to, tally);
     metrics_quotas(to, config->policy, quotas, now_ms);
     metrics_journal(to, whole);
+    metrics_generations(to, whole);
     metrics_reloads(to, reloads);
     metrics_single(to, "exeat_enforcing", "gauge", "0 when mode = observe lets out what the rules deny.",
                    policy_observe_route(config->policy) == NULL);

@@ -3,13 +3,11 @@
 
 #include <event2/event.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/memo.h"
 #include "host/state_file.h"
 #include "proxy/census.h"
 
@@ -20,58 +18,65 @@ struct rules_keeper {
     struct census_wish wish;
     bool asking;
     struct server *server;
+    const struct collection *collection;
     struct rules *rules;
     struct event *timer;
     uint64_t kept; /* the hash of what was handed over last */
 };
 
-static void rules_keeper_read(struct rules_keeper *keeper)
+/* -1: nothing was left. */
+static void rules_keeper_read(struct rules_keeper *keeper, int fd, bool (*read)(struct rules *rules, const char *text, size_t len))
 {
-    const int fd = server_state(keeper->server);
-    struct stat status;
-    if (fd < 0 || fstat(fd, &status) != 0 || status.st_size == 0 || status.st_size > STATE_FILE_MAX)
-        return;
-    char *text = malloc((size_t)status.st_size);
-    ssize_t got = text != NULL ? pread(fd, text, (size_t)status.st_size, 0) : -1;
-    if (got < 0 || !rules_read(keeper->rules, text, (size_t)got))
+    size_t len = 0;
+    char *text = memo_read(fd, STATE_FILE_MAX, &len);
+    if (fd >= 0 && len > 0 && !read(keeper->rules, text, len))
         log_warn("what was kept of the rules is not whole: some are counted anew");
     free(text);
 }
 
-/* A file that is nowhere: its descriptor goes to the supervisor. */
-static void rules_keeper_leave(struct rules_keeper *keeper, const char *text, size_t len)
+static bool rules_keeper_leave(struct rules_keeper *keeper, const char *text, size_t len)
 {
-    const int fd = memfd_create("exeat-rules", MFD_CLOEXEC);
-    if (fd >= 0 && write(fd, text, len) == (ssize_t)len)
-        server_leave_state(keeper->server, fd);
-    else
+    const int fd = memo_write("exeat-rules", text, len);
+    const bool left = fd >= 0 && server_leave_state(keeper->server, fd);
+    if (!left)
         log_warn("what became of the rules cannot be kept for now");
     if (fd >= 0)
         close(fd);
+    return left;
 }
 
-static void rules_keeper_keep(struct rules_keeper *keeper, const struct tally *now)
+bool rules_keeper_hand_over(struct rules_keeper *keeper, const struct tally *sum)
 {
     char *text = NULL;
     size_t len = 0;
     FILE *to = open_memstream(&text, &len);
     if (to == NULL)
-        return;
-    rules_save(to, keeper->rules, now);
-    const bool written = fclose(to) == 0;
-    const uint64_t hash = written ? hash_bytes(text, len, 0) : keeper->kept;
-    if (hash != keeper->kept)
-        rules_keeper_leave(keeper, text, len);
-    keeper->kept = hash;
+        return false;
+    rules_save(to, keeper->rules, sum);
+    bool left = fclose(to) == 0;
+    const uint64_t hash = left ? hash_bytes(text, len, 0) : keeper->kept;
+    if (left && hash != keeper->kept)
+        left = rules_keeper_leave(keeper, text, len);
+    if (left)
+        keeper->kept = hash;
     free(text);
+    return left;
+}
+
+/* Takes over the sum. */
+static void rules_keeper_keep(struct rules_keeper *keeper, struct survey *sum)
+{
+    if (sum != NULL && collection_add_left(keeper->collection, sum))
+        rules_keeper_hand_over(keeper, sum->tally);
+    survey_free(sum);
 }
 
 static void rules_keeper_counted(struct census_wish *wish, struct survey *whole)
 {
     struct rules_keeper *keeper = (struct rules_keeper *)wish;
     keeper->asking = false;
-    if (whole != NULL)
-        rules_keeper_keep(keeper, whole->tally);
+    if (whole != NULL && !server_is_retired(keeper->server))
+        rules_keeper_keep(keeper, survey_copy(whole));
 }
 
 static void rules_keeper_due(evutil_socket_t fd, short what, void *arg)
@@ -83,16 +88,17 @@ static void rules_keeper_due(evutil_socket_t fd, short what, void *arg)
     keeper->asking = true;
 }
 
-struct rules_keeper *rules_keeper_new(struct server *server, struct rules *rules)
+struct rules_keeper *rules_keeper_new(struct server *server, const struct collection *collection, struct rules *rules)
 {
     const struct timeval every = {.tv_sec = KEEP_EVERY_S};
     struct rules_keeper *keeper = calloc(1, sizeof(*keeper));
     if (keeper == NULL)
         return NULL;
-    *keeper = (struct rules_keeper){.wish = {.wishes = SURVEY_COUNTS, .done = rules_keeper_counted}, .server = server, .rules = rules};
+    *keeper = (struct rules_keeper){
+        .wish = {.wishes = SURVEY_COUNTS, .done = rules_keeper_counted}, .server = server, .collection = collection, .rules = rules};
     keeper->timer = event_new(server_base(server), -1, EV_PERSIST, rules_keeper_due, keeper);
     if (keeper->timer != NULL && event_add(keeper->timer, &every) == 0) {
-        rules_keeper_read(keeper);
+        rules_keeper_read(keeper, server_state(server), rules_read);
         return keeper;
     }
     if (keeper->timer != NULL)
@@ -101,14 +107,27 @@ struct rules_keeper *rules_keeper_new(struct server *server, struct rules *rules
     return NULL;
 }
 
+void rules_keeper_take(struct rules_keeper *keeper, const struct channel_message *message)
+{
+    rules_keeper_read(keeper, message->fd, rules_replace);
+    rules_keeper_due(-1, 0, keeper); /* from here on what is kept begins with it */
+}
+
+void rules_keeper_retire(struct rules_keeper *keeper)
+{
+    event_del(keeper->timer);
+    keeper->kept = 0; /* who serves may have begun with an older one than was kept last */
+}
+
 void rules_keeper_free(struct rules_keeper *keeper)
 {
     if (keeper == NULL)
         return;
-    struct tally *sum = tally_new();
-    if (sum != NULL && server_sum(keeper->server, sum))
+    struct survey *sum = server_is_retired(keeper->server) ? NULL : calloc(1, sizeof(*sum));
+    if (sum != NULL && (sum->tally = tally_new()) != NULL && server_sum(keeper->server, sum))
         rules_keeper_keep(keeper, sum);
-    tally_free(sum);
+    else
+        survey_free(sum);
     event_free(keeper->timer);
     free(keeper);
 }

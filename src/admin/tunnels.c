@@ -67,7 +67,7 @@ static void tunnel_put_name(FILE *to, const char *key, const char *name)
     json_put_member(to, key, name[0] != '\0' ? name : NULL);
 }
 
-static void tunnel_put_json(FILE *to, const struct tunnel *tunnel, const struct tunnel_texts *texts, uint32_t generation)
+static void tunnel_put_json(FILE *to, const struct tunnel *tunnel, const struct tunnel_texts *texts)
 {
     fprintf(to, "{\"id\":\"%s\"", tunnel->id);
     json_put_member(to, "client_ip", texts->client);
@@ -79,10 +79,10 @@ static void tunnel_put_json(FILE *to, const struct tunnel *tunnel, const struct 
     json_put_member(to, "egress_ip", texts->egress);
     json_put_member(to, "upstream_ip", texts->upstream);
     fprintf(to, ",\"bytes_up\":%" PRIu64 ",\"bytes_down\":%" PRIu64 ",\"since\":\"%s\",\"generation\":%" PRIu32 "}", tunnel->bytes_up,
-            tunnel->bytes_down, texts->since, generation);
+            tunnel->bytes_down, texts->since, tunnel->generation);
 }
 
-static void tunnel_put_line(FILE *to, const struct tunnel *tunnel, const struct tunnel_texts *texts, uint32_t generation)
+static void tunnel_put_line(FILE *to, const struct tunnel *tunnel, const struct tunnel_texts *texts)
 {
     char host[sizeof(tunnel->host)];
     struct text text;
@@ -90,7 +90,7 @@ static void tunnel_put_line(FILE *to, const struct tunnel *tunnel, const struct 
     text_add_clean(&text, tunnel->host, strlen(tunnel->host), sizeof(host) - 1);
     fprintf(to, "%s\t%s\t%s\t%s\t%u\t%s\t%s\t%s\t%s\t%" PRIu64 "\t%" PRIu64 "\t%s\t%" PRIu32 "\n", tunnel->id, texts->client, tunnel->client_group,
             host, tunnel->port, tunnel->rule, tunnel->route, texts->egress, texts->upstream, tunnel->bytes_up, tunnel->bytes_down, texts->since,
-            generation);
+            tunnel->generation);
 }
 
 static void tunnels_sort(struct survey *whole)
@@ -99,7 +99,7 @@ static void tunnels_sort(struct survey *whole)
         qsort(whole->tunnels, whole->tunnel_count, sizeof(*whole->tunnels), tunnel_compare);
 }
 
-void tunnels_write_json(FILE *to, struct survey *whole, const struct tunnel_filter *filter, uint32_t generation)
+void tunnels_write_json(FILE *to, struct survey *whole, const struct tunnel_filter *filter)
 {
     const char *before = "";
     tunnels_sort(whole);
@@ -110,19 +110,24 @@ void tunnels_write_json(FILE *to, struct survey *whole, const struct tunnel_filt
         if (!tunnel_passes(&texts, filter))
             continue;
         fputs(before, to);
-        tunnel_put_json(to, &whole->tunnels[i], &texts, generation);
+        tunnel_put_json(to, &whole->tunnels[i], &texts);
         before = ",";
     }
-    fputs("]}\n", to);
+    putc(']', to);
+    if (whole->silent > 0)
+        fprintf(to, ",\"silent\":%u", whole->silent);
+    fputs("}\n", to);
 }
 
-void tunnels_write_lines(FILE *to, struct survey *whole, const struct tunnel_filter *filter, uint32_t generation)
+void tunnels_write_lines(FILE *to, struct survey *whole, const struct tunnel_filter *filter)
 {
     tunnels_sort(whole);
     for (size_t i = 0; i < whole->tunnel_count; i++) {
         struct tunnel_texts texts;
         tunnel_texts(&texts, &whole->tunnels[i]);
         if (tunnel_passes(&texts, filter))
-            tunnel_put_line(to, &whole->tunnels[i], &texts, generation);
+            tunnel_put_line(to, &whole->tunnels[i], &texts);
     }
+    if (whole->silent > 0)
+        fprintf(to, "# generations that do not answer, and whose tunnels are not here: %u\n", whole->silent);
 }

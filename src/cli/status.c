@@ -114,11 +114,16 @@ static bool status_print_table(const char *title, const char *const *heads, size
     char *rest = page->bytes + (page->body - page->bytes);
     table_init(&table, columns);
     table_row(&table, heads);
+    const char *remark = NULL;
     for (char *line; (line = strsep(&rest, "\n")) != NULL;)
-        if (*line != '\0')
+        if (*line == '#')
+            remark = line;
+        else if (*line != '\0')
             status_table_line(&table, line);
     printf("\n%s\n", title);
     bool printed = table_print(&table, stdout);
+    if (remark != NULL)
+        puts(remark);
     table_fini(&table);
     return printed;
 }

@@ -27,7 +27,8 @@ enum channel_kind {
     CHANNEL_WORKER,  /* supervisor → journal: fd = a socket to a worker, a = the generation of its server */
     CHANNEL_ADMIN,   /* supervisor → server: fd = a listening socket of [admin], a = enum channel_door */
     CHANNEL_PULSE,   /* supervisor → server: say CHANNEL_ALIVE every a ms */
-    CHANNEL_STATE,   /* both ways: fd = what became of the rules so far, for the next server */
+    CHANNEL_STATE,   /* both ways: fd = what became of the rules so far, for the next server; what one says that was just retired goes to the one that
+                      * serves, too, at once */
     CHANNEL_GO, /* supervisor → server: that was all, begin, b = its generation; at a reload: serve by edition a from here on, answered with CHANNEL_TAKEN */
     CHANNEL_GIVEN,  /* supervisor → server: edition a has all its addresses and sockets by now; answered with CHANNEL_WHOLE */
     CHANNEL_FORGET, /* supervisor → server: edition a is not to be served by */
@@ -39,11 +40,13 @@ enum channel_kind {
     CHANNEL_STOP,    /* supervisor → server: close everything and end */
     CHANNEL_RETIRE, /* supervisor → server: another generation serves by the same sockets: let go of them, and go on with what is open, until it ends. Answered with
                        * CHANNEL_OPEN and, in the end, CHANNEL_DRAINED; reloads, a drain and a stop still come */
-    CHANNEL_OTHERS,  /* supervisor → server that serves: a further generations live */
+    CHANNEL_OTHERS,  /* supervisor → server that serves: a further generations live; after all that they have said who live no more */
     CHANNEL_HOLD,    /* supervisor → server: the journal process is about to be replaced: for a ms at most its absence is no failure */
     CHANNEL_YIELD,   /* supervisor → journal: end between two batches; another process goes on with the file */
-    CHANNEL_COLLECT, /* server that serves → supervisor → all others: what have you for page text? a = a number, for the answers */
-    CHANNEL_COLLECTED, /* server → supervisor → the one that serves: fd = a file with the answer of generation b to question a; a = 0: what a generation leaves behind */
+    CHANNEL_COLLECT, /* server that serves → supervisor → all others: what have you of text, `counts` or `counts tunnels`? a = a number,
+                      * for the answers */
+    CHANNEL_COLLECTED, /* server → supervisor → the one that serves: fd = a file with the answer of generation b to question a; a = 0: what it leaves
+                        * behind, when it is retired, each minute from then on, and at its end */
     CHANNEL_UPGRADE, /* server → supervisor: somebody asks for an upgrade; a = a number, higher each time */
     CHANNEL_UPGRADED, /* supervisor → server: of the upgrades that were asked for up to number a: b = 1 done, 0 refused, fd = a file with the words for it */
     CHANNEL_READY,    /* server → supervisor: serving */

@@ -46,6 +46,7 @@ void editions_fini(struct editions *editions)
     if (editions->read != NULL)
         event_free(editions->read);
     mailbox_free(editions->bell);
+    free(editions->theirs);
     free(editions->instance);
     free(editions->listen);
     pthread_mutex_destroy(&editions->lock);
@@ -107,14 +108,21 @@ static bool editions_replace_listeners(const struct editions *editions, struct c
     return text == NULL || (endpoint_read(&address, text, strlen(text)) && config_set_listen(config, &address));
 }
 
+static bool editions_keep_bound(const struct editions *editions, struct config *config)
+{
+    bool fine = !address_is_set(&editions->metrics.ip) || config_never_listener(config, &editions->metrics);
+    for (size_t i = 0; fine && i < editions->their_count; i++)
+        fine = config_never_listener(config, &editions->theirs[i]);
+    return fine;
+}
+
 /* What was set at the start stays. */
 static bool editions_settle(const struct editions *editions, struct config *config)
 {
     if (!editions_replace_listeners(editions, config))
         return false;
     if (editions->now != NULL)
-        return config_keep(config, editions->now->config) &&
-               (!address_is_set(&editions->metrics.ip) || config_never_listener(config, &editions->metrics));
+        return config_keep(config, editions->now->config) && editions_keep_bound(editions, config);
     return config_set_instance(config, editions->instance, editions->continue_on_failure);
 }
 
@@ -209,7 +217,7 @@ static bool editions_keep_text(char **out, const char *text)
 
 static bool editions_is_whole(const struct editions *editions, uint32_t number)
 {
-    return editions->next != NULL && editions->next->number == number && edition_is_whole(editions->next);
+    return editions->next != NULL && editions->next->number == number && (editions->retired || edition_is_whole(editions->next));
 }
 
 bool editions_take(struct editions *editions, const struct channel_message *message)
@@ -249,6 +257,15 @@ bool editions_never(struct editions *editions, int fd)
     return editions->next != NULL && getsockname(fd, (struct sockaddr *)&name, &len) == 0 &&
            endpoint_from_sockaddr(&editions->metrics, (struct sockaddr *)&name, len) &&
            config_never_listener(editions->next->config, &editions->metrics);
+}
+
+void editions_retire(struct editions *editions)
+{
+    const struct edition *now = editions->now;
+    editions->theirs = calloc(now->address_count + 1, sizeof(*editions->theirs));
+    editions->retired = editions->theirs != NULL;
+    for (size_t i = 0; editions->retired && i < now->address_count; i++)
+        editions->theirs[editions->their_count++] = now->addresses[i].bound;
 }
 
 bool editions_go(struct editions *editions, uint32_t number)

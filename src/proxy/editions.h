@@ -19,6 +19,9 @@ struct editions {
     char *instance, *listen; /* of the start; NULL: no --listen */
     bool continue_on_failure;
     struct endpoint metrics; /* where metrics are asked for, as bound; not set: nowhere */
+    bool retired;            /* others listen, and no edition has an address from here on */
+    struct endpoint *theirs; /* … where they did when it was retired */
+    size_t their_count;
     int channel;
     /* private */
     struct background reading;
@@ -45,6 +48,9 @@ bool editions_take(struct editions *editions, const struct channel_message *mess
 
 /* Where that socket is bound no route of any edition dials, as where listeners are. At set-up, behind CHANNEL_CONFIG. */
 bool editions_never(struct editions *editions, int fd);
+
+/* From here on an edition is whole without an address; where the one that serves listens no later one dials either. Out of memory, none is whole. */
+void editions_retire(struct editions *editions);
 
 /* CHANNEL_GO: makes the next one the one that serves. False: there is none of that number. */
 bool editions_go(struct editions *editions, uint32_t number);

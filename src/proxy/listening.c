@@ -48,7 +48,7 @@ struct listening {
     struct event *resume;
     int spare_fd;            /* given up for a moment, so that a connection can be refused in words when descriptors are out */
     uint64_t quiet_until_ms; /* until then a pause is not said again */
-    bool begun;
+    bool begun, retired;
 };
 
 static void listening_open(struct listening *listening)
@@ -256,6 +256,17 @@ static void listening_keep(struct listening *listening, const struct edition *ed
     }
 }
 
+void listening_retire(struct listening *listening)
+{
+    struct door **link = &listening->doors;
+    listening->retired = true;
+    while (*link != NULL)
+        if ((*link)->leaves)
+            link = &(*link)->next;
+        else
+            door_free(link);
+}
+
 void listening_leave_all(struct listening *listening)
 {
     listening_keep(listening, NULL);
@@ -272,7 +283,9 @@ void listening_take(struct listening *listening, const struct edition *edition)
     for (size_t i = 0; i < edition->address_count; i++) {
         const struct edition_address *address = &edition->addresses[i];
         int *fd = &address->fds[listening->worker->number];
-        if (*fd >= 0)
+        if (*fd >= 0 && listening->retired)
+            close(*fd);
+        else if (*fd >= 0)
             listening_add(listening, address, *fd);
         *fd = -1;
     }

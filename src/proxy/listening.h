@@ -18,9 +18,13 @@ void listening_free(struct listening *listening);
  * theirs. The worker's old snapshot must still be there. */
 void listening_take(struct listening *listening, const struct edition *edition);
 
+/* Stops accepting, for good: another process has the same sockets, and takes whoever waits in their queues. Only what is being let go of already is
+ * this one's still, until it is closed. */
+void listening_retire(struct listening *listening);
+
 /* Lets go of all addresses in that way, for good. */
 void listening_leave_all(struct listening *listening);
-/* … and has done so. */
+/* None is left: those that it was told to leave are closed. */
 bool listening_is_over(const struct listening *listening);
 
 /* Begins to accept. */

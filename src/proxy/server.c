@@ -26,6 +26,7 @@
 #include "proxy/pulse.h"
 #include "proxy/quotas.h"
 #include "proxy/refusals.h"
+#include "proxy/survey.h"
 #include "proxy/worker.h"
 
 #define MINUTE_US (UINT64_C(60) * 1000000)
@@ -44,11 +45,14 @@ struct server {
     struct worker *workers[WORKERS_MAX];
     pthread_t threads[WORKERS_MAX];
     unsigned worker_count, running, drained, dry;
+    bool retired;
+    uint32_t others;    /* generations that live beside this one, which serves */
     unsigned taking;    /* workers that have not gone over to the edition that serves */
     struct event *dawn; /* when another day may have begun */
     uint32_t today;
     enum server_stage stage;
-    struct event *minute; /* of a drain */
+    bool drained_told;
+    struct event *minute; /* of a drain, and of one that is retired */
     uint32_t generation;
     struct server_reloads reloaded;
     int doors[DOOR_COUNT]; /* until they are the guest's; -1: none */
@@ -142,6 +146,9 @@ static bool server_take_setup(struct server *server, const struct channel_messag
     case CHANNEL_STATE:
         server->state_fd = message->fd;
         return true;
+    case CHANNEL_OTHERS:
+        server->others = message->a;
+        return true;
     default:
         return editions_take(&server->editions, message);
     }
@@ -185,22 +192,58 @@ static void server_say_open(evutil_socket_t fd, short what, void *arg)
     channel_tell(server->channel, CHANNEL_OPEN, (uint32_t)atomic_load(&server->shared.sessions), (uint32_t)atomic_load(&server->shared.cut), -1);
 }
 
-static void server_drain(struct server *server)
+static void server_say_open_from_now(struct server *server)
 {
     static const struct timeval every = {DRAIN_SAID_EVERY_S, 0};
-    if (server->stage >= SERVER_DRAINING)
-        return;
-    server->stage = SERVER_DRAINING;
-    server_order_all(server, ORDER_DRAIN);
     server_say_open(-1, 0, server);
     evtimer_add(server->minute, &every);
 }
 
-/* It is the supervisor's to stop what has nothing to do any more. */
-static void server_worker_drained(struct server *server)
+static void server_drain(struct server *server)
 {
-    if (++server->drained == server->worker_count)
-        channel_tell(server->channel, CHANNEL_DRAINED, 0, (uint32_t)atomic_load(&server->shared.cut), -1);
+    if (server->stage >= SERVER_DRAINING)
+        return;
+    server->stage = SERVER_DRAINING;
+    server_order_all(server, ORDER_DRAIN);
+    server_say_open_from_now(server);
+}
+
+static void server_tell_guest(const struct server *server, const struct channel_message *message)
+{
+    server->room->heard(server->guest, message);
+    if (message->fd >= 0)
+        close(message->fd);
+}
+
+/* It may still be drained, or stopped. */
+static void server_retire(struct server *server, const struct channel_message *message)
+{
+    if (server->stage >= SERVER_DRAINING || server->retired)
+        return;
+    server->retired = true;
+    server->others = 0;
+    editions_retire(&server->editions);
+    server_order_all(server, ORDER_RETIRE);
+    server_tell_guest(server, message);
+    server_say_open_from_now(server);
+}
+
+/* Whoever asked for an upgrade hears of it from the server that he asked, however little that has left to do. */
+static bool server_owes_answers(const struct server *server)
+{
+    bool owes = false;
+    for (int kind = 0; kind < PETITION_KINDS; kind++)
+        owes = owes || petitions_wait(&server->petitions[kind]);
+    return server->retired && owes;
+}
+
+/* It is the supervisor's to stop what has nothing to do any more. */
+static void server_say_drained(struct server *server)
+{
+    if (server->drained < server->worker_count || server->drained_told || server_owes_answers(server))
+        return;
+    server->drained_told = true;
+    channel_tell(server->channel, CHANNEL_DRAINED, 0, (uint32_t)atomic_load(&server->shared.cut), -1);
 }
 
 static void server_stop(struct server *server)
@@ -297,10 +340,23 @@ static void server_take_message(struct server *server, const struct channel_mess
     case CHANNEL_UPGRADED:
         petitions_answer(&server->petitions[PETITION_UPGRADE], message);
         break;
+    case CHANNEL_RETIRE:
+        server_retire(server, message);
+        break;
+    case CHANNEL_OTHERS:
+        server->others = server->retired ? 0 : message->a;
+        server_tell_guest(server, message);
+        break;
+    case CHANNEL_COLLECT:
+    case CHANNEL_COLLECTED:
+    case CHANNEL_STATE:
+        server_tell_guest(server, message);
+        break;
     default:
         if (!editions_take(&server->editions, message))
             log_error("the supervisor's message %u cannot be followed", message->kind);
     }
+    server_say_drained(server); /* it may have been an answer that was owed */
 }
 
 static void server_heard(evutil_socket_t fd, short what, void *arg)
@@ -357,7 +413,8 @@ static void server_take_news(void *arg, int news, intptr_t worker)
         server_worker_took(server);
         break;
     case WORKER_DRAINED:
-        server_worker_drained(server);
+        server->drained++;
+        server_say_drained(server);
         break;
     case WORKER_DRY:
         if (++server->dry == server->worker_count)
@@ -460,16 +517,39 @@ int server_state(const struct server *server)
     return server->state_fd;
 }
 
-void server_leave_state(const struct server *server, int fd)
+bool server_is_retired(const struct server *server)
 {
-    channel_tell(server->channel, CHANNEL_STATE, 0, 0, fd);
+    return server->retired;
 }
 
-bool server_sum(const struct server *server, struct tally *sum)
+uint32_t server_others(const struct server *server)
 {
-    bool whole = true;
-    for (unsigned i = 0; i < server->worker_count; i++)
-        whole = whole && tally_add(sum, server->workers[i]->tally);
+    return server->others;
+}
+
+bool server_collect(const struct server *server, uint32_t number, const char *what)
+{
+    return channel_say(server->channel, CHANNEL_COLLECT, number, 0, -1, what);
+}
+
+bool server_answer(const struct server *server, uint32_t number, int fd)
+{
+    return channel_tell(server->channel, CHANNEL_COLLECTED, number, server->generation, fd);
+}
+
+bool server_leave_state(const struct server *server, int fd)
+{
+    return channel_tell(server->channel, CHANNEL_STATE, 0, 0, fd);
+}
+
+bool server_sum(const struct server *server, struct survey *sum)
+{
+    bool whole = sum->tally != NULL;
+    for (unsigned i = 0; whole && i < server->worker_count; i++) {
+        const struct worker *worker = server->workers[i];
+        whole = tally_add(sum->tally, worker->tally);
+        sum->journal_filed += journal_queue_filed(worker->journal);
+    }
     return whole;
 }
 

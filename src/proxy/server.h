@@ -14,7 +14,7 @@ struct census;
 struct event_base;
 struct quotas;
 struct server;
-struct tally;
+struct survey;
 
 /* How far it is on its way out. */
 enum server_stage {
@@ -29,7 +29,10 @@ struct server_guest {
     /* Set-up is over, and no worker runs yet. The doors' sockets are the guest's; -1: there is no such door. NULL: the server cannot start. */
     void *(*begin)(struct server *server, const int doors[DOOR_COUNT]);
     void (*changed)(void *guest); /* server_config() is another one from here on */
-    void (*end)(void *guest);     /* no worker runs any more */
+    /* What it is that the supervisor has to say of other generations: CHANNEL_RETIRE, CHANNEL_OTHERS, CHANNEL_COLLECT, CHANNEL_COLLECTED and
+     * CHANNEL_STATE. The descriptor is lent. */
+    void (*heard)(void *guest, const struct channel_message *message);
+    void (*end)(void *guest); /* no worker runs any more */
 };
 
 /* Asks the supervisor: see petition_start(). */
@@ -47,12 +50,21 @@ struct quotas *server_quotas(const struct server *server);
 uint32_t server_generation(const struct server *server); /* how many servers this supervisor has started, this one included */
 enum server_stage server_stage(const struct server *server);
 
+/* Another generation serves: this one only goes on with what is open. */
+bool server_is_retired(const struct server *server);
+/* How many more live, as far as this one serves. */
+uint32_t server_others(const struct server *server);
+
+/* Says CHANNEL_COLLECT or CHANNEL_COLLECTED. False: the supervisor does not hear it. */
+bool server_collect(const struct server *server, uint32_t number, const char *what);
+bool server_answer(const struct server *server, uint32_t number, int fd);
+
 /* A file that a former server left, as server_leave_state() was given it; -1: none. Lent. */
 int server_state(const struct server *server);
-void server_leave_state(const struct server *server, int fd);
+bool server_leave_state(const struct server *server, int fd);
 
 /* When no worker runs any more: adds what all of them have counted. False: out of memory, and the sum is not whole. */
-bool server_sum(const struct server *server, struct tally *sum);
+bool server_sum(const struct server *server, struct survey *sum);
 
 struct server_reloads {
     uint64_t taken, refused;

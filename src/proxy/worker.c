@@ -209,7 +209,7 @@ static void worker_begin(struct worker *worker)
 /* Each worker opens when its own journal socket is up, so that its first denials find a journal, too. */
 static void worker_listen(struct worker *worker)
 {
-    if (!worker->stopping && !worker->draining)
+    if (!worker->stopping && !worker->draining && !worker->retired)
         worker_await(worker, PHASE_OPENING, loop_now_ms(worker->loop) + START_PATIENCE_MS);
 }
 
@@ -221,6 +221,17 @@ static void worker_drain(struct worker *worker)
     worker->draining = true;
     worker->cut_at_ms = loop_now_ms(worker->loop) + worker->config->drain_timeout_ms;
     listening_leave_all(worker->listening);
+    if (!worker->retired) /* else it waits for the same already, or it has come */
+        worker_await(worker, PHASE_DRAINING, UINT64_MAX);
+}
+
+static void worker_retire(struct worker *worker)
+{
+    if (worker->stopping || worker->draining || worker->retired)
+        return;
+    worker->retired = true;
+    worker->cut_at_ms = UINT64_MAX;
+    listening_retire(worker->listening);
     worker_await(worker, PHASE_DRAINING, UINT64_MAX);
 }
 
@@ -240,14 +251,20 @@ static void worker_stop(struct worker *worker)
     worker_await(worker, PHASE_STOPPING, worker->stop_until_ms);
 }
 
+/* Of one that had to end at once there is nothing to tell. */
+static const char *worker_stop_detail(const struct worker *worker, char *buf, size_t size)
+{
+    const size_t cut = atomic_load(&worker->shared->cut);
+    snprintf(buf, size, "%s: %zu tunnel%s cut", worker->draining ? "drained" : "retired", cut, cut == 1 ? " was" : "s were");
+    return worker->draining || worker->retired ? buf : NULL;
+}
+
 /* The `stop` record comes after every other worker's last one: the main thread gives this order last to the worker that wrote `start`. */
 static void worker_end(struct worker *worker)
 {
-    char drained[64];
-    const size_t cut = atomic_load(&worker->shared->cut);
-    snprintf(drained, sizeof(drained), "drained: %zu tunnel%s cut", cut, cut == 1 ? " was" : "s were");
+    char detail[64];
     if (worker->began)
-        worker_record(worker, EVENT_STOP, worker->config->digest, worker->draining ? drained : NULL);
+        worker_record(worker, EVENT_STOP, worker->config->digest, worker_stop_detail(worker, detail, sizeof(detail)));
     worker_await(worker, PHASE_ENDING, worker->stop_until_ms);
 }
 
@@ -336,6 +353,9 @@ static void worker_take_order(void *arg, int order, intptr_t value)
         break;
     case ORDER_DRAIN:
         worker_drain(worker);
+        break;
+    case ORDER_RETIRE:
+        worker_retire(worker);
         break;
     case ORDER_STOP:
         worker_stop(worker);

@@ -62,6 +62,7 @@ enum worker_order {
     ORDER_REVIEW,      /* another day: judge again what is open */
     ORDER_RECORD,      /* value: the detail of a `reload` record, malloc'd, its own from here on */
     ORDER_DRAIN,       /* stop accepting, open no tunnel for who still comes; WORKER_DRAINED when the last session is over and all is on file */
+    ORDER_RETIRE,      /* stop accepting, go on with all that is open, however long it lasts; WORKER_DRAINED likewise */
     ORDER_STOP,        /* stop accepting, end every session; WORKER_DRY when none is left and all is on file, or after a while */
     ORDER_SURVEY,      /* by worker_ask() */
     ORDER_END,         /* write the `stop` record if this worker began, leave the loop; WORKER_ENDED */
@@ -71,7 +72,7 @@ enum worker_phase {
     PHASE_SERVING = 0,
     PHASE_BEGINNING, /* until the `start` record is on file */
     PHASE_OPENING,   /* until its journal is up: then it listens */
-    PHASE_DRAINING,  /* until the last session is over by itself, or is cut, and its record on file */
+    PHASE_DRAINING,  /* also of one that is retired: until the last session is over by itself, or is cut, and its record on file */
     PHASE_STOPPING,  /* until the last session is over and its record on file */
     PHASE_ENDING,    /* until the `stop` record is on file */
 };
@@ -98,8 +99,8 @@ struct worker {
     struct tally *tally;   /* of all that is over */
     struct survey *survey; /* the last answer, the main thread's from WORKER_SURVEYED to the next ORDER_SURVEY; NULL: out of memory */
     bool began;            /* the `start` record is its own */
-    bool draining, stopping;
-    uint64_t cut_at_ms;      /* a drain begins then to end what is open; while it drains */
+    bool retired, draining, stopping;
+    uint64_t cut_at_ms;      /* a drain begins then to end what is open; while it drains or is retired, where it may never come */
     size_t cut_from;         /* … so many were open then; 0: that time has not come */
     bool lost;               /* it ended with records that are not on file */
     enum worker_phase phase; /* what it waits for, besides serving */
@@ -119,7 +120,7 @@ void *worker_run(void *worker);
 /* Tries in a moment again what could not be recorded for want of memory. */
 void worker_settle_later(struct worker *worker);
 
-/* Whether it accepts connections. */
+/* Whether it accepts connections, or did until it was retired. */
 bool worker_is_listening(const struct worker *worker);
 
 /* From any thread. False: out of memory, and `value` is the caller's still. */

@@ -64,7 +64,8 @@ static char *metrics_of(const char *conf)
 {
     struct page page;
     struct config *config = config_text_load(conf, NULL);
-    struct survey whole = {.workers = 2, .listening = 2, .journal_up = 1, .journal_queue = 3, .journal_filed = 9, .tally = counted()};
+    struct survey whole = {
+        .workers = 2, .listening = 2, .journal_up = 1, .journal_queue = 3, .journal_filed = 9, .tally = counted(), .others = 2, .silent = 1};
     const struct server_reloads reloads = {4, 1};
     page_open(&page);
     struct quotas *quotas = quotas_new();
@@ -101,6 +102,8 @@ Test(metrics, every_count_is_a_line)
         "exeat_journal_up 0", /* one of two workers has none */
         "exeat_journal_queue 3",
         "exeat_journal_records_total 9",
+        "exeat_generations 3",
+        "exeat_generations_silent 1",
         "exeat_reloads_total{result=\"ok\"} 4",
         "exeat_reloads_total{result=\"refused\"} 1",
         "exeat_enforcing 1",
@@ -192,6 +195,7 @@ static struct tunnel tunnel(const char *id, const char *host, const char *client
                           .bytes_up = 1,
                           .bytes_down = 2,
                           .since_us = since_us,
+                          .generation = 2,
                           .route = "nat"};
     strcpy(made.id, id);
     strcpy(made.host, host);
@@ -208,7 +212,7 @@ static void expect_tunnels(const struct tunnel_filter *filter, const char *ids)
     struct page page;
     char got[16] = "";
     page_open(&page);
-    tunnels_write_json(page.to, &whole, filter, 7);
+    tunnels_write_json(page.to, &whole, filter);
     json_t *read = json_loads(page_text(&page), 0, NULL), *row;
     size_t i;
     cr_assert(read != NULL, "%s", page.text);
@@ -240,16 +244,30 @@ Test(tunnels, a_row_is_what_the_contract_says)
     struct survey whole = {.tunnels = &one, .tunnel_count = 1};
     struct page page;
     page_open(&page);
-    tunnels_write_json(page.to, &whole, &(struct tunnel_filter){{NULL}}, 2);
+    tunnels_write_json(page.to, &whole, &(struct tunnel_filter){{NULL}});
     cr_expect_str_eq(page_text(&page),
                      "{\"tunnels\":[{\"id\":\"01K\",\"client_ip\":\"10.20.0.7\",\"client_group\":null,\"host\":\"odd\\\"\\\\\\u0001.example\","
                      "\"port\":443,\"rule\":null,\"route\":\"nat\",\"egress_ip\":\"203.0.113.16\",\"upstream_ip\":\"2001:db8::1\",\"bytes_up\":1,"
                      "\"bytes_down\":2,\"since\":\"2025-11-22T12:00:00.000000Z\",\"generation\":2}]}\n");
     free(page.text);
     page_open(&page);
-    tunnels_write_lines(page.to, &whole, &(struct tunnel_filter){{NULL}}, 2);
+    tunnels_write_lines(page.to, &whole, &(struct tunnel_filter){{NULL}});
     cr_expect_str_eq(page_text(&page),
                      "01K\t10.20.0.7\t\todd\"\\?.example\t443\t\tnat\t203.0.113.16\t2001:db8::1\t1\t2\t2025-11-22T12:00:00.000000Z\t2\n");
+    free(page.text);
+}
+
+Test(tunnels, those_that_nobody_tells_of_are_said)
+{
+    struct survey whole = {.others = 3, .silent = 2};
+    struct page page;
+    page_open(&page);
+    tunnels_write_json(page.to, &whole, &(struct tunnel_filter){{NULL}});
+    cr_expect_str_eq(page_text(&page), "{\"tunnels\":[],\"silent\":2}\n");
+    free(page.text);
+    page_open(&page);
+    tunnels_write_lines(page.to, &whole, &(struct tunnel_filter){{NULL}});
+    cr_expect_str_eq(page_text(&page), "# generations that do not answer, and whose tunnels are not here: 2\n");
     free(page.text);
 }
 
