@@ -249,6 +249,20 @@ static void admin_changed(void *guest)
     rules_begin(admin->rules, server_config(admin->server), clock_wall_us());
 }
 
+/* Where others live already one of them answers until it is said that this one serves. */
+static void admin_hold(struct admin *admin)
+{
+    for (int door = 0; server_others(admin->server) > 0 && door < DOOR_COUNT; door++)
+        http_hold(admin->doors[door]);
+}
+
+static void admin_recount(struct admin *admin)
+{
+    for (int door = 0; door < DOOR_COUNT; door++)
+        http_open(admin->doors[door]);
+    collection_recount(admin->collection);
+}
+
 /* The one that serves now lets visitors in. */
 static void admin_retire(struct admin *admin)
 {
@@ -266,7 +280,7 @@ static void admin_heard(void *guest, const struct channel_message *message)
         admin_retire(admin);
         break;
     case CHANNEL_OTHERS:
-        collection_recount(admin->collection);
+        admin_recount(admin);
         break;
     case CHANNEL_COLLECT:
         succession_answer(admin->succession, message);
@@ -327,6 +341,7 @@ static void *admin_begin(struct server *server, const int doors[DOOR_COUNT])
     admin->petitions = petition_page_new(server);
     if (admin->keeper != NULL && admin->succession != NULL && admin->petitions != NULL && admin_open(admin, doors)) {
         admin_changed(admin); /* behind those that were kept */
+        admin_hold(admin);
         return admin;
     }
     admin_end(admin);

@@ -130,8 +130,8 @@ static void collection_tell(struct collection *collection, struct survey *whole)
     }
 }
 
-/* When no other lives, what one last said that was killed is all that will ever be known of it. What those said whom this one has become one of is for
- * another to hear. */
+/* When no other lives, what one last said that was killed is all that will ever be known of it. What those said whom this one has become one of is
+ * for another to hear. */
 static void collection_forget(struct collection *collection)
 {
     while (collection->others != NULL && server_others(collection->server) == 0) {

@@ -13,8 +13,8 @@ struct collection *collection_new(struct server *server);
 /* Who still asks is told nothing. Safe on NULL. */
 void collection_free(struct collection *collection);
 
-/* As census_ask(), of all generations: one that does not answer for two seconds is `silent`, and of it is told what it last said of its counts. What adds
- * up is added up; the workers and their journals are those of this server. */
+/* As census_ask(), of all generations: one that does not answer for two seconds is `silent`, and of it is told what it last said of its counts. What
+ * adds up is added up; the workers and their journals are those of this server. */
 void collection_ask(struct collection *collection, struct census_wish *wish);
 
 /* Adds what was left behind. False: out of memory, and the sum is not whole. */

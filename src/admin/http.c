@@ -49,6 +49,7 @@ struct http {
     struct event *arrived;             /* right behind accepting, before anything can come from whoever was accepted */
     struct event *watch;               /* looks for who stays too long */
     struct event *resume;              /* listens again, after descriptors were out */
+    bool held;                         /* nobody is let in yet */
     struct visitor visitors[VISITORS_MAX];
     size_t visitor_count;
     uint64_t visits; /* so far */
@@ -355,6 +356,22 @@ struct http *http_new(struct event_base *base, int fd, void (*serve)(void *arg, 
     http->listener = NULL;
     http_free(http);
     return NULL;
+}
+
+void http_hold(struct http *http)
+{
+    if (http == NULL)
+        return;
+    http->held = true;
+    evconnlistener_disable(http->listener);
+}
+
+void http_open(struct http *http)
+{
+    if (http == NULL || http->listener == NULL || !http->held)
+        return;
+    http->held = false;
+    evconnlistener_enable(http->listener);
 }
 
 void http_retire(struct http *http)

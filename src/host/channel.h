@@ -40,7 +40,8 @@ enum channel_kind {
     CHANNEL_STOP,    /* supervisor → server: close everything and end */
     CHANNEL_RETIRE, /* supervisor → server: another generation serves by the same sockets: let go of them, and go on with what is open, until it ends. Answered with
                        * CHANNEL_OPEN and, in the end, CHANNEL_DRAINED; reloads, a drain and a stop still come */
-    CHANNEL_OTHERS,  /* supervisor → server that serves: a further generations live; after all that they have said who live no more */
+    CHANNEL_OTHERS,  /* supervisor → server that serves: a further generations live; after all that those have said who live no more. Already at set-up
+                      * where there are some: then one of them answers at the doors until it is said again */
     CHANNEL_HOLD,    /* supervisor → server: the journal process is about to be replaced: for a ms at most its absence is no failure */
     CHANNEL_YIELD,   /* supervisor → journal: end between two batches; another process goes on with the file */
     CHANNEL_COLLECT, /* server that serves → supervisor → all others: what have you of text, `counts` or `counts tunnels`? a = a number,

@@ -244,6 +244,8 @@ class House:
         say("ADMIN", 0, fd=self.door_socket.fileno())
         if self.state >= 0:
             say("STATE", fd=self.state)
+        if self.living:
+            say("OTHERS", len(self.living))
         say("ADDRESS", 1, 0)
         for worker, sock in enumerate(self.sockets):
             say("LISTENER", 1, worker, fd=sock.fileno())

@@ -140,6 +140,12 @@ class Handover(GenerationStory):
         self.house.end(self.first)
         self.assertEqual(0, self.first.last("OPEN").b)
 
+    def test_the_one_before_answers_until_it_is_retired(self):
+        self.open_tunnel()
+        self.house.start()
+        answers = [(self.tunnels(), self.house.door.ask("/readyz")[0]) for _ in range(30)]
+        self.assertEqual([([1], 200)] * 30, answers)
+
     def test_one_without_tunnels_is_over_at_once(self):
         self.house.serve()
         self.house.end(self.first)
