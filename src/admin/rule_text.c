@@ -31,7 +31,7 @@ bool rule_text_read(struct tally_rule *rule, const struct field fields[RULE_TEXT
     struct tally_rule read = {.row = rule->row};
     uint64_t *const numbers[RULE_TEXT_FIELDS - 1] = {&read.hits, &read.last_hit_us, &read.bytes_up, &read.bytes_down};
     for (size_t i = 0; i < RULE_TEXT_FIELDS - 1; i++)
-        if (!number_read(numbers[i], fields[i].at, fields[i].len, INT64_MAX))
+        if (!number_read(numbers[i], fields[i].at, fields[i].len, UINT64_MAX))
             return false;
     if (!rule_text_clients(&read.clients, &fields[RULE_TEXT_FIELDS - 1]))
         return false;

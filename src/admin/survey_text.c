@@ -110,7 +110,7 @@ void survey_text_write(FILE *to, const struct survey *survey)
 
 static bool field_number(const struct field *field, uint64_t *out)
 {
-    return number_read(out, field->at, field->len, INT64_MAX);
+    return number_read(out, field->at, field->len, UINT64_MAX);
 }
 
 /* A name of the configuration becomes a label of a metric and a cell of a table. */
