@@ -63,7 +63,7 @@ struct journal_gist journal_gist_read(const char *text, size_t len)
         gist.kind = journal_gist_kind(event, end);
     if (gist.kind == GIST_OPENS || gist.kind == GIST_CLOSES)
         journal_gist_read_session(&gist, event, end);
-    else if (gist.kind == GIST_ROTATE || gist.kind == GIST_RECOVERED)
+    else if (gist.kind == GIST_STOP || gist.kind == GIST_ROTATE || gist.kind == GIST_RECOVERED)
         journal_gist_read_detail(&gist, event, end);
     return gist;
 }

@@ -20,7 +20,7 @@ enum journal_gist_kind {
 struct journal_gist {
     enum journal_gist_kind kind;
     const char *id;     /* SESSION_ID_LEN characters of GIST_OPENS and GIST_CLOSES, in the text */
-    const char *detail; /* of GIST_ROTATE and GIST_RECOVERED: what stands between the quotes, in the text */
+    const char *detail; /* of GIST_STOP, GIST_ROTATE and GIST_RECOVERED: what stands between the quotes, in the text; NULL: null */
     size_t detail_len;
 };
 

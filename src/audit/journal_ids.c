@@ -66,16 +66,24 @@ static bool journal_ids_make_room(struct journal_ids *ids)
     return ids->count < ids->size / 4 * 3 || journal_ids_resize(ids, ids->size ? ids->size * 2 : SIZE_MIN);
 }
 
-void journal_ids_add(struct journal_ids *ids, const char *text)
+static void journal_ids_put(struct journal_ids *ids, const struct ulid *id)
 {
-    struct ulid id;
-    if (!ulid_read(&id, text) || !journal_ids_make_room(ids)) {
+    if (!journal_ids_make_room(ids)) {
         ids->beyond++;
         return;
     }
-    size_t slot = journal_ids_find(ids, &id);
+    size_t slot = journal_ids_find(ids, id);
     ids->count += journal_ids_is_free(ids, slot);
-    ids->slots[slot] = id;
+    ids->slots[slot] = *id;
+}
+
+void journal_ids_add(struct journal_ids *ids, const char *text)
+{
+    struct ulid id;
+    if (ulid_read(&id, text))
+        journal_ids_put(ids, &id);
+    else
+        ids->beyond++;
 }
 
 /* The slot that holds it; `size`: none does. */
@@ -123,6 +131,29 @@ bool journal_ids_remove(struct journal_ids *ids, const char *id)
         return false;
     journal_ids_free_slot(ids, slot);
     return true;
+}
+
+void journal_ids_move(struct journal_ids *from, struct journal_ids *to, unsigned mark)
+{
+    struct journal_ids rest = {0};
+    for (size_t slot = 0; slot < from->size; slot++) {
+        const struct ulid *id = &from->slots[slot];
+        if (!journal_ids_is_free(from, slot))
+            journal_ids_put(mark == 0 || ulid_mark(id) == mark ? to : &rest, id);
+    }
+    to->beyond += from->beyond;
+    journal_ids_clear(from);
+    *from = rest;
+}
+
+unsigned journal_ids_stranger(const struct journal_ids *ids, const struct journal_generations *known)
+{
+    for (size_t slot = 0; slot < ids->size; slot++) {
+        const unsigned mark = ulid_mark(&ids->slots[slot]); /* of a free one: 0 */
+        if (mark > 0 && !journal_generations_has(known, mark))
+            return mark;
+    }
+    return 0;
 }
 
 /* Goes on where the last one was found: what lies between has been emptied already. */

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "audit/journal_generations.h"
 #include "base/ulid.h"
 
 #define JOURNAL_IDS_MAX (512u << 10)
@@ -26,6 +27,13 @@ void journal_ids_add(struct journal_ids *ids, const char *id);
 bool journal_ids_has(const struct journal_ids *ids, const char *id);
 /* True when it was there. */
 bool journal_ids_remove(struct journal_ids *ids, const char *id);
+
+/* Moves those with this mark, or all (0), over to another set. What was not taken is counted with the first that are moved: nobody knows whose it
+ * was. */
+void journal_ids_move(struct journal_ids *from, struct journal_ids *to, unsigned mark);
+
+/* The mark of any one that is of none of these generations; 0: there is none. */
+unsigned journal_ids_stranger(const struct journal_ids *ids, const struct journal_generations *known);
 
 /* Takes any one out. False: it is empty. */
 bool journal_ids_pop(struct journal_ids *ids, char id[ULID_TEXT_MAX]);

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "audit/journal_generations.h"
 #include "audit/journal_gist.h"
 #include "audit/record.h"
 #include "base/clock.h"
@@ -83,6 +84,8 @@ static void journal_own_name(struct text *detail, const struct journal_recovery 
         text_format(detail, "; and %" PRIu64 " more", open->beyond);
     if (open->count == 0 && recovery->unknown)
         text_add(detail, "; older ones are not known");
+    if (open->count == 0 && recovery->beside > 0)
+        journal_generation_say_end(detail, recovery->beside);
 }
 
 void journal_own_recovered(struct text *out, const char *instance, struct journal_recovery *recovery, struct journal_ids *open)

@@ -24,6 +24,7 @@ struct journal_recovery {
     bool journal_died;                    /* … and the server did not */
     bool server_died;                     /* then the sessions are named that it left open */
     bool unknown;                         /* … and there may be more */
+    unsigned beside;                      /* the mark of its generation, where others go on; 0: no server runs any more */
 };
 
 /* `recovered`. Takes out of `open` those that it names; while some are left, further records are to follow, by the same call. */

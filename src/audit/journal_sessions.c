@@ -8,10 +8,21 @@
 
 #define LOOK_BACK_MAX (UINT64_C(1) << 30) /* bytes */
 
-/* An orderly end: all sessions before it were closed, or named by the record. */
-static bool journal_sessions_is_border(const struct journal_gist *gist)
+/* A server has ended: all its sessions before this were closed, or named by the record. */
+static bool journal_sessions_is_end(const struct journal_gist *gist)
 {
     return gist->kind == GIST_STOP || (gist->kind == GIST_RECOVERED && journal_own_names_last(gist->detail, gist->detail_len));
+}
+
+/* … and which one, where others go on; 0: it was the last. */
+static unsigned journal_sessions_who_ended(const struct journal_gist *gist)
+{
+    return gist->detail ? journal_generation_read_end(gist->detail, gist->detail_len) : 0;
+}
+
+static bool journal_sessions_is_border(const struct journal_gist *gist)
+{
+    return journal_sessions_is_end(gist) && journal_sessions_who_ended(gist) == 0;
 }
 
 /* Says nothing of whether a server runs. */
@@ -34,26 +45,48 @@ void journal_sessions_begin(struct journal_sessions *sessions, const char *path,
         if (!journal_sessions_is_beside(&gist))
             break;
     }
-    sessions->running = !journal_sessions_is_border(&gist) && !journal_sessions_is_beside(&gist);
+    sessions->stranger = !journal_sessions_is_border(&gist) && !journal_sessions_is_beside(&gist);
     journal_reverse_close(&reverse);
 }
 
 void journal_sessions_fini(struct journal_sessions *sessions)
 {
     journal_ids_clear(&sessions->open);
+    journal_ids_clear(&sessions->left);
     journal_ids_clear(&sessions->closed);
 }
 
-void journal_sessions_note(struct journal_sessions *sessions, const struct journal_gist *gist)
+void journal_sessions_know(struct journal_sessions *sessions, const struct journal_generations *running)
+{
+    if (sessions->stranger) /* else they have only just been started, or have stopped */
+        sessions->running = *running;
+    sessions->stranger = false;
+}
+
+static void journal_sessions_start(struct journal_sessions *sessions, unsigned mark)
+{
+    if (mark > 0)
+        journal_generations_add(&sessions->running, mark);
+    else
+        sessions->stranger = true;
+}
+
+void journal_sessions_note(struct journal_sessions *sessions, const struct journal_gist *gist, unsigned mark)
 {
     if (gist->kind == GIST_OPENS)
         journal_ids_add(&sessions->open, gist->id);
     else if (gist->kind == GIST_CLOSES && !journal_ids_remove(&sessions->open, gist->id) && sessions->past.seq > 0)
         journal_ids_add(&sessions->closed, gist->id);
     else if (gist->kind == GIST_START)
-        sessions->running = true;
+        journal_sessions_start(sessions, mark);
     else if (gist->kind == GIST_STOP)
-        journal_sessions_end(sessions);
+        journal_sessions_end(sessions, mark);
+}
+
+static bool journal_sessions_has_ended(const struct journal_sessions *sessions, const char *id)
+{
+    struct ulid ulid;
+    return ulid_read(&ulid, id) && journal_generations_has(&sessions->ended, ulid_mark(&ulid));
 }
 
 /* A record of the past, the newest first. */
@@ -63,8 +96,10 @@ static void journal_sessions_note_past(struct journal_sessions *sessions, const 
         journal_ids_add(&sessions->closed, gist->id);
     else if (gist->kind == GIST_RECOVERED)
         journal_own_each_named(gist->detail, gist->detail_len, &sessions->closed);
-    else if (gist->kind == GIST_OPENS && !journal_ids_remove(&sessions->closed, gist->id))
+    else if (gist->kind == GIST_OPENS && !journal_ids_remove(&sessions->closed, gist->id) && !journal_sessions_has_ended(sessions, gist->id))
         journal_ids_add(&sessions->open, gist->id);
+    if (journal_sessions_is_end(gist) && journal_sessions_who_ended(gist) > 0)
+        journal_generations_add(&sessions->ended, journal_sessions_who_ended(gist));
 }
 
 void journal_sessions_look_back(struct journal_sessions *sessions)
@@ -87,9 +122,30 @@ void journal_sessions_look_back(struct journal_sessions *sessions)
     sessions->past.seq = 0;
 }
 
-void journal_sessions_end(struct journal_sessions *sessions)
+unsigned journal_sessions_find_dead(const struct journal_sessions *sessions)
 {
-    journal_sessions_fini(sessions);
-    sessions->running = sessions->unknown = false;
-    sessions->past.seq = 0;
+    return journal_ids_stranger(&sessions->open, &sessions->running);
+}
+
+bool journal_sessions_others_run(const struct journal_sessions *sessions, unsigned mark)
+{
+    return mark > 0 && (sessions->running.count > journal_generations_has(&sessions->running, mark) || sessions->stranger);
+}
+
+void journal_sessions_leave(struct journal_sessions *sessions, unsigned mark)
+{
+    journal_ids_move(&sessions->open, &sessions->left, journal_sessions_others_run(sessions, mark) ? mark : 0);
+}
+
+void journal_sessions_end(struct journal_sessions *sessions, unsigned mark)
+{
+    if (!journal_sessions_others_run(sessions, mark)) {
+        journal_sessions_fini(sessions);
+        *sessions = (struct journal_sessions){.path = sessions->path};
+        return;
+    }
+    journal_generations_remove(&sessions->running, mark);
+    journal_generations_add(&sessions->ended, mark);
+    journal_ids_move(&sessions->open, &sessions->left, mark);
+    journal_ids_clear(&sessions->left);
 }

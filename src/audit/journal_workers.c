@@ -82,15 +82,21 @@ bool journal_workers_has_any(const struct journal_workers *workers)
 
 /* ---- hearing ---- */
 
-/* The oldest of which a worker is there. */
-static uint32_t journal_workers_generation(const struct journal_workers *workers)
+void journal_workers_end(struct journal_workers *workers, uint32_t generation)
 {
-    uint32_t generation = UINT32_MAX;
     for (size_t i = 0; i < workers->count; i++) {
-        if (workers->all[i].fd >= 0 && workers->all[i].generation < generation)
-            generation = workers->all[i].generation;
+        struct journal_worker *worker = &workers->all[i];
+        worker->dead = worker->dead || worker->generation == generation;
     }
-    return generation;
+}
+
+bool journal_workers_has_dead(const struct journal_workers *workers)
+{
+    for (size_t i = 0; i < workers->count; i++) {
+        if (workers->all[i].fd >= 0 && workers->all[i].dead)
+            return true;
+    }
+    return false;
 }
 
 static void journal_workers_begin_turn(struct journal_workers *workers)
@@ -104,10 +110,10 @@ static void journal_workers_begin_turn(struct journal_workers *workers)
 
 bool journal_workers_wait(struct journal_workers *workers, int control, int timeout_ms, bool *on_control)
 {
-    const uint32_t generation = journal_workers_generation(workers);
+    const bool has_dead = journal_workers_has_dead(workers);
     for (size_t i = 0; i < workers->count; i++) {
         const struct journal_worker *worker = &workers->all[i];
-        const bool heard = worker->generation == generation;
+        const bool heard = !has_dead || worker->dead;
         workers->polls[i] = (struct pollfd){.fd = heard ? worker->fd : -1, .events = worker->blocked ? POLLOUT : POLLIN};
     }
     struct pollfd *last = &workers->polls[workers->count];

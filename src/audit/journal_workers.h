@@ -11,7 +11,8 @@ struct pollfd;
 /* What a worker knows it is told again until it is what it should know. */
 struct journal_worker {
     int fd;              /* -1: it has ended */
-    uint32_t generation; /* of its server */
+    uint32_t generation; /* of its server; 0: not known */
+    bool dead;           /* its server is no more: what it still had sent is heard before anybody else */
     uint64_t taken;      /* the last record of it that was taken; set by who takes it */
     uint64_t committed;  /* … that is on file */
     uint64_t told;       /* … that it knows to be */
@@ -45,6 +46,12 @@ void journal_workers_fini(struct journal_workers *workers);
 /* Takes a further one in, with its socket. False, said in the log: out of memory; the socket is closed. */
 bool journal_workers_admit(struct journal_workers *workers, int fd, uint32_t generation);
 
+/* The server of this generation is no more: what it still had sent is heard before anything of others. */
+void journal_workers_end(struct journal_workers *workers, uint32_t generation);
+
+/* Whether one of it was not heard to the end yet. */
+bool journal_workers_has_dead(const struct journal_workers *workers);
+
 /* Hangs up on one that is not to be listened to any more. */
 void journal_worker_close(struct journal_worker *worker);
 
@@ -53,9 +60,8 @@ bool journal_workers_has_any(const struct journal_workers *workers);
 /* Waits until there is something to do for a worker, or on `control` (-1: none); -1 ms: for good. False: for nothing. */
 bool journal_workers_wait(struct journal_workers *workers, int control, int timeout_ms, bool *on_control);
 
-/* The next packet of what has come, one from each in turn and so many of each at most: a busy one keeps neither the others nor the file waiting. What
- * a server sent before it died comes before what its successor sends. The packet is valid until the next call; when `len` is more than
- * JOURNAL_PACKET_MAX, only so much of it is there. NULL: that was all. */
+/* The next packet of what has come, one from each in turn and so many of each at most: a busy one keeps neither the others nor the file waiting. It
+ * is valid until the next call; when `len` is more than JOURNAL_PACKET_MAX, only so much of it is there. NULL: that was all. */
 struct journal_worker *journal_workers_next(struct journal_workers *workers, const uint8_t **packet, size_t *len);
 
 /* All that was taken is on file. */

@@ -36,6 +36,7 @@ struct journal_writer {
     struct journal_file file;
     struct journal_tail tail; /* the last records that were there when it was opened */
     struct journal_sessions sessions;
+    struct journal_generations ended; /* no more, and it is still to be seen how */
     struct journal_recovery recovery; /* what is still to be told of how others ended */
     struct log_writer *log;
     struct journal_watch *watch;
@@ -166,26 +167,38 @@ static void journal_writer_tell_recovery(struct journal_writer *writer)
     char buffer[RECORD_TEXT_MAX + 1];
     struct text text;
     text_init(&text, buffer, sizeof(buffer));
-    journal_own_recovered(&text, writer->instance, &writer->recovery, &writer->sessions.open);
+    journal_own_recovered(&text, writer->instance, &writer->recovery, &writer->sessions.left);
     journal_batch_add(&writer->batch, text.at, text.len);
 }
 
-/* Before the first record of another server: the one before did not stop in order. False: the file fails, and it will have to be told further. */
-static bool journal_writer_recover(struct journal_writer *writer)
+/* A server did not stop in order. False: the file fails, and it will have to be told further. */
+static bool journal_writer_recover(struct journal_writer *writer, unsigned mark)
 {
     journal_sessions_look_back(&writer->sessions);
+    journal_sessions_leave(&writer->sessions, mark);
     writer->recovery.server_died = true;
     writer->recovery.unknown = writer->sessions.unknown;
+    writer->recovery.beside = journal_sessions_others_run(&writer->sessions, mark) ? mark : 0;
     do {
         if (journal_batch_is_full(&writer->batch))
             journal_writer_commit(writer);
         if (writer->down)
             return false;
         journal_writer_tell_recovery(writer);
-    } while (writer->sessions.open.count > 0);
+    } while (writer->sessions.left.count > 0);
     writer->recovery.server_died = false;
-    journal_sessions_end(&writer->sessions);
+    journal_sessions_end(&writer->sessions, mark);
     return true;
+}
+
+/* Those who are no more, when all that they had sent is heard: who wrote a `start` and no `stop` has died. */
+static void journal_writer_settle(struct journal_writer *writer)
+{
+    unsigned mark;
+    while (!writer->down && !journal_workers_has_dead(&writer->workers) && (mark = journal_generations_first(&writer->ended)) > 0) {
+        if (!journal_generations_has(&writer->sessions.running, mark) || journal_writer_recover(writer, mark))
+            journal_generations_remove(&writer->ended, mark);
+    }
 }
 
 /* ---- taking packets in ---- */
@@ -214,12 +227,12 @@ static bool journal_writer_check_records(const struct journal_writer *writer, co
 }
 
 /* Takes one record, unless an earlier process had written it before it died. */
-static void journal_writer_add(struct journal_writer *writer, const char *text, size_t len, bool again)
+static void journal_writer_add(struct journal_writer *writer, const char *text, size_t len, bool again, unsigned mark)
 {
     if (again && journal_tail_take(&writer->tail, text, len))
         return;
     const struct journal_gist gist = journal_gist_read(text, len);
-    journal_sessions_note(&writer->sessions, &gist);
+    journal_sessions_note(&writer->sessions, &gist, mark);
     journal_batch_add(&writer->batch, text, len);
 }
 
@@ -234,10 +247,10 @@ static bool journal_writer_take_records(struct journal_writer *writer, struct jo
         return false;
     if (writer->down || frame->epoch != writer->epoch)
         return true;
-    if (starts && writer->sessions.running && !journal_writer_recover(writer))
+    if (starts && writer->sessions.stranger && !journal_writer_recover(writer, 0))
         return true;
     while (journal_records_next(&at, &left, &text, &len))
-        journal_writer_add(writer, text, len, frame->flags & FRAME_FLAG_AGAIN);
+        journal_writer_add(writer, text, len, frame->flags & FRAME_FLAG_AGAIN, journal_generation_mark(worker->generation));
     worker->taken = frame->first + frame->count - 1;
     return true;
 }
@@ -306,14 +319,31 @@ static void journal_writer_tell(struct journal_writer *writer)
 
 /* ---- the loop ---- */
 
+static void journal_writer_obey(struct journal_writer *writer, const struct journal_order *order)
+{
+    switch (order->kind) {
+    case JOURNAL_WORKER:
+        if (order->fd >= 0)
+            journal_workers_admit(&writer->workers, order->fd, order->generation);
+        break;
+    case JOURNAL_ENDED:
+        journal_workers_end(&writer->workers, order->generation);
+        journal_generations_add(&writer->ended, journal_generation_mark(order->generation));
+        break;
+    case JOURNAL_REOPEN:
+        writer->reopen_asked = true;
+        break;
+    case JOURNAL_NOTHING:
+    case JOURNAL_END:
+        break;
+    }
+}
+
 static void journal_writer_read_control(struct journal_writer *writer)
 {
     struct journal_order order;
-    while ((order = writer->receive(writer->control)).kind != JOURNAL_NOTHING && order.kind != JOURNAL_END) {
-        if (order.kind == JOURNAL_WORKER && order.fd >= 0)
-            journal_workers_admit(&writer->workers, order.fd, order.generation);
-        writer->reopen_asked = writer->reopen_asked || order.kind == JOURNAL_REOPEN;
-    }
+    while ((order = writer->receive(writer->control)).kind != JOURNAL_NOTHING && order.kind != JOURNAL_END)
+        journal_writer_obey(writer, &order);
     if (order.kind == JOURNAL_NOTHING)
         return;
     close(writer->control);
@@ -326,6 +356,8 @@ static int journal_writer_timeout(const struct journal_writer *writer)
     uint64_t until = writer->scarce ? now + MEASURE_MS : UINT64_MAX;
     if (writer->down)
         until = writer->retry_at_ms;
+    else if (writer->ended.count > 0 && !journal_workers_has_dead(&writer->workers))
+        until = now;
     else if (due < until)
         until = due;
     if (until == UINT64_MAX)
@@ -342,6 +374,7 @@ static void journal_writer_begin_turn(struct journal_writer *writer)
 
 static void journal_writer_end_turn(struct journal_writer *writer)
 {
+    journal_writer_settle(writer);
     journal_writer_commit(writer);
     journal_writer_tell(writer);
     if (journal_watch_end(writer->watch) && !writer->down)
@@ -418,9 +451,21 @@ static bool journal_writer_finish(struct journal_writer *writer)
     return !writer->down;
 }
 
-/* What stands there already: so that nothing is written twice, and that what did not end in order is told. */
-static bool journal_writer_look_back(struct journal_writer *writer, bool served)
+/* Servers that died before this process was there, while others go on: it is as if that was only said now. */
+static void journal_writer_find_dead(struct journal_writer *writer)
 {
+    unsigned mark;
+    journal_sessions_look_back(&writer->sessions);
+    while ((mark = journal_sessions_find_dead(&writer->sessions)) > 0) {
+        journal_generations_add(&writer->sessions.running, mark);
+        journal_generations_add(&writer->ended, mark);
+    }
+}
+
+/* What stands there already: so that nothing is written twice, and that what did not end in order is told. */
+static bool journal_writer_look_back(struct journal_writer *writer, const struct journal_writer_settings *settings)
+{
+    const bool served = settings->served;
     const struct journal_file *file = &writer->file;
     struct journal_recovery *recovery = &writer->recovery;
     if (!journal_tail_read(&writer->tail, file->path, &file->end))
@@ -432,11 +477,15 @@ static bool journal_writer_look_back(struct journal_writer *writer, bool served)
     recovery->missing_last = file->missing_last;
     recovery->journal_died = served;
     if (served && file->is_stream) /* where nothing can be looked up */
-        writer->sessions.running = writer->sessions.unknown = true;
-    if (writer->sessions.running && !served)
-        journal_writer_recover(writer);
-    else if (served || recovery->cut > 0 || recovery->missing_first > 0)
+        writer->sessions.stranger = writer->sessions.unknown = true;
+    if (served && settings->living)
+        journal_sessions_know(&writer->sessions, settings->living);
+    if (writer->sessions.stranger && !served)
+        journal_writer_recover(writer, 0);
+    else if (recovery->journal_died || recovery->cut > 0 || recovery->missing_first > 0)
         journal_writer_tell_recovery(writer);
+    if (served && settings->bereaved && settings->living)
+        journal_writer_find_dead(writer);
     return true;
 }
 
@@ -461,7 +510,7 @@ static bool journal_writer_work(struct journal_writer *writer, const struct jour
         return false;
     journal_writer_say_proof(writer, !settings->unchained);
     writer->owes_rotate = writer->file.continues;
-    if (!journal_writer_look_back(writer, settings->served)) {
+    if (!journal_writer_look_back(writer, settings)) {
         log_error("audit file %s: out of memory", settings->file);
         return false;
     }

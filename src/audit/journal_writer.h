@@ -6,18 +6,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "audit/journal_generations.h"
 #include "base/ed25519.h"
 
 /* What came over the control. */
 struct journal_order {
     enum journal_order_kind {
         JOURNAL_NOTHING = 0,
-        JOURNAL_WORKER, /* `fd` is the socket of a further worker (a new server generation); -1: it did not arrive */
+        JOURNAL_WORKER, /* `fd` is the socket of a further worker of the server of this `generation`; -1: it did not arrive */
+        JOURNAL_ENDED,  /* the server of this `generation` is no more, in order or not; before any socket of one that takes its place */
         JOURNAL_REOPEN, /* the file was renamed: go on in a new one */
         JOURNAL_END,    /* nothing will come any more */
     } kind;
     int fd;
-    uint32_t generation; /* of the worker's server, higher for each that is started: it is not heard before all of the one before have ended */
+    uint32_t generation; /* higher for each server that is started, from 1; 0: not known */
 };
 
 struct journal_writer_settings {
@@ -30,6 +32,8 @@ struct journal_writer_settings {
     const struct ed25519_key *key;              /* signs checkpoints; NULL: there are none, as without a chain */
     uint64_t checkpoint_records, checkpoint_ms; /* how many records may be unsigned, and for how long */
     bool served;                                /* a server runs already: the journal process before this one has died */
+    bool bereaved;                              /* … and of a server that died, too, it may not have told who it left */
+    const struct journal_generations *living;   /* the generations of those that run already; NULL: they are not known */
     const int *sockets;                         /* one a worker, owned from here on */
     size_t socket_count;
     int control; /* the supervisor's end: further sockets come from here, and its own end; -1: none */

@@ -1,4 +1,4 @@
-/* The id of a session: a ULID, 48 bits of time and 80 fresh random bits. */
+/* The id of a session: a ULID, 48 bits of time, 65 fresh random bits, and a mark of 15 bits, its last three characters. */
 #include "base/ulid.h"
 
 #include <stdlib.h>
@@ -24,7 +24,7 @@ static const uint8_t *ulid_random(void)
     return random_block + random_left;
 }
 
-void ulid_make(char out[ULID_TEXT_MAX], uint64_t wall_us)
+void ulid_make(char out[ULID_TEXT_MAX], uint64_t wall_us, unsigned mark)
 {
     const uint8_t *random = ulid_random();
     uint16_t first;
@@ -32,6 +32,7 @@ void ulid_make(char out[ULID_TEXT_MAX], uint64_t wall_us)
     memcpy(&first, random, sizeof(first));
     memcpy(&ulid.low, random + sizeof(first), sizeof(ulid.low));
     ulid.high = wall_us / 1000 << 16 | first;
+    ulid.low = (ulid.low & ~(uint64_t)(ULID_MARKS - 1)) | (mark & (ULID_MARKS - 1));
     ulid_text(out, &ulid);
 }
 
@@ -76,4 +77,9 @@ void ulid_text(char out[ULID_TEXT_MAX], const struct ulid *ulid)
 uint64_t ulid_wall_us(const struct ulid *ulid)
 {
     return (ulid->high >> 16) * 1000;
+}
+
+unsigned ulid_mark(const struct ulid *ulid)
+{
+    return (unsigned)(ulid->low & (ULID_MARKS - 1));
 }

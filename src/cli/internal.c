@@ -25,24 +25,35 @@ int command_internal_server(int argc, char **argv)
 }
 
 /* One socket comes for each worker of each generation of the server. */
+static struct journal_order internal_read_order(const struct channel_message *message)
+{
+    switch (message->kind) {
+    case CHANNEL_WORKER:
+        return (struct journal_order){.kind = JOURNAL_WORKER, .fd = message->fd, .generation = message->a};
+    case CHANNEL_ENDED:
+        return (struct journal_order){.kind = JOURNAL_ENDED, .generation = message->a};
+    case CHANNEL_REOPEN:
+        return (struct journal_order){.kind = JOURNAL_REOPEN};
+    default:
+        return (struct journal_order){.kind = JOURNAL_NOTHING};
+    }
+}
+
 static struct journal_order internal_receive_order(int channel)
 {
     struct channel_message message;
     int got = channel_receive(channel, &message, false);
-    if (got < 0 && errno == EAGAIN)
-        return (struct journal_order){.kind = JOURNAL_NOTHING};
-    if (got > 0 && message.kind == CHANNEL_WORKER)
-        return (struct journal_order){.kind = JOURNAL_WORKER, .fd = message.fd, .generation = message.a};
-    if (got > 0 && message.fd >= 0)
+    if (got <= 0)
+        return (struct journal_order){.kind = got < 0 && errno == EAGAIN ? JOURNAL_NOTHING : JOURNAL_END};
+    if (message.kind != CHANNEL_WORKER && message.fd >= 0)
         close(message.fd);
-    if (got > 0 && message.kind == CHANNEL_REOPEN)
-        return (struct journal_order){.kind = JOURNAL_REOPEN};
-    return (struct journal_order){.kind = got > 0 ? JOURNAL_NOTHING : JOURNAL_END};
+    return internal_read_order(&message);
 }
 
 struct internal_journal {
     char name[CHANNEL_TEXT_MAX], file[CHANNEL_TEXT_MAX];
     struct ed25519_key *key;
+    struct journal_generations living;
     struct journal_writer_settings settings;
     struct sandbox_settings sandbox;
     char holds[SANDBOX_TEXT_MAX];
@@ -55,6 +66,8 @@ static void internal_take_file(struct internal_journal *journal, const struct ch
     journal->settings.unchained = message->a & CHANNEL_FILE_UNCHAINED;
     journal->settings.sync = message->a & CHANNEL_FILE_SYNC;
     journal->settings.served = message->a & CHANNEL_FILE_SERVED;
+    journal->settings.bereaved = message->a & CHANNEL_FILE_BEREAVED;
+    journal->settings.living = &journal->living;
 }
 
 static void internal_take_name(struct internal_journal *journal, const struct channel_message *message)
@@ -92,6 +105,8 @@ static bool internal_take_settings(struct internal_journal *journal)
             journal->settings.reserve = (uint64_t)message.a << 32 | message.b;
         else if (message.kind == CHANNEL_KEY)
             internal_take_key(journal, &message);
+        else if (message.kind == CHANNEL_LIVING)
+            journal_generations_add(&journal->living, journal_generation_mark(message.a));
         else if (message.kind == CHANNEL_FILE)
             internal_take_file(journal, &message);
         if (message.fd >= 0)

@@ -22,12 +22,14 @@ enum channel_kind {
     CHANNEL_SANDBOX, /* supervisor → journal: a = enum sandbox_mode */
     CHANNEL_RESERVE, /* supervisor → journal: a, b = the upper and lower half of how many bytes are kept free */
     CHANNEL_KEY,     /* supervisor → journal: fd = the file of the key that signs; a checkpoint after at most a records or b ms */
+    CHANNEL_LIVING,  /* supervisor → journal: the server of generation a was started before this journal process and has not ended */
     CHANNEL_FILE,    /* supervisor → journal: text = the audit file, a = CHANNEL_FILE_…; that was all, begin */
     CHANNEL_REOPEN,  /* supervisor → journal: go on in a new file */
     CHANNEL_WORKER,  /* supervisor → journal: fd = a socket to a worker, a = the generation of its server */
-    CHANNEL_ADMIN,   /* supervisor → server: fd = a listening socket of [admin], a = enum channel_door */
-    CHANNEL_PULSE,   /* supervisor → server: say CHANNEL_ALIVE every a ms */
-    CHANNEL_STATE,   /* both ways: fd = what became of the rules so far, for the next server; what one says that was just retired goes to the one that
+    CHANNEL_ENDED, /* supervisor → journal: the server of generation a has ended, in order or not; before a CHANNEL_WORKER of one that takes its place */
+    CHANNEL_ADMIN, /* supervisor → server: fd = a listening socket of [admin], a = enum channel_door */
+    CHANNEL_PULSE, /* supervisor → server: say CHANNEL_ALIVE every a ms */
+    CHANNEL_STATE, /* both ways: fd = what became of the rules so far, for the next server; what one says that was just retired goes to the one that
                       * serves, too, at once */
     CHANNEL_GO, /* supervisor → server: that was all, begin, b = its generation; at a reload: serve by edition a from here on, answered with CHANNEL_TAKEN */
     CHANNEL_GIVEN,  /* supervisor → server: edition a has all its addresses and sockets by now; answered with CHANNEL_WHOLE */
@@ -37,12 +39,12 @@ enum channel_kind {
     CHANNEL_RELOADS, /* supervisor → server: since exeat began a reloads were taken and b refused */
     CHANNEL_LEAVE,   /* supervisor → server: say that it is not ready, and go on serving */
     CHANNEL_DRAIN,   /* supervisor → server: nothing new; answered with CHANNEL_OPEN and, in the end, CHANNEL_DRAINED */
-    CHANNEL_STOP,    /* supervisor → server: close everything and end */
+    CHANNEL_STOP,    /* supervisor → server: close everything and end; a servers of other generations live, which end later */
     CHANNEL_RETIRE, /* supervisor → server: another generation serves by the same sockets: let go of them, and go on with what is open, until it ends. Answered with
                        * CHANNEL_OPEN and, in the end, CHANNEL_DRAINED; reloads, a drain and a stop still come */
-    CHANNEL_OTHERS,  /* supervisor → server that serves: a further generations live; after all that those have said who live no more. Already at set-up
+    CHANNEL_OTHERS, /* supervisor → server that serves: a further generations live; after all that those have said who live no more. Already at set-up
                       * where there are some: then one of them answers at the doors until it is said again */
-    CHANNEL_HOLD,    /* supervisor → server: the journal process is about to be replaced: for a ms at most its absence is no failure */
+    CHANNEL_HOLD,   /* supervisor → server: the journal process is about to be replaced: for a ms at most its absence is no failure */
     CHANNEL_YIELD,   /* supervisor → journal: end between two batches; another process goes on with the file */
     CHANNEL_COLLECT, /* server that serves → supervisor → all others: what have you of text, `counts` or `counts tunnels`? a = a number,
                       * for the answers */
@@ -70,6 +72,7 @@ enum channel_door { DOOR_ADMIN = 0, DOOR_METRICS, DOOR_COUNT }; /* `listen` and 
 #define CHANNEL_FILE_UNCHAINED 1u /* `chain = no` */
 #define CHANNEL_FILE_SYNC 2u      /* `sync = batch` */
 #define CHANNEL_FILE_SERVED 4u    /* a server runs already: the journal process before this one has died */
+#define CHANNEL_FILE_BEREAVED 16u /* … and a server has died in the life of one that died: it may not be on file whom that left */
 
 struct channel_message {
     uint32_t kind; /* enum channel_kind */

@@ -134,6 +134,15 @@ bool generation_start(struct generations *generations, struct generation *genera
 
 /* ---- and the journal ---- */
 
+bool generations_tell_journal(const struct generations *generations, const struct child *journal)
+{
+    bool told = true;
+    for (size_t i = 0; told && i < generations->count; i++)
+        if (generations->all[i]->child.pid != 0)
+            told = channel_tell(journal->channel, CHANNEL_LIVING, generations->all[i]->number, 0, -1);
+    return told;
+}
+
 void generations_unlink(struct generations *generations)
 {
     for (size_t i = 0; i < generations->count; i++)

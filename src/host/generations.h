@@ -69,6 +69,9 @@ bool generations_any_runs(const struct generations *generations);
 /* Each that runs has nothing open any more. */
 bool generations_are_drained(const struct generations *generations);
 
+/* Says to a journal that begins which of them live. False: it does not hear it. */
+bool generations_tell_journal(const struct generations *generations, const struct child *journal);
+
 /* One socket a worker between a server and the journal, which is new or has lost some (`unlink`). */
 void generations_unlink(struct generations *generations); /* all */
 bool generations_want_link(const struct generations *generations, const struct child *journal);

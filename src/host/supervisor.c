@@ -47,6 +47,7 @@ struct supervisor {
     uint64_t capabilities;        /* that a server is started with */
     char holds[SANDBOX_TEXT_MAX]; /* what this process has given up */
     bool reopen;                  /* the journal is still to be told to reopen its file */
+    bool bereaved;                /* a server has died, which a journal that dies may not have told to the end */
     bool ready;                   /* a server said so at least once */
     struct departure departure;
     int exit_code;
@@ -110,7 +111,7 @@ static uint32_t supervisor_journal_flags(const struct supervisor *sup)
 {
     const struct audit_settings *audit = &supervisor_config(sup)->audit;
     return (audit->unchained ? CHANNEL_FILE_UNCHAINED : 0) | (audit->sync_batch ? CHANNEL_FILE_SYNC : 0) |
-           (generations_any_runs(&sup->generations) ? CHANNEL_FILE_SERVED : 0);
+           (generations_any_runs(&sup->generations) ? CHANNEL_FILE_SERVED : 0) | (sup->bereaved ? CHANNEL_FILE_BEREAVED : 0);
 }
 
 static bool supervisor_tell_journal(const struct supervisor *sup)
@@ -119,6 +120,8 @@ static bool supervisor_tell_journal(const struct supervisor *sup)
     const struct audit_settings *audit = &config->audit;
     const int channel = sup->journal.channel, key = sup->settings->sign_key_fd;
     if (key >= 0 && !channel_tell(channel, CHANNEL_KEY, (uint32_t)audit->checkpoint_records, (uint32_t)audit->checkpoint_ms, key))
+        return false;
+    if (!generations_tell_journal(&sup->generations, &sup->journal))
         return false;
     return channel_say(channel, CHANNEL_NAME, 0, 0, -1, config->name) && channel_tell(channel, CHANNEL_SANDBOX, config->sandbox, 0, -1) &&
            channel_tell(channel, CHANNEL_RESERVE, (uint32_t)(audit->reserve >> 32), (uint32_t)audit->reserve, -1) &&
@@ -311,9 +314,18 @@ static bool supervisor_is_hopeless(const struct supervisor *sup, const struct ch
     return !sup->ready && supervisor_serves(sup) && (WIFEXITED(status) || child_is_failing(child));
 }
 
+/* A journal that dies before it has written what follows from that leaves it to the next. */
+static void supervisor_tell_end(struct supervisor *sup, const struct generation *generation, int status)
+{
+    sup->bereaved = sup->bereaved || !(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    if (sup->journal.channel >= 0)
+        channel_tell(sup->journal.channel, CHANNEL_ENDED, generation->number, 0, -1);
+}
+
 static void supervisor_server_ended(struct supervisor *sup, struct generation *generation, int status)
 {
     supervisor_lose_server(sup, generation);
+    supervisor_tell_end(sup, generation, status);
     if (!supervisor_serves(sup) && !(WIFEXITED(status) && WEXITSTATUS(status) == 0))
         sup->exit_code = 1; /* not an orderly end: records may be missing */
 }

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "audit/journal_generations.h"
 #include "audit/probe_table.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -162,6 +163,7 @@ static bool server_set_up(struct server *server)
             return false;
         if (message.kind == CHANNEL_GO) {
             server->generation = message.b;
+            server->shared.mark = journal_generation_mark(message.b);
             return editions_go(&server->editions, message.a) && edition_is_whole(server->editions.now) && server_make_workers(server);
         }
         if (!server_take_setup(server, &message)) {
@@ -246,11 +248,12 @@ static void server_say_drained(struct server *server)
     channel_tell(server->channel, CHANNEL_DRAINED, 0, (uint32_t)atomic_load(&server->shared.cut), -1);
 }
 
-static void server_stop(struct server *server)
+static void server_stop(struct server *server, unsigned others)
 {
     if (server->stage == SERVER_STOPPING)
         return;
     server->stage = SERVER_STOPPING;
+    atomic_store(&server->shared.others, others);
     event_del(server->minute);
     server_order_all(server, ORDER_STOP);
 }
@@ -323,7 +326,7 @@ static void server_take_message(struct server *server, const struct channel_mess
         server_drain(server);
         break;
     case CHANNEL_STOP:
-        server_stop(server);
+        server_stop(server, message->a);
         break;
     case CHANNEL_GO:
         server_go(server, message);
@@ -371,7 +374,7 @@ static void server_heard(evutil_socket_t fd, short what, void *arg)
         server_take_message(server, &message);
     } else { /* without its supervisor nobody would restart or stop it: no orphan holds a port */
         event_del(server->heard);
-        server_stop(server);
+        server_stop(server, 0);
     }
 }
 

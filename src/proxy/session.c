@@ -240,7 +240,7 @@ static struct session *session_new(struct worker *worker, const struct listener 
                                 .client = *peer};
     setup->accepted_ms = loop_now_ms(worker->loop);
     session_learn_original(session);
-    ulid_make(session->id, clock_wall_us());
+    ulid_make(session->id, clock_wall_us(), worker->shared->mark);
     session->verdict.group = policy_group_of(session->config->policy, &peer->ip); /* known from the start: every record says who */
     session_link(session, worker);
     return session;
@@ -272,7 +272,7 @@ static void session_close_client(struct session *session, bool reset)
 static void session_stillborn(struct worker *worker, const struct listener *listener, int fd, const struct endpoint *peer)
 {
     char id[ULID_TEXT_MAX];
-    ulid_make(id, clock_wall_us());
+    ulid_make(id, clock_wall_us(), worker->shared->mark);
     struct record record = {
         .event = EVENT_DECISION,
         .id = id,

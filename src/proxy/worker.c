@@ -7,11 +7,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "audit/journal_generations.h"
 #include "audit/record.h"
 #include "base/drain.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/slab.h"
+#include "base/text.h"
 #include "proxy/edition.h"
 #include "proxy/listening.h"
 #include "proxy/mailbox.h"
@@ -251,20 +253,25 @@ static void worker_stop(struct worker *worker)
     worker_await(worker, PHASE_STOPPING, worker->stop_until_ms);
 }
 
-/* Of one that had to end at once there is nothing to tell. */
-static const char *worker_stop_detail(const struct worker *worker, char *buf, size_t size)
+/* Of one that is told to stop, and is the last, there is nothing to say. */
+static void worker_describe_stop(const struct worker *worker, struct text *detail)
 {
     const size_t cut = atomic_load(&worker->shared->cut);
-    snprintf(buf, size, "%s: %zu tunnel%s cut", worker->draining ? "drained" : "retired", cut, cut == 1 ? " was" : "s were");
-    return worker->draining || worker->retired ? buf : NULL;
+    if (worker->draining || worker->retired)
+        text_format(detail, "%s: %zu tunnel%s cut", worker->draining ? "drained" : "retired", cut, cut == 1 ? " was" : "s were");
+    if (atomic_load(&worker->shared->others) > 0)
+        journal_generation_say_end(detail, worker->shared->mark);
 }
 
 /* The `stop` record comes after every other worker's last one: the main thread gives this order last to the worker that wrote `start`. */
 static void worker_end(struct worker *worker)
 {
-    char detail[64];
+    char buffer[128];
+    struct text detail;
+    text_init(&detail, buffer, sizeof(buffer));
+    worker_describe_stop(worker, &detail);
     if (worker->began)
-        worker_record(worker, EVENT_STOP, worker->config->digest, worker_stop_detail(worker, detail, sizeof(detail)));
+        worker_record(worker, EVENT_STOP, worker->config->digest, detail.len > 0 ? detail.at : NULL);
     worker_await(worker, PHASE_ENDING, worker->stop_until_ms);
 }
 

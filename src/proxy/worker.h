@@ -40,6 +40,8 @@ struct shared {
     atomic_size_t sessions_max;
     atomic_size_t strangers_max;   /* of them all clients together that are in no group */
     atomic_size_t cut;             /* tunnels that were ended by a stop or a drain, on all workers */
+    unsigned mark;                 /* of this generation, in the ids of its sessions */
+    atomic_uint others;            /* servers of other generations that go on when this one has stopped */
     struct budget lingers;         /* more who were refused are hung up on at once */
     struct budget pauses;          /* more who are refused too often are told at once */
     struct budget stranger_pauses; /* … of those in no group */

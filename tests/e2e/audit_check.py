@@ -265,7 +265,19 @@ RECOVERED = [
     r"more follow",
     r"and \d+ more",
     r"older ones are not known",
+    r"generation \d+ ended, others go on",
 ]
+BASE32 = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+
+def ended_beside_others(detail):
+    """The last three characters of the ids of the generation that has ended, and what the detail says before; "": no other goes on."""
+    found = re.fullmatch(r"(?:(.*); )?generation (\d+) ended, others go on", detail or "")
+    if not found:
+        return "", detail or ""
+    number = int(found[2])
+    demand(0 < number < 32**3, f"there is no generation {number}")
+    return "".join(BASE32[number // 32**place % 32] for place in (2, 1, 0)), found[1] or ""
 
 
 def is_recovery(detail):
@@ -295,7 +307,7 @@ class Sessions:
         elif record["event"] == "recovered":
             self.recover(record["detail"])
         elif record["event"] == "stop":
-            self.demand_none("at the stop")
+            self.demand_none("at the stop", ended_beside_others(record["detail"])[0])
 
     def decide(self, record):
         demand(record["id"] not in self.decisions, f"a second decision on {record['id']}")
@@ -304,15 +316,18 @@ class Sessions:
             self.open.add(record["id"])
 
     def recover(self, detail):
-        """Names everybody who is open, when a server died."""
+        """Names everybody who is open of a server that died."""
+        mark, detail = ended_beside_others(detail)
         for session in re.findall(r"\b[0-7][0-9A-HJKMNP-TV-Z]{25}\b", detail):
             demand(session in self.open, f"{session} is left without close, but was not open")
+            demand(session.endswith(mark), f"{session} is of another generation")
             self.open.remove(session)
         if "left without close" in detail and not detail.endswith(("; more follow", "not known", " more")):
-            self.demand_none("but not named")
+            self.demand_none("but not named", mark)
 
-    def demand_none(self, when):
-        demand(self.continuing or not self.open, f"without a close {when}: {', '.join(sorted(self.open))}")
+    def demand_none(self, when, mark=""):
+        left = sorted(session for session in self.open if session.endswith(mark))
+        demand(self.continuing or not left, f"without a close {when}: {', '.join(left)}")
 
     def close(self, record):
         if self.continuing and record["id"] not in self.decisions:

@@ -128,6 +128,23 @@ class VerifyTest(AuditTest):
         path = self.path("audit.jsonl", [line, *more])
         self.assertEqual(self.verify(path)[:2], ["whole: seq 301 to 306, 6 records", "unanchored: what came before seq 301 is not here"])
 
+    def test_generations_that_overlap(self):
+        """Two servers at once, of which the older stops, and the younger dies."""
+        ids = ["01K0000000000000000000%d001" % number for number in range(2)] + ["01K00000000000000000000002"]
+        events = [{"event": "start"}, {"id": ids[0], "verdict": "allow"}, {"event": "start"}, {"id": ids[2], "verdict": "allow"},
+                  {"id": ids[1], "verdict": "allow"}, {"event": "close", "id": ids[0]}, {"event": "close", "id": ids[1]},
+                  {"event": "stop", "detail": "generation 1 ended, others go on"}, {"event": "recovered", "detail": f"left without close: {ids[2]}"}]
+        before, lines = CHAIN_START, []
+        for seq, values in enumerate(events, 1):
+            line, before = record_line(before, seq, **values)
+            lines.append(line)
+        path = self.path("audit.jsonl", lines)
+        self.assertEqual(self.verify(path)[0], "whole: seq 1 to 9, 9 records")
+        report = json.loads(self.exeat("audit", "report", "--json", path).stdout)
+        self.assertEqual([report["decisions"]["allow"], report["closes"], report["recovered"]], [3, 2, 1])
+        self.expect_bad("missing", 8, self.path("no-stop.jsonl", lines[:7] + lines[8:]), seq=8)
+        self.expect_bad("reordered", 3, self.path("turned.jsonl", [*lines[:2], lines[3], lines[2], *lines[4:]]), seq=4)
+
     def test_head(self):
         path = self.path("audit.jsonl", self.lines)
         head = pathlib.Path(f"{path}.head")

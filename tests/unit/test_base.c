@@ -359,11 +359,12 @@ Test(ulid, shape)
     char id[ULID_TEXT_MAX], last[ULID_TEXT_MAX] = "";
     struct ulid read;
     for (int i = 0; i < 200; i++) {
-        ulid_make(id, UINT64_C(1469918176385000)); /* the time of the specification's example */
+        ulid_make(id, UINT64_C(1469918176385000), 0x7c1f + ULID_MARKS); /* the time of the specification's example */
         cr_assert_eq(strlen(id), 26);
         cr_assert_eq(strspn(id, "0123456789ABCDEFGHJKMNPQRSTVWXYZ"), 26);
         cr_assert(strncmp(id, "01ARYZ6S41", 10) == 0, "%s", id);
-        cr_assert(ulid_read(&read, id) && ulid_wall_us(&read) == UINT64_C(1469918176385000));
+        cr_assert(ulid_read(&read, id) && ulid_wall_us(&read) == UINT64_C(1469918176385000) && ulid_mark(&read) == 0x7c1f);
+        cr_assert_str_eq(id + 23, "Z0Z");
         cr_assert_str_neq(id, last);
         memcpy(last, id, sizeof(id));
     }
@@ -399,7 +400,7 @@ Test(ulid, is_not_read_from_other_characters)
 
 static void *make_id(void *out)
 {
-    ulid_make(out, 0);
+    ulid_make(out, 0, 0);
     return NULL;
 }
 

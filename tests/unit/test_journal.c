@@ -26,7 +26,9 @@
 #include "audit/checkpoint.h"
 #include "audit/journal_batch.h"
 #include "audit/journal_frame.h"
+#include "audit/journal_generations.h"
 #include "audit/journal_head.h"
+#include "audit/journal_ids.h"
 #include "audit/journal_line.h"
 #include "audit/journal_queue.h"
 #include "audit/journal_writer.h"
@@ -137,7 +139,8 @@ struct child_settings {
     rlim_t size_max;  /* 0: none */
     mode_t mask;
     int control;      /* 0: none */
-    bool unchained, served, sync;
+    bool unchained, served, sync, bereaved;
+    uint32_t living[3]; /* generations; the rest is 0 */
     uint64_t reserve;
     uint64_t checkpoint_records; /* 0: nothing is signed */
     uint64_t checkpoint_ms;      /* 0: an hour */
@@ -151,24 +154,30 @@ static void pair_open(int *ours, int *theirs)
     *theirs = pair[1];
 }
 
-static void fd_send(int control, int fd)
+static void order_send(int control, const void *order, size_t len, int fd)
 {
-    char byte = 0;
-    struct iovec part = {&byte, 1};
+    struct iovec part = {(void *)(uintptr_t)order, len};
     union { struct cmsghdr head; char room[CMSG_SPACE(sizeof(int))]; } rights = {.head = {
         .cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}};
     memcpy(CMSG_DATA(&rights.head), &fd, sizeof(fd));
-    const struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &rights, .msg_controllen = sizeof(rights)};
-    cr_assert_eq(sendmsg(control, &message, MSG_NOSIGNAL), 1);
-    close(fd);
+    const struct msghdr message = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = fd >= 0 ? &rights : NULL, .msg_controllen = fd >= 0 ? sizeof(rights) : 0};
+    cr_assert_eq(sendmsg(control, &message, MSG_NOSIGNAL), (ssize_t)len);
+    if (fd >= 0)
+        close(fd);
 }
 
-/* What the program gives the writer to read its control with. */
+static void fd_send(int control, int fd)
+{
+    order_send(control, "", 1, fd);
+}
+
+/* What the program gives the writer to read its control with: a byte asks for a new file, one with a descriptor is a worker, an order is itself. */
 static struct journal_order order_receive(int control)
 {
-    char byte;
+    struct journal_order order;
     int fd = -1;
-    struct iovec part = {&byte, 1};
+    struct iovec part = {&order, sizeof(order)};
     union {
         struct cmsghdr head;
         char room[CMSG_SPACE(sizeof(int))];
@@ -179,6 +188,10 @@ static struct journal_order order_receive(int control)
         return (struct journal_order){.kind = JOURNAL_NOTHING};
     if (got > 0 && CMSG_FIRSTHDR(&message))
         memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(fd));
+    if (got == (ssize_t)sizeof(order)) {
+        order.fd = fd;
+        return order;
+    }
     return (struct journal_order){.kind = got == 0 ? JOURNAL_END : fd < 0 ? JOURNAL_REOPEN : JOURNAL_WORKER, .fd = fd};
 }
 
@@ -195,11 +208,16 @@ static void child_run(const struct child_settings *settings, const int *sockets)
         if (fd != sockets[0] && fd != sockets[1] && fd != sockets[2] && fd != settings->control)
             close(fd);
     }
+    struct journal_generations living = {.count = 0};
+    for (int i = 0; i < 3 && settings->living[i] > 0; i++)
+        journal_generations_add(&living, journal_generation_mark(settings->living[i]));
     const struct journal_writer_settings writer = {
         .file = settings->file ? settings->file : path,
         .instance = "egress-a",
         .unchained = settings->unchained,
         .served = settings->served,
+        .bereaved = settings->bereaved,
+        .living = settings->living[0] > 0 ? &living : NULL,
         .sync = settings->sync,
         .reserve = settings->reserve,
         .key = settings->checkpoint_records > 0 ? rfc_key_private() : NULL,
@@ -1411,18 +1429,22 @@ struct worker {
     uint64_t number;
 };
 
-static void worker_write(struct worker *worker, enum record_event event, const char *id, const char *verdict)
+static void worker_send(struct worker *worker, const struct record *record)
 {
     static uint8_t packet[JOURNAL_PACKET_MAX];
     const struct journal_frame frame = {.kind = FRAME_RECORDS, .count = 1, .first = ++worker->number, .epoch = 1};
-    struct record record = {.time_us = 1, .instance = "egress-a", .event = event, .id = id, .verdict = verdict};
     struct text text;
     text_init(&text, (char *)packet + sizeof(frame) + sizeof(uint32_t), RECORD_TEXT_MAX + 1);
-    cr_assert(record_write(&text, &record));
+    cr_assert(record_write(&text, record));
     const uint32_t len = (uint32_t)text.len;
     memcpy(packet, &frame, sizeof(frame));
     memcpy(packet + sizeof(frame), &len, sizeof(len));
     cr_assert_geq(send(worker->fd, packet, sizeof(frame) + sizeof(len) + len, MSG_NOSIGNAL), 0);
+}
+
+static void worker_write(struct worker *worker, enum record_event event, const char *id, const char *verdict)
+{
+    worker_send(worker, &(struct record){.time_us = 1, .instance = "egress-a", .event = event, .id = id, .verdict = verdict});
     frame_expect(worker->fd, &(struct journal_frame){0}, FRAME_COMMITTED);
 }
 
@@ -1546,7 +1568,7 @@ Test(journal, the_ids_take_as_many_records_as_they_need)
     struct child child = child_start(&(struct child_settings){0});
     struct worker worker = worker_of(&child, 0);
     for (int i = 0; i < OPEN; i++) {
-        ulid_make(id, (uint64_t)i);
+        ulid_make(id, (uint64_t)i, 0);
         worker_decide(&worker, id, "allow");
         if (i % 3 == 0)
             worker_write(&worker, EVENT_CLOSE, id, NULL);
@@ -2698,4 +2720,333 @@ Test(journal, packets_of_the_shortest_records_outgrow_no_batch)
 {
     check_shortest(0, 1);
     check_shortest(1, 2);
+}
+
+/* Several generations of the server at once, each with a worker of its own. */
+
+struct generation {
+    uint32_t number; /* 0: it is not there */
+    struct worker worker;
+    unsigned decided, closed; /* sessions */
+};
+
+struct journal {
+    struct child child;
+    int control;
+};
+
+static struct journal journal_start(struct child_settings settings)
+{
+    struct journal journal;
+    int theirs;
+    pair_open(&journal.control, &theirs);
+    settings.control = theirs;
+    journal.child = child_start(&settings);
+    close(theirs);
+    for (int i = 0; i < WORKERS_MAX; i++)
+        close(child_take(&journal.child, i));
+    return journal;
+}
+
+static void journal_order(const struct journal *journal, struct journal_order order, int fd)
+{
+    order_send(journal->control, &order, sizeof(order), fd);
+}
+
+static void journal_join(const struct journal *journal, struct generation *generation)
+{
+    int theirs;
+    pair_open(&generation->worker.fd, &theirs);
+    generation->worker.number = 0;
+    journal_order(journal, (struct journal_order){.kind = JOURNAL_WORKER, .generation = generation->number}, theirs);
+    frame_expect(generation->worker.fd, &(struct journal_frame){0}, FRAME_UP);
+}
+
+static int journal_wait(struct journal *journal)
+{
+    close(journal->control);
+    return child_wait(&journal->child);
+}
+
+static void journal_kill(struct journal *journal)
+{
+    close(journal->control);
+    child_kill(&journal->child);
+}
+
+/* Ids that sort by generation and number. */
+static const char *session_of(uint32_t generation, unsigned number)
+{
+    static char id[ULID_TEXT_MAX];
+    const struct ulid ulid = {.high = 1, .low = (uint64_t)number << 15 | journal_generation_mark(generation)};
+    ulid_text(id, &ulid);
+    return id;
+}
+
+static struct generation generation_begin(const struct journal *journal, uint32_t number)
+{
+    struct generation generation = {.number = number};
+    journal_join(journal, &generation);
+    worker_write(&generation.worker, EVENT_START, NULL, NULL);
+    return generation;
+}
+
+static void generation_open(struct generation *generation, unsigned count)
+{
+    for (; count > 0; count--)
+        worker_decide(&generation->worker, session_of(generation->number, generation->decided++), "allow");
+}
+
+static void generation_close(struct generation *generation, unsigned count)
+{
+    for (; count > 0; count--)
+        worker_write(&generation->worker, EVENT_CLOSE, session_of(generation->number, generation->closed++), NULL);
+}
+
+static void generation_stop(const struct journal *journal, struct generation *generation, bool others)
+{
+    char buffer[128];
+    struct text detail;
+    text_init(&detail, buffer, sizeof(buffer));
+    generation_close(generation, generation->decided - generation->closed);
+    if (others)
+        journal_generation_say_end(&detail, generation->number);
+    worker_send(&generation->worker,
+                &(struct record){.time_us = 1, .instance = "egress-a", .event = EVENT_STOP, .detail = {detail.at, detail.len}});
+    frame_expect(generation->worker.fd, &(struct journal_frame){0}, FRAME_COMMITTED);
+    close(generation->worker.fd);
+    journal_order(journal, (struct journal_order){.kind = JOURNAL_ENDED, .generation = generation->number}, -1);
+    generation->number = 0;
+}
+
+/* With words that nobody has heard yet. */
+static void generation_die(const struct journal *journal, struct generation *generation)
+{
+    kill(journal->child.pid, SIGSTOP);
+    record_send(generation->worker.fd, ++generation->worker.number, session_of(generation->number, 999), 1, 0, NULL);
+    close(generation->worker.fd);
+    journal_order(journal, (struct journal_order){.kind = JOURNAL_ENDED, .generation = generation->number}, -1);
+    kill(journal->child.pid, SIGCONT);
+    generation->number = 0;
+}
+
+/* Nobody who is open, of one generation or (0) at all. */
+static void check_none_open(const struct journal_ids *open, unsigned mark)
+{
+    struct journal_ids all = {0}, of_it = {0};
+    for (size_t i = 0; i < open->size; i++) {
+        char id[ULID_TEXT_MAX];
+        ulid_text(id, &open->slots[i]);
+        journal_ids_add(&all, id);
+    }
+    journal_ids_move(&all, &of_it, mark);
+    cr_assert_eq(of_it.count, 0, "%zu of generation %u are open", of_it.count, mark);
+    journal_ids_clear(&all);
+    journal_ids_clear(&of_it);
+}
+
+static void check_named(struct journal_ids *open, const char *detail, unsigned mark)
+{
+    struct ulid ulid;
+    const char *names = strstr(detail, "left without close: ");
+    for (const char *at = names ? names + 20 : ""; ulid_read(&ulid, at); at += ULID_LEN + (at[ULID_LEN] == ' ')) {
+        cr_assert(journal_ids_remove(open, at), "%.26s is named and was not open", at);
+        cr_assert(mark == 0 || ulid_mark(&ulid) == mark, "%.26s is not of generation %u", at, mark);
+    }
+}
+
+/* Of each session that was let out the file has an end, and none of one that is still there. */
+static json_t *check_ends(void)
+{
+    struct journal_ids open = {0};
+    json_t *records = records_read();
+    for (size_t i = 0; i < json_array_size(records); i++) {
+        const char *event = member(records, i, "event"), *id = member(records, i, "id"), *detail = member(records, i, "detail");
+        const unsigned mark = journal_generation_read_end(detail, strlen(detail));
+        if (strcmp(event, "decision") == 0 && strcmp(member(records, i, "verdict"), "allow") == 0)
+            journal_ids_add(&open, id);
+        if (strcmp(event, "close") == 0)
+            cr_assert(journal_ids_remove(&open, id), "%s", id);
+        check_named(&open, detail, mark);
+        if (strcmp(event, "stop") == 0 || strstr(detail, "left without close: "))
+            check_none_open(&open, mark);
+    }
+    cr_assert_eq(open.count, 0);
+    journal_ids_clear(&open);
+    return records;
+}
+
+static void await_record(const char *words, unsigned count)
+{
+    const uint64_t deadline = clock_monotonic_ms() + WAIT_MS;
+    for (unsigned found = 0; found < count; usleep(1000)) {
+        size_t len;
+        char *text = file_read(path, &len);
+        found = 0;
+        for (const char *at = text; (at = strstr(at, words)); at++)
+            found++;
+        free(text);
+        cr_assert_lt(clock_monotonic_ms(), deadline, "no %s", words);
+    }
+}
+
+static bool runs_server(const json_t *records)
+{
+    const char *event = member(records, json_array_size(records) - 1, "event");
+    return strcmp(event, "stop") != 0 && strcmp(event, "recovered") != 0;
+}
+
+Test(journal, of_two_generations_the_one_that_dies_is_told)
+{
+    struct journal journal = journal_start((struct child_settings){0});
+    struct generation first = generation_begin(&journal, 1);
+    generation_open(&first, 2);
+    struct generation second = generation_begin(&journal, 2);
+    generation_open(&second, 1);
+    generation_open(&first, 1); /* it was on its way */
+    generation_close(&first, 1);
+    generation_die(&journal, &first);
+    await_record("\"recovered\"", 1);
+    generation_stop(&journal, &second, false);
+    cr_assert_eq(journal_wait(&journal), 0);
+    json_t *records = check_ends();
+    check_events(records, "start decision decision start decision decision close decision recovered close stop");
+    const char *detail = member(records, 8, "detail");
+    cr_assert(strncmp(detail, "left without close: ", 20) == 0, "%s", detail);
+    cr_assert_eq(journal_generation_read_end(detail, strlen(detail)), 1);
+    json_decref(records);
+    struct child child = child_start(&(struct child_settings){0}); /* finds that all is told */
+    worker_of(&child, 0);
+    cr_assert_eq(child_wait(&child), 0);
+    json_decref(check_ends());
+}
+
+Test(journal, one_that_dies_alone_ends_all)
+{
+    struct journal journal = journal_start((struct child_settings){0});
+    struct generation first = generation_begin(&journal, 1);
+    generation_open(&first, 1);
+    generation_die(&journal, &first);
+    struct generation second = {.number = 2};
+    journal_join(&journal, &second);
+    worker_write(&second.worker, EVENT_START, NULL, NULL);
+    generation_stop(&journal, &second, false);
+    cr_assert_eq(journal_wait(&journal), 0);
+    json_t *records = check_ends();
+    check_events(records, "start decision decision recovered start stop");
+    cr_assert_null(strstr(member(records, 3, "detail"), "others"));
+    json_decref(records);
+}
+
+/* What becomes of the journal between what becomes of the servers. */
+enum fate { STAYS = 0, DIES, FATES };
+
+static void journal_meet(struct journal *journal, enum fate fate, struct generation *const generations[2])
+{
+    struct child_settings next = {.served = true};
+    int living = 0;
+    if (fate == STAYS)
+        return;
+    journal_kill(journal);
+    for (int i = 0; i < 2; i++) {
+        if (generations[i]->number > 0) {
+            close(generations[i]->worker.fd);
+            next.living[living++] = generations[i]->number;
+        }
+    }
+    next.served = living > 0;
+    *journal = journal_start(next);
+    for (int i = 0; i < 2; i++) {
+        if (generations[i]->number > 0)
+            journal_join(journal, generations[i]);
+    }
+}
+
+static void generation_end(const struct journal *journal, struct generation *generation, bool dies, bool others, unsigned *deaths)
+{
+    if (!dies) {
+        generation_stop(journal, generation, others);
+        return;
+    }
+    generation_die(journal, generation);
+    await_record("left without close: ", ++*deaths);
+}
+
+Test(journal, generations_end_in_every_order)
+{
+    for (unsigned way = 0; way < 2 * 2 * 2 * FATES * FATES; way++) {
+        const bool younger = way & 1, first_dies = way & 2, last_dies = way & 4;
+        const enum fate between = way / 8 % FATES, meanwhile = way / 8 / FATES;
+        unsigned deaths = 0;
+        struct journal journal = journal_start((struct child_settings){0});
+        struct generation a = generation_begin(&journal, 1), b = {0};
+        struct generation *const both[] = {&a, &b};
+        generation_open(&a, 3);
+        journal_meet(&journal, between, both);
+        b = generation_begin(&journal, 2);
+        generation_open(&b, 3);
+        generation_open(&a, 1);
+        generation_close(&a, 1);
+        generation_close(&b, 1);
+        journal_meet(&journal, meanwhile, both);
+        generation_end(&journal, both[younger], first_dies, true, &deaths);
+        generation_open(both[!younger], 1);
+        generation_end(&journal, both[!younger], last_dies, false, &deaths);
+        cr_assert_eq(journal_wait(&journal), 0);
+        json_t *records = check_ends();
+        cr_assert_not(runs_server(records), "way %u", way);
+        const size_t count = json_array_size(records);
+        json_decref(records);
+        struct child child = child_start(&(struct child_settings){0}); /* finds that all is told */
+        worker_of(&child, 0);
+        cr_assert_eq(child_wait(&child), 0);
+        records = records_read();
+        cr_assert_eq(json_array_size(records), count, "way %u", way);
+        json_decref(records);
+        unlink(path);
+        unlink(head_path);
+    }
+}
+
+Test(journal, of_a_server_that_dies_with_the_journal_the_next_one_tells)
+{
+    for (int first_dies = 0; first_dies < 2; first_dies++) {
+        struct journal journal = journal_start((struct child_settings){0});
+        struct generation a = generation_begin(&journal, 1);
+        generation_open(&a, 2);
+        struct generation b = generation_begin(&journal, 2);
+        generation_open(&b, 2);
+        generation_open(&a, 1);
+        journal_kill(&journal);
+        struct generation *dead = first_dies ? &a : &b, *lives = first_dies ? &b : &a;
+        close(dead->worker.fd);
+        close(lives->worker.fd);
+        journal = journal_start((struct child_settings){.served = true, .bereaved = true, .living = {lives->number}});
+        journal_join(&journal, lives);
+        await_record("left without close: ", 1);
+        generation_stop(&journal, lives, false);
+        cr_assert_eq(journal_wait(&journal), 0);
+        json_t *records = check_ends();
+        const char *detail = member(records, 8, "detail");
+        cr_assert_eq(journal_generation_read_end(detail, strlen(detail)), dead->number);
+        json_decref(records);
+        unlink(path);
+        unlink(head_path);
+    }
+}
+
+/* The last `stop` is of one beside which another one ran. */
+Test(journal, who_dies_after_another_has_stopped_is_found)
+{
+    struct journal journal = journal_start((struct child_settings){0});
+    struct generation a = generation_begin(&journal, 1), b = generation_begin(&journal, 2);
+    generation_open(&a, 1);
+    generation_open(&b, 2);
+    generation_stop(&journal, &a, true);
+    journal_kill(&journal);
+    close(b.worker.fd);
+    struct child child = child_start(&(struct child_settings){0});
+    worker_of(&child, 0);
+    cr_assert_eq(child_wait(&child), 0);
+    json_decref(check_ends());
 }

@@ -88,11 +88,13 @@ Test(journal_workers, who_talks_without_end_is_not_listened_to_without_end)
 Test(journal_workers, a_server_is_heard_when_the_one_before_has_ended)
 {
     const int before = admit(1), after = admit(2);
+    journal_workers_end(&workers, 1);
     say(after, "after");
     look();
     cr_assert_str_eq(hear(), "");
     say(before, "before");
     close(before);
+    cr_assert(journal_workers_has_dead(&workers));
     look();
     cr_assert_str_eq(hear(), "before");
     cr_assert_str_eq(hear(), "");
@@ -102,6 +104,27 @@ Test(journal_workers, a_server_is_heard_when_the_one_before_has_ended)
     look();
     cr_assert_str_eq(hear(), "");
     cr_assert_not(journal_workers_has_any(&workers));
+}
+
+Test(journal_workers, servers_that_live_beside_each_other_are_both_heard)
+{
+    const int before = admit(1), after = admit(2);
+    say(after, "after");
+    say(before, "before");
+    look();
+    cr_assert_str_eq(hear(), "before");
+    cr_assert_str_eq(hear(), "after");
+    say(after, "more");
+    close(after);
+    journal_workers_end(&workers, 2);
+    say(before, "live");
+    look();
+    cr_assert_str_eq(hear(), "more");
+    cr_assert_str_eq(hear(), "");
+    cr_assert_not(journal_workers_has_dead(&workers));
+    look();
+    cr_assert_str_eq(hear(), "live");
+    close(before);
 }
 
 static uint32_t told(int fd)
