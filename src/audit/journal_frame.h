@@ -17,6 +17,7 @@ enum journal_frame_kind {
     FRAME_DOWN,        /* journal → worker: the file cannot be written; what is not committed must be sent again after FRAME_UP */
     FRAME_SPACE,       /* journal → worker: `count` 1: space is scarce, denials are only to be counted; 0: there is enough again */
     FRAME_UP,          /* journal → worker: (again) ready; the first good news on a new socket. Records are sent from the first uncommitted on */
+    FRAME_HOLD,        /* journal → worker: the last word of one that hands over to another: for `count` ms it is no failure that nobody is there */
 };
 
 /* FRAME_RECORDS: these were sent before. The journal process that took them may have died after writing them: they are looked up in the file's
@@ -25,7 +26,7 @@ enum journal_frame_kind {
 
 struct journal_frame {
     uint32_t kind;
-    uint32_t count; /* FRAME_RECORDS: how many. FRAME_DOWN: errno. FRAME_SPACE: 1 or 0 */
+    uint32_t count; /* FRAME_RECORDS: how many. FRAME_DOWN: errno. FRAME_SPACE: 1 or 0. FRAME_HOLD: ms */
     uint64_t first;
     uint32_t epoch; /* FRAME_UP: its number. FRAME_RECORDS: that of the FRAME_UP they answer; older ones are dropped, since they come again */
     uint32_t flags;

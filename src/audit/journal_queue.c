@@ -36,8 +36,11 @@ struct journal_queue {
     int fd; /* -1: none */
     struct event *readable, *writable;
     bool up;
-    bool scarce;    /* the disk is nearly full: its rest is for those who are let out */
-    uint32_t epoch; /* of the last FRAME_UP */
+    bool linked;        /* the journal at the other end of this socket takes records */
+    bool holds;         /* one has handed over to the next, and it is not too late for that: it is up as long */
+    struct event *hold; /* until then */
+    bool scarce;        /* the disk is nearly full: its rest is for those who are let out */
+    uint32_t epoch;     /* of the last FRAME_UP */
 
     struct journal_packets packets;
     uint64_t committed;
@@ -310,7 +313,7 @@ static void journal_queue_end_gap(struct journal_queue *queue)
 
 static void journal_queue_fail(struct journal_queue *queue)
 {
-    queue->up = false;
+    queue->up = queue->linked = false;
     queue->failed_last = queue->packets.last;
     journal_wait_move(&queue->waiting, &queue->failed, UINT64_MAX);
     event_active(queue->tell, EV_TIMEOUT, 0);
@@ -318,11 +321,30 @@ static void journal_queue_fail(struct journal_queue *queue)
 
 static void journal_queue_rise(struct journal_queue *queue, uint32_t epoch)
 {
-    queue->up = true;
+    queue->up = queue->linked = true;
+    queue->holds = false;
+    event_del(queue->hold);
     queue->epoch = epoch;
     journal_packets_rewind(&queue->packets);
     journal_queue_end_gap(queue);
     event_active(queue->send, EV_TIMEOUT, 0);
+}
+
+/* What is added from here on waits for the next journal, as it would for a slow one. */
+static void journal_queue_begin_hold(struct journal_queue *queue, uint32_t ms)
+{
+    const struct timeval end = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+    queue->linked = false;
+    queue->holds = queue->up && event_add(queue->hold, &end) == 0;
+}
+
+static void journal_queue_end_hold(evutil_socket_t fd, short what, void *arg)
+{
+    struct journal_queue *queue = arg;
+    (void)fd;
+    (void)what;
+    queue->holds = false;
+    journal_queue_fail(queue);
 }
 
 static void journal_queue_commit(struct journal_queue *queue, uint64_t number)
@@ -360,6 +382,9 @@ static void journal_queue_take(struct journal_queue *queue, const struct journal
     case FRAME_UP:
         journal_queue_rise(queue, frame->epoch);
         break;
+    case FRAME_HOLD:
+        journal_queue_begin_hold(queue, frame->count);
+        break;
     default:
         break;
     }
@@ -394,7 +419,15 @@ static void journal_queue_detach(struct journal_queue *queue)
         close(queue->fd);
     queue->readable = queue->writable = NULL;
     queue->fd = -1;
+    queue->linked = false;
     queue->scarce = false; /* the next journal says what it finds */
+}
+
+static void journal_queue_lose(struct journal_queue *queue)
+{
+    journal_queue_detach(queue);
+    if (!queue->holds)
+        journal_queue_fail(queue);
 }
 
 static void journal_queue_on_readable(evutil_socket_t fd, short what, void *arg)
@@ -402,10 +435,8 @@ static void journal_queue_on_readable(evutil_socket_t fd, short what, void *arg)
     struct journal_queue *queue = arg;
     (void)fd;
     (void)what;
-    if (journal_queue_receive(queue) == NEWS_END) { /* one at a time: there is nearly never another */
-        journal_queue_detach(queue);
-        journal_queue_fail(queue);
-    }
+    if (journal_queue_receive(queue) == NEWS_END) /* one at a time: there is nearly never another */
+        journal_queue_lose(queue);
 }
 
 static bool journal_queue_is_blocked(const struct journal_queue *queue)
@@ -426,7 +457,7 @@ static void journal_queue_pause(struct journal_queue *queue, int error)
 static void journal_queue_send(struct journal_queue *queue)
 {
     struct journal_packet *packet;
-    if (!queue->up || queue->fd < 0 || journal_queue_is_blocked(queue))
+    if (!queue->linked || journal_queue_is_blocked(queue))
         return;
     while ((packet = journal_packets_next(&queue->packets, queue->epoch))) {
         ssize_t sent = send(queue->fd, packet->wire, packet->len, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -498,8 +529,7 @@ void journal_queue_attach(struct journal_queue *queue, int fd)
     if (queue->fd >= 0) {
         while (journal_queue_receive(queue) == NEWS_FRAME) /* what the old journal has committed need not be sent again */
             ;
-        journal_queue_detach(queue);
-        journal_queue_fail(queue);
+        journal_queue_lose(queue);
     }
     queue->fd = fd;
     setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &(int){SEND_BUFFER}, sizeof(int)); /* at least a packet must fit, whatever the system's default */
@@ -521,11 +551,13 @@ static bool journal_queue_init(struct journal_queue *queue, const struct journal
     queue->tell = evtimer_new(queue->base, journal_queue_on_tell, queue);
     queue->idle = evtimer_new(queue->base, journal_queue_on_send, queue);
     queue->send = evtimer_new(queue->base, journal_queue_on_send, queue);
+    queue->hold = evtimer_new(queue->base, journal_queue_end_hold, queue);
     queue->probe_minute = evtimer_new(queue->base, journal_queue_end_minute, queue);
     queue->probes = settings->probes ? settings->probes : (queue->own_probes = probe_table_new());
     if (queue->idle)
         (void)event_priority_set(queue->idle, event_base_get_npriorities(queue->base) - 1);
-    return queue->tell && queue->idle && queue->send && queue->probe_minute && queue->probes && (queue->instance || !settings->instance);
+    return queue->tell && queue->idle && queue->send && queue->hold && queue->probe_minute && queue->probes &&
+           (queue->instance || !settings->instance);
 }
 
 struct journal_queue *journal_queue_new(struct event_base *base, const struct journal_settings *settings)
@@ -560,6 +592,8 @@ void journal_queue_free(struct journal_queue *queue)
         event_free(queue->idle);
     if (queue->send)
         event_free(queue->send);
+    if (queue->hold)
+        event_free(queue->hold);
     if (queue->probe_minute)
         event_free(queue->probe_minute);
     journal_packets_clear(&queue->packets);

@@ -49,7 +49,7 @@ struct journal_queue *journal_queue_new(struct event_base *base, const struct jo
 void journal_queue_free(struct journal_queue *queue);
 
 /* Gives it the socket of a new journal process (owned from here on); whatever was not committed is sent again, and the journal drops what it already
- * has. */
+ * has. One that handed over to it (FRAME_HOLD) has not failed: what waits goes on waiting, and it stays up for as long as that one said. */
 void journal_queue_attach(struct journal_queue *queue, int fd);
 
 /* Whether an allow could be recorded now (up, room in the queue, and no record has waited for 4 s). Always true with continue_on_failure. */

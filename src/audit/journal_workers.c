@@ -93,10 +93,31 @@ void journal_workers_end(struct journal_workers *workers, uint32_t generation)
 bool journal_workers_has_dead(const struct journal_workers *workers)
 {
     for (size_t i = 0; i < workers->count; i++) {
-        if (workers->all[i].fd >= 0 && workers->all[i].dead)
+        if (workers->all[i].fd >= 0 && workers->all[i].dead && !workers->all[i].silent)
             return true;
     }
     return false;
+}
+
+/* A packet is here by now, or sending it fails: none is left unread. */
+void journal_workers_cease(struct journal_workers *workers)
+{
+    workers->ceased = true;
+    for (size_t i = 0; i < workers->count; i++) {
+        if (workers->all[i].fd >= 0)
+            shutdown(workers->all[i].fd, SHUT_RD);
+    }
+}
+
+/* Who is told nothing, because he does not read, is not heard either. */
+bool journal_workers_are_silent(const struct journal_workers *workers)
+{
+    for (size_t i = 0; i < workers->count; i++) {
+        const struct journal_worker *worker = &workers->all[i];
+        if (worker->fd >= 0 && !worker->silent && !worker->blocked)
+            return false;
+    }
+    return true;
 }
 
 static void journal_workers_begin_turn(struct journal_workers *workers)
@@ -113,7 +134,7 @@ bool journal_workers_wait(struct journal_workers *workers, int control, int time
     const bool has_dead = journal_workers_has_dead(workers);
     for (size_t i = 0; i < workers->count; i++) {
         const struct journal_worker *worker = &workers->all[i];
-        const bool heard = !has_dead || worker->dead;
+        const bool heard = !worker->silent && (!has_dead || worker->dead);
         workers->polls[i] = (struct pollfd){.fd = heard ? worker->fd : -1, .events = worker->blocked ? POLLOUT : POLLIN};
     }
     struct pollfd *last = &workers->polls[workers->count];
@@ -125,17 +146,26 @@ bool journal_workers_wait(struct journal_workers *workers, int control, int time
     return true;
 }
 
-/* True: a packet came. ECONNRESET only says that the worker ended without reading all we told it: its last packets come behind. */
-static bool journal_worker_receive(struct journal_worker *worker, uint8_t *packet, size_t *len)
+/* There comes nothing more: it has ended, or we have. */
+static void journal_worker_fall_silent(struct journal_worker *worker, bool ceased)
 {
-    const ssize_t got = recv(worker->fd, packet, JOURNAL_PACKET_MAX, MSG_DONTWAIT | MSG_TRUNC);
+    worker->silent = ceased;
+    worker->left = 0;
+    if (!ceased)
+        journal_worker_close(worker);
+}
+
+/* True: a packet came. ECONNRESET only says that the worker ended without reading all we told it: its last packets come behind. */
+static bool journal_workers_receive(struct journal_workers *workers, struct journal_worker *worker, size_t *len)
+{
+    const ssize_t got = recv(worker->fd, workers->packet, JOURNAL_PACKET_MAX, MSG_DONTWAIT | MSG_TRUNC);
     worker->left--;
     if (got > 0)
         *len = (size_t)got;
     else if (got < 0 && errno == EAGAIN)
         worker->left = 0;
     else if (got == 0 || (errno != EINTR && errno != ECONNRESET))
-        journal_worker_close(worker);
+        journal_worker_fall_silent(worker, workers->ceased);
     return got > 0;
 }
 
@@ -145,7 +175,7 @@ struct journal_worker *journal_workers_next(struct journal_workers *workers, con
     for (size_t silent = 0; silent < workers->count;) {
         struct journal_worker *worker = &workers->all[workers->turn++ % workers->count];
         silent = worker->left > 0 ? 0 : silent + 1;
-        if (worker->left > 0 && journal_worker_receive(worker, workers->packet, len))
+        if (worker->left > 0 && journal_workers_receive(workers, worker, len))
             return worker;
     }
     return NULL;
@@ -194,5 +224,14 @@ void journal_workers_tell(struct journal_workers *workers, const struct journal_
     for (size_t i = 0; i < workers->count; i++) {
         if (workers->all[i].fd >= 0)
             journal_worker_tell(&workers->all[i], news);
+    }
+}
+
+void journal_workers_hand_over(struct journal_workers *workers, uint32_t ms)
+{
+    const struct journal_frame hold = {.kind = FRAME_HOLD, .count = ms};
+    for (size_t i = 0; i < workers->count; i++) {
+        if (workers->all[i].fd >= 0)
+            journal_worker_send(&workers->all[i], &hold);
     }
 }

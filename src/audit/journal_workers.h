@@ -13,6 +13,7 @@ struct journal_worker {
     int fd;              /* -1: it has ended */
     uint32_t generation; /* of its server; 0: not known */
     bool dead;           /* its server is no more: what it still had sent is heard before anybody else */
+    bool silent;         /* all that it could send was heard, and it is still to be told */
     uint64_t taken;      /* the last record of it that was taken; set by who takes it */
     uint64_t committed;  /* … that is on file */
     uint64_t told;       /* … that it knows to be */
@@ -29,6 +30,7 @@ struct journal_workers {
     /* private */
     struct pollfd *polls; /* one a worker, then the control */
     size_t room, turn;
+    bool ceased; /* nobody can send anything more */
     uint8_t *packet;
 };
 
@@ -52,6 +54,12 @@ void journal_workers_end(struct journal_workers *workers, uint32_t generation);
 /* Whether one of it was not heard to the end yet. */
 bool journal_workers_has_dead(const struct journal_workers *workers);
 
+/* None can send anything more; what is there is still heard, and they are still told. */
+void journal_workers_cease(struct journal_workers *workers);
+
+/* … whether there is anything left to hear. */
+bool journal_workers_are_silent(const struct journal_workers *workers);
+
 /* Hangs up on one that is not to be listened to any more. */
 void journal_worker_close(struct journal_worker *worker);
 
@@ -69,5 +77,8 @@ void journal_workers_commit(struct journal_workers *workers);
 
 /* Tells each what it does not know yet; never waits. */
 void journal_workers_tell(struct journal_workers *workers, const struct journal_news *news);
+
+/* The last that each is told: another journal process is about to come, for which it may wait so long. */
+void journal_workers_hand_over(struct journal_workers *workers, uint32_t ms);
 
 #endif

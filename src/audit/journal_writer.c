@@ -44,6 +44,8 @@ struct journal_writer {
     struct journal_workers workers;
     int control; /* -1: none, or ended */
     struct journal_order (*receive)(int control);
+    bool yields;      /* another process is to go on, */
+    uint32_t hold_ms; /* … for which workers wait so long */
     const char *instance;
 
     struct journal_batch batch;
@@ -333,6 +335,10 @@ static void journal_writer_obey(struct journal_writer *writer, const struct jour
     case JOURNAL_REOPEN:
         writer->reopen_asked = true;
         break;
+    case JOURNAL_YIELD:
+        writer->yields = true;
+        writer->hold_ms = order->ms;
+        break;
     case JOURNAL_NOTHING:
     case JOURNAL_END:
         break;
@@ -381,11 +387,25 @@ static void journal_writer_end_turn(struct journal_writer *writer)
         journal_writer_say_up(writer);
 }
 
+/* What was sent by now is the last that this process takes: another goes on with what comes next. */
+static void journal_writer_take_leave(struct journal_writer *writer)
+{
+    bool on_control;
+    journal_workers_cease(&writer->workers);
+    while (!journal_workers_are_silent(&writer->workers)) {
+        if (!journal_workers_wait(&writer->workers, -1, 0, &on_control))
+            continue;
+        journal_writer_begin_turn(writer);
+        journal_writer_collect(writer);
+        journal_writer_end_turn(writer);
+    }
+}
+
 static void journal_writer_serve(struct journal_writer *writer)
 {
     journal_writer_begin_turn(writer);
     journal_writer_end_turn(writer); /* a new file begins with its `rotate` */
-    while (journal_workers_has_any(&writer->workers) || writer->control >= 0) {
+    while (!writer->yields && (journal_workers_has_any(&writer->workers) || writer->control >= 0)) {
         bool on_control;
         if (!journal_workers_wait(&writer->workers, writer->control, journal_writer_timeout(writer), &on_control))
             continue;
@@ -437,7 +457,7 @@ static void journal_writer_fini(struct journal_writer *writer)
     journal_batch_fini(&writer->batch);
 }
 
-/* What is still in hand when all workers have ended gets one more chance, and whatever is unsigned is signed. */
+/* What is still in hand when all is heard gets one more chance, and whatever is unsigned is signed. */
 static bool journal_writer_finish(struct journal_writer *writer)
 {
     writer->retry_at_ms = 0;
@@ -446,9 +466,22 @@ static bool journal_writer_finish(struct journal_writer *writer)
         journal_writer_commit(writer);
     if (!writer->down)
         journal_writer_commit(writer);
-    if (writer->batch.count > 0)
+    if (writer->batch.count > 0 && !writer->yields) /* else workers keep theirs */
         log_error("audit file %s: %zu records could not be written and are lost", writer->file.path, writer->batch.count);
     return !writer->down;
+}
+
+/* False: it has not all on file, and who comes next is to take it for dead. */
+static bool journal_writer_yield(struct journal_writer *writer)
+{
+    journal_writer_take_leave(writer);
+    journal_writer_begin_turn(writer);
+    journal_writer_finish(writer);
+    journal_writer_end_turn(writer);
+    const bool good = !writer->down && writer->ended.count == 0;
+    if (good)
+        journal_workers_hand_over(&writer->workers, writer->hold_ms);
+    return good;
 }
 
 /* Servers that died before this process was there, while others go on: it is as if that was only said now. */
@@ -475,7 +508,7 @@ static bool journal_writer_look_back(struct journal_writer *writer, const struct
     recovery->cut = file->cut;
     recovery->missing_first = file->missing_last > 0 ? file->end.seq + 1 : 0;
     recovery->missing_last = file->missing_last;
-    recovery->journal_died = served;
+    recovery->journal_died = served && !settings->continues;
     if (served && file->is_stream) /* where nothing can be looked up */
         writer->sessions.stranger = writer->sessions.unknown = true;
     if (served && settings->living)
@@ -515,7 +548,7 @@ static bool journal_writer_work(struct journal_writer *writer, const struct jour
         return false;
     }
     journal_writer_serve(writer);
-    return journal_writer_finish(writer);
+    return writer->yields ? journal_writer_yield(writer) : journal_writer_finish(writer);
 }
 
 int journal_writer_run(const struct journal_writer_settings *settings)

@@ -34,6 +34,8 @@ static struct journal_order internal_read_order(const struct channel_message *me
         return (struct journal_order){.kind = JOURNAL_ENDED, .generation = message->a};
     case CHANNEL_REOPEN:
         return (struct journal_order){.kind = JOURNAL_REOPEN};
+    case CHANNEL_YIELD:
+        return (struct journal_order){.kind = JOURNAL_YIELD, .ms = message->a};
     default:
         return (struct journal_order){.kind = JOURNAL_NOTHING};
     }
@@ -66,6 +68,7 @@ static void internal_take_file(struct internal_journal *journal, const struct ch
     journal->settings.unchained = message->a & CHANNEL_FILE_UNCHAINED;
     journal->settings.sync = message->a & CHANNEL_FILE_SYNC;
     journal->settings.served = message->a & CHANNEL_FILE_SERVED;
+    journal->settings.continues = message->a & CHANNEL_FILE_CONTINUES;
     journal->settings.bereaved = message->a & CHANNEL_FILE_BEREAVED;
     journal->settings.living = &journal->living;
 }

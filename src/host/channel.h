@@ -26,7 +26,7 @@ enum channel_kind {
     CHANNEL_FILE,    /* supervisor → journal: text = the audit file, a = CHANNEL_FILE_…; that was all, begin */
     CHANNEL_REOPEN,  /* supervisor → journal: go on in a new file */
     CHANNEL_WORKER,  /* supervisor → journal: fd = a socket to a worker, a = the generation of its server */
-    CHANNEL_ENDED, /* supervisor → journal: the server of generation a has ended, in order or not; before a CHANNEL_WORKER of one that takes its place */
+    CHANNEL_ENDED, /* supervisor → journal: the server of generation a has ended, in order or not; before any CHANNEL_WORKER of one in its place */
     CHANNEL_ADMIN, /* supervisor → server: fd = a listening socket of [admin], a = enum channel_door */
     CHANNEL_PULSE, /* supervisor → server: say CHANNEL_ALIVE every a ms */
     CHANNEL_STATE, /* both ways: fd = what became of the rules so far, for the next server; what one says that was just retired goes to the one that
@@ -44,8 +44,8 @@ enum channel_kind {
                        * CHANNEL_OPEN and, in the end, CHANNEL_DRAINED; reloads, a drain and a stop still come */
     CHANNEL_OTHERS, /* supervisor → server that serves: a further generations live; after all that those have said who live no more. Already at set-up
                       * where there are some: then one of them answers at the doors until it is said again */
-    CHANNEL_HOLD,   /* supervisor → server: the journal process is about to be replaced: for a ms at most its absence is no failure */
-    CHANNEL_YIELD,   /* supervisor → journal: end between two batches; another process goes on with the file */
+    CHANNEL_YIELD, /* supervisor → journal: end between two batches; another process goes on with the file, and for a ms workers take its absence for
+                     * no failure. Ends with 0 when all that it took is on file; else it is to be taken for one that died */
     CHANNEL_COLLECT, /* server that serves → supervisor → all others: what have you of text, `counts` or `counts tunnels`? a = a number,
                       * for the answers */
     CHANNEL_COLLECTED, /* server → supervisor → the one that serves: fd = a file with the answer of generation b to question a; a = 0: what it leaves
@@ -71,7 +71,8 @@ enum channel_door { DOOR_ADMIN = 0, DOOR_METRICS, DOOR_COUNT }; /* `listen` and 
 
 #define CHANNEL_FILE_UNCHAINED 1u /* `chain = no` */
 #define CHANNEL_FILE_SYNC 2u      /* `sync = batch` */
-#define CHANNEL_FILE_SERVED 4u    /* a server runs already: the journal process before this one has died */
+#define CHANNEL_FILE_SERVED 4u    /* a server runs already: the journal process before this one has died, */
+#define CHANNEL_FILE_CONTINUES 8u /* … or has yielded, and ended with 0 */
 #define CHANNEL_FILE_BEREAVED 16u /* … and a server has died in the life of one that died: it may not be on file whom that left */
 
 struct channel_message {

@@ -119,7 +119,7 @@ static const struct syscalls_row {
     {SCMP_SYS(getsockname), SYSCALLS_SERVER, ANY},
     {SCMP_SYS(getsockopt), SYSCALLS_SERVER, ANY},
     {SCMP_SYS(setsockopt), SYSCALLS_SERVER, ANY},
-    {SCMP_SYS(shutdown), SYSCALLS_SERVER, ANY},
+    {SCMP_SYS(shutdown), SYSCALLS_BOTH, ANY},                                        /* also of a journal that hands over: nothing more is sent to it */
     {SCMP_SYS(readv), SYSCALLS_SERVER, ANY},                                         /* libevent's buffers */
     {SCMP_SYS(writev), SYSCALLS_SERVER, ANY},                                        /* the same, c-ares over TCP */
     {SCMP_SYS(ioctl), SYSCALLS_SERVER, ONLY(IS(1, FIONREAD))},                       /* libevent: how much waits to be read */

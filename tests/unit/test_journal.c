@@ -139,7 +139,7 @@ struct child_settings {
     rlim_t size_max;  /* 0: none */
     mode_t mask;
     int control;      /* 0: none */
-    bool unchained, served, sync, bereaved;
+    bool unchained, served, sync, continues, bereaved;
     uint32_t living[3]; /* generations; the rest is 0 */
     uint64_t reserve;
     uint64_t checkpoint_records; /* 0: nothing is signed */
@@ -216,6 +216,7 @@ static void child_run(const struct child_settings *settings, const int *sockets)
         .instance = "egress-a",
         .unchained = settings->unchained,
         .served = settings->served,
+        .continues = settings->continues,
         .bereaved = settings->bereaved,
         .living = settings->living[0] > 0 ? &living : NULL,
         .sync = settings->sync,
@@ -2774,6 +2775,13 @@ static void journal_kill(struct journal *journal)
     child_kill(&journal->child);
 }
 
+/* Until the next one is there, whoever lives hears that it comes. */
+static void journal_yield(struct journal *journal)
+{
+    journal_order(journal, (struct journal_order){.kind = JOURNAL_YIELD, .ms = 3000}, -1);
+    cr_assert_eq(journal_wait(journal), 0);
+}
+
 /* Ids that sort by generation and number. */
 static const char *session_of(uint32_t generation, unsigned number)
 {
@@ -2939,15 +2947,18 @@ Test(journal, one_that_dies_alone_ends_all)
 }
 
 /* What becomes of the journal between what becomes of the servers. */
-enum fate { STAYS = 0, DIES, FATES };
+enum fate { STAYS = 0, YIELDS, DIES, FATES };
 
 static void journal_meet(struct journal *journal, enum fate fate, struct generation *const generations[2])
 {
-    struct child_settings next = {.served = true};
+    struct child_settings next = {.served = true, .continues = fate == YIELDS};
     int living = 0;
     if (fate == STAYS)
         return;
-    journal_kill(journal);
+    if (fate == YIELDS)
+        journal_yield(journal);
+    else
+        journal_kill(journal);
     for (int i = 0; i < 2; i++) {
         if (generations[i]->number > 0) {
             close(generations[i]->worker.fd);
@@ -3049,4 +3060,222 @@ Test(journal, who_dies_after_another_has_stopped_is_found)
     worker_of(&child, 0);
     cr_assert_eq(child_wait(&child), 0);
     json_decref(check_ends());
+}
+
+/* A journal that hands over. */
+
+Test(journal, what_was_sent_when_it_yields_is_on_file_and_told)
+{
+    enum { SENT = 100 };
+    struct journal_frame frame;
+    uint64_t committed = 0;
+    struct journal journal = journal_start((struct child_settings){0});
+    struct generation server = generation_begin(&journal, 1);
+    kill(journal.child.pid, SIGSTOP);
+    journal_order(&journal, (struct journal_order){.kind = JOURNAL_YIELD, .ms = 1234}, -1);
+    for (int i = 0; i < SENT; i++)
+        record_send(server.worker.fd, ++server.worker.number, "a", 1, 0, NULL);
+    kill(journal.child.pid, SIGCONT);
+    cr_assert_eq(journal_wait(&journal), 0);
+    while (frame_next(server.worker.fd, &frame, WAIT_MS) && frame.kind == FRAME_COMMITTED)
+        committed = frame.first;
+    cr_assert_eq(committed, server.worker.number);
+    cr_assert(frame.kind == FRAME_HOLD && frame.count == 1234);
+    cr_assert_not(frame_next(server.worker.fd, &frame, WAIT_MS));
+    close(server.worker.fd);
+    cr_assert_eq(head_read().seq, server.worker.number);
+    json_t *records = records_read();
+    cr_assert_eq(json_array_size(records), server.worker.number);
+    json_decref(records);
+}
+
+Test(journal, one_that_cannot_write_does_not_hand_over)
+{
+    struct journal_frame frame;
+    struct journal journal = journal_start((struct child_settings){0});
+    struct generation server = generation_begin(&journal, 1);
+    limit_size(journal.child.pid, 100);
+    record_send(server.worker.fd, ++server.worker.number, "a", 1, 0, NULL);
+    frame_expect(server.worker.fd, &frame, FRAME_DOWN);
+    journal_order(&journal, (struct journal_order){.kind = JOURNAL_YIELD, .ms = 1234}, -1);
+    cr_assert_eq(journal_wait(&journal), 1);
+    cr_assert_not(frame_next(server.worker.fd, &frame, WAIT_MS));
+    close(server.worker.fd);
+    cr_assert_not(log_has("are lost"), "its worker has it still");
+}
+
+Test(journal, checkpoints_go_on_behind_one_that_yields)
+{
+    struct child_settings settings = {.checkpoint_records = 4};
+    struct journal journal = journal_start(settings);
+    struct generation server = generation_begin(&journal, 1);
+    generation_open(&server, 1);
+    journal_yield(&journal);
+    close(server.worker.fd);
+    settings = (struct child_settings){.checkpoint_records = 4, .served = true, .continues = true, .living = {1}};
+    journal = journal_start(settings);
+    journal_join(&journal, &server);
+    generation_open(&server, 4);
+    generation_stop(&journal, &server, false);
+    cr_assert_eq(journal_wait(&journal), 0);
+    json_t *records = check_ends();
+    check_events(records, "start decision checkpoint decision decision decision decision checkpoint close close close close checkpoint close stop "
+                          "checkpoint");
+    json_decref(records);
+}
+
+static struct journal load_journal(struct load loads[LOAD_QUEUES], struct child_settings settings)
+{
+    struct journal journal = journal_start(settings);
+    for (int i = 0; i < LOAD_QUEUES; i++) {
+        int ours, theirs;
+        pair_open(&ours, &theirs);
+        journal_order(&journal, (struct journal_order){.kind = JOURNAL_WORKER, .generation = 1 + (uint32_t)i % 2}, theirs);
+        journal_queue_attach(loads[i].queue, ours);
+    }
+    return journal;
+}
+
+/* No worker believes it down for a moment. */
+static void load_turn(struct load loads[LOAD_QUEUES], unsigned max)
+{
+    for (int i = 0; i < LOAD_QUEUES; i++) {
+        load_add(&loads[i], i, (unsigned)rand() % 100, max);
+        cr_assert(journal_queue_is_up(loads[i].queue));
+    }
+    loop_turn();
+}
+
+Test(journal, yields_many_times_and_nobody_is_refused_or_told_wrong)
+{
+    enum { TIMES = 50, MAX = TIMES * 1000 };
+    struct load loads[LOAD_QUEUES];
+    srand(11);
+    for (int i = 0; i < LOAD_QUEUES; i++)
+        loads[i] = (struct load){.queue = queue_new(false, 1u << 30), .waiters = calloc(MAX, sizeof(struct waiter))};
+    struct journal journal = load_journal(loads, (struct child_settings){0});
+    for (int i = 0; i < LOAD_QUEUES; i++)
+        cr_assert(loop_until(is_ready, loads[i].queue));
+    for (int times = 0; times < TIMES; times++) {
+        for (int turn = rand() % 6; turn >= 0; turn--)
+            load_turn(loads, MAX);
+        journal_order(&journal, (struct journal_order){.kind = JOURNAL_YIELD, .ms = WAIT_MS}, -1);
+        for (int turn = rand() % 6; turn >= 0; turn--)
+            load_turn(loads, MAX);
+        cr_assert_eq(journal_wait(&journal), 0);
+        if (rand() % 2)
+            load_turn(loads, MAX); /* sometimes they see its end before the next one is there */
+        journal = load_journal(loads, (struct child_settings){.served = true, .continues = true, .living = {1, 2}});
+    }
+    for (int i = 0; i < LOAD_QUEUES; i++) {
+        cr_assert(loop_until(is_empty, loads[i].queue));
+        loop_turn();
+        for (unsigned number = 0; number < loads[i].added; number++)
+            cr_assert(loads[i].waiters[number].committed, "%u", number);
+    }
+    load_check(loads);
+    for (int i = 0; i < LOAD_QUEUES; i++) {
+        journal_queue_free(loads[i].queue);
+        free(loads[i].waiters);
+    }
+    cr_assert_eq(journal_wait(&journal), 0);
+    json_t *records = records_read();
+    cr_assert_eq(json_array_size(records), loads[0].added + loads[1].added, "the journal itself had nothing to say");
+    json_decref(records);
+}
+
+/* Frames that the test sends itself: one journal goes, and another one comes. */
+static struct journal_queue *queue_on_hold(int *peer, uint32_t ms)
+{
+    struct journal_queue *queue = queue_with_peer(peer, 0);
+    frame_send(*peer, &(struct journal_frame){.kind = FRAME_HOLD, .count = ms});
+    close(*peer);
+    loop_turn();
+    loop_turn();
+    return queue;
+}
+
+Test(journal, while_one_journal_follows_another_nobody_is_refused)
+{
+    int peer, fd;
+    uint64_t last = 0;
+    struct waiter waiter = {0};
+    struct journal_queue *queue = queue_on_hold(&peer, WAIT_MS);
+    cr_assert(journal_queue_is_ready(queue) && journal_queue_is_up(queue));
+    cr_assert(add_decision(queue, "a"));
+    waiter_start(&waiter, queue);
+    loop_turn();
+    pair_open(&fd, &peer);
+    journal_queue_attach(queue, fd);
+    loop_turn();
+    cr_assert(journal_queue_is_ready(queue));
+    cr_assert_eq(packets_take(peer, &last, 0), 0, "sent before it was up");
+    frame_send(peer, &(struct journal_frame){.kind = FRAME_UP, .epoch = 1});
+    cr_assert_eq(packets_await(peer, &last, 1), 1);
+    cr_assert_eq(waiter.told, 0);
+    frame_send(peer, &(struct journal_frame){.kind = FRAME_COMMITTED, .first = 1});
+    cr_assert(loop_until(is_told, &waiter));
+    cr_assert(waiter.told == 1 && waiter.committed);
+    close(peer); /* this one goes without a word */
+    cr_assert(loop_until(is_down, queue));
+    journal_queue_free(queue);
+}
+
+Test(journal, what_the_first_may_have_written_is_sent_to_the_second_as_such)
+{
+    int peer, fd;
+    uint64_t last = 0;
+    struct journal_queue *queue = queue_with_peer(&peer, 0);
+    struct waiter waiter = {0};
+    cr_assert(add_decision(queue, "a"));
+    waiter_start(&waiter, queue);
+    loop_turn();
+    cr_assert_eq(packets_take(peer, &last, 0), 1);
+    frame_send(peer, &(struct journal_frame){.kind = FRAME_HOLD, .count = WAIT_MS});
+    int next;
+    pair_open(&fd, &next);
+    journal_queue_attach(queue, fd); /* before the first has ended */
+    frame_send(next, &(struct journal_frame){.kind = FRAME_UP, .epoch = 1});
+    loop_turn();
+    loop_turn();
+    last = 0;
+    cr_assert_eq(packets_take(next, &last, FRAME_FLAG_AGAIN), 1);
+    cr_assert(journal_queue_is_up(queue));
+    cr_assert_eq(waiter.told, 0);
+    journal_wait_cancel(&waiter.wait);
+    journal_queue_free(queue);
+    close(peer);
+    close(next);
+}
+
+Test(journal, a_journal_that_does_not_come_in_time_is_down)
+{
+    int peer, fd;
+    struct waiter waiter = {0};
+    struct journal_queue *queue = queue_on_hold(&peer, 30);
+    cr_assert(add_decision(queue, "a"));
+    waiter_start(&waiter, queue);
+    pair_open(&fd, &peer);
+    journal_queue_attach(queue, fd); /* it says nothing */
+    cr_assert(loop_until(is_told, &waiter));
+    cr_assert_not(waiter.committed);
+    cr_assert_not(journal_queue_is_up(queue));
+    cr_assert_not(add_decision(queue, "b"));
+    frame_send(peer, &(struct journal_frame){.kind = FRAME_UP, .epoch = 1});
+    cr_assert(loop_until(is_ready, queue), "it comes later");
+    journal_queue_free(queue);
+    close(peer);
+}
+
+Test(journal, a_journal_that_is_down_hands_nothing_over)
+{
+    int peer;
+    struct journal_queue *queue = queue_with_peer(&peer, 0);
+    frame_send(peer, &(struct journal_frame){.kind = FRAME_DOWN, .count = ENOSPC});
+    frame_send(peer, &(struct journal_frame){.kind = FRAME_HOLD, .count = WAIT_MS});
+    cr_assert(loop_until(is_down, queue));
+    loop_turn();
+    cr_assert_not(journal_queue_is_up(queue));
+    journal_queue_free(queue);
+    close(peer);
 }

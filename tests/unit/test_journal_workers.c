@@ -170,3 +170,31 @@ Test(journal_workers, who_does_not_read_is_told_later_and_not_heard_before)
     look();
     cr_assert_str_eq(hear(), "words");
 }
+
+Test(journal_workers, who_is_not_heard_any_more_is_still_told)
+{
+    const struct journal_news news = {.epoch = 1};
+    const int a = admit(1), b = admit(2);
+    say(a, "early");
+    journal_workers_end(&workers, 2);
+    close(b);
+    journal_workers_cease(&workers);
+    cr_assert_eq(send(a, "late", 4, MSG_NOSIGNAL), -1);
+    cr_assert_not(journal_workers_are_silent(&workers));
+    look();
+    cr_assert_str_eq(hear(), "");
+    look();
+    cr_assert_str_eq(hear(), "early");
+    cr_assert_str_eq(hear(), "");
+    cr_assert(journal_workers_are_silent(&workers));
+    workers.all[0].taken = 7;
+    journal_workers_commit(&workers);
+    journal_workers_tell(&workers, &news);
+    journal_workers_hand_over(&workers, 3000);
+    cr_assert_eq(told(a), FRAME_COMMITTED);
+    cr_assert_eq(told(a), FRAME_UP);
+    struct journal_frame frame;
+    cr_assert_eq(recv(a, &frame, sizeof(frame), MSG_DONTWAIT), (ssize_t)sizeof(frame));
+    cr_assert(frame.kind == FRAME_HOLD && frame.count == 3000);
+    close(a);
+}
