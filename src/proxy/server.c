@@ -374,7 +374,7 @@ static void server_heard(evutil_socket_t fd, short what, void *arg)
         server_take_message(server, &message);
     } else { /* without its supervisor nobody would restart or stop it: no orphan holds a port */
         event_del(server->heard);
-        server_stop(server, 0);
+        server_stop(server, server->retired || server->others > 0);
     }
 }
 
