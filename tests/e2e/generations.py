@@ -20,6 +20,7 @@ from watching import Door
 
 CHANNEL_FD = 3
 WORKERS = 2
+FILE_SERVED, FILE_CONTINUES = 4, 8
 HEADER = pathlib.Path(__file__).resolve().parents[2] / "src" / "host" / "channel.h"
 
 
@@ -131,12 +132,26 @@ class Generation(Child):
         with self.heard:
             return next((message for message in reversed(self.said) if message.kind == kind), None)
 
-    def begin_journal(self):
+    def begin_journal(self, flags=0):
         say = self.journal.channel.say
         say("NAME", text="test")
         say("SANDBOX", 0)
         say("RESERVE")
-        say("FILE", text=str(self.audit))
+        if flags:
+            say("LIVING", self.number)
+        say("FILE", flags, text=str(self.audit))
+
+    def replace_journal(self, hold_ms):
+        """The journal hands over to another one; the exit code of the first. Meanwhile nobody records."""
+        self.journal.channel.say("YIELD", hold_ms)
+        code = self.journal.process.wait(PATIENCE)
+        self.journal.channel.end.close()
+        self.journal = Child("-journal", self.house.log)
+        return code
+
+    def continue_journal(self):
+        self.begin_journal(FILE_SERVED | FILE_CONTINUES)
+        self.link()
 
     def link(self):
         for worker in range(WORKERS):

@@ -10,7 +10,7 @@ import threading
 import time
 
 from generations import House, memo
-from harness import EXEAT, PATIENCE, EndToEndTest, Exeat, Origin, client_hello, echoes, policy, receive_all, wait_until
+from harness import EXEAT, PATIENCE, EndToEndTest, Exeat, Origin, client_hello, echoes, policy, receive_all, receive_exactly, wait_until
 from tunnels import NAME
 from watching import difference, sample
 
@@ -197,6 +197,57 @@ class Retired(GenerationStory):
         self.house.living.remove(self.first)
         self.house.count()
         self.assert_agreement()
+
+
+    def test_what_is_not_the_last_to_end_says_so(self):
+        """Told to stop, or without a supervisor, who might know better."""
+        second, others = self.house.serve(), "generation %d ended, others go on"
+        self.house.serve()
+        for one, last_words in ((self.first, lambda: self.first.channel.say("STOP", 2)), (second, lambda: second.channel.end.shutdown(socket.SHUT_WR))):
+            last_words()
+            self.assertEqual(0, one.wait())
+            self.house.living.remove(one)
+            self.assertEqual("retired: 0 tunnels were cut; " + others % one.number, self.house.records_of(one)[-1]["detail"])
+        self.house.count()
+
+
+class Handover(GenerationStory):
+    """One journal process goes on where another ends."""
+
+    def test_nobody_is_refused_meanwhile(self):
+        tunnel = self.open_tunnel()
+        for _ in range(5):
+            self.assertEqual(0, self.first.replace_journal(10000))
+            self.assert_echo(tunnel)
+            waiting, hello = self.connect(), client_hello(NAME)
+            waiting.sendall(hello)
+            waiting.settimeout(0.1)
+            self.assertRaises(TimeoutError, waiting.recv, 1)  # its decision is not on file
+            waiting.settimeout(PATIENCE)
+            self.first.continue_journal()
+            self.assertEqual(hello, receive_exactly(waiting, len(hello)))
+            waiting.close()
+        tunnel.close()
+        self.house.stop()
+        events = [record["event"] for record in self.house.records_of(self.first)]
+        self.assertEqual({"start": 1, "decision": 6, "close": 6, "stop": 1}, {event: events.count(event) for event in events})
+
+    def test_one_that_does_not_come_is_down(self):
+        self.assertEqual(0, self.first.replace_journal(200))
+        waiting = self.connect()
+        waiting.sendall(client_hello(NAME))
+        self.assertEqual(b"", receive_all(waiting))
+        sock = self.dial()
+        self.addCleanup(sock.close)
+        sock.sendall(f"CONNECT {NAME}:{self.origin.port} HTTP/1.1\r\nHost: {NAME}\r\n\r\n".encode())
+        self.assertEqual(503, Exeat.read_head(sock)[0])
+        self.first.continue_journal()
+        wait_until("tunnels again", self.is_open)
+
+    def is_open(self):
+        with self.dial() as sock:
+            sock.sendall(f"CONNECT {NAME}:{self.origin.port} HTTP/1.1\r\nHost: {NAME}\r\n\r\n".encode())
+            return Exeat.read_head(sock)[0] == 200
 
 
 class Together(GenerationStory):
