@@ -10,7 +10,7 @@
 #include "config/bundle_private.h"
 
 /* Stands at both ends, so that what was cut off is not taken for whole. */
-#define BUNDLE_MAGIC UINT64_C(0x32656c646e756278)
+#define BUNDLE_MAGIC UINT64_C(0x33656c646e756278)
 
 /* Numbers are 64 bits as the host has them, strings stand behind their length. */
 
@@ -42,7 +42,7 @@ static bool bundle_write_string(int fd, const char *bytes, size_t len)
 static bool bundle_write_file(int fd, const struct bundle_file *file)
 {
     return bundle_write_string(fd, file->path, strlen(file->path)) && bundle_write_number(fd, (uint64_t)file->error) &&
-           bundle_write_string(fd, file->bytes, file->len);
+           bundle_write_number(fd, file->stamp) && bundle_write_string(fd, file->bytes, file->len);
 }
 
 static bool bundle_write_glob(int fd, const struct bundle_globbed *globbed)
@@ -102,15 +102,18 @@ static char *bundle_read_string(int fd, size_t *len)
 
 static bool bundle_read_file(struct bundle *bundle, int fd)
 {
-    uint64_t error = 0;
+    uint64_t error = 0, stamp = 0;
     size_t len = 0;
     char *path = bundle_read_string(fd, &len);
-    if (path == NULL || !bundle_read_number(fd, &error, INT32_MAX)) {
+    if (path == NULL || !bundle_read_number(fd, &error, INT32_MAX) || !bundle_read_number(fd, &stamp, UINT64_MAX)) {
         free(path);
         return false;
     }
     char *bytes = bundle_read_string(fd, &len);
-    return bundle_keep_file(bundle, path, bytes, len, (int)error) != NULL;
+    struct bundle_file *file = bundle_keep_file(bundle, path, bytes, len, (int)error);
+    if (file != NULL)
+        file->stamp = stamp;
+    return file != NULL;
 }
 
 static bool bundle_read_glob(struct bundle *bundle, int fd)

@@ -99,11 +99,11 @@ static void comparison_take(void *arg, const struct fact *fact)
 }
 
 /* Out of a copy: a server that is started meanwhile reads by the same offset. */
-static struct bundle *candidate_restore(const struct candidate *candidate)
+static struct bundle *candidate_restore(int fd)
 {
     const int copy = memfd_create("exeat-configuration-copy", MFD_CLOEXEC);
     off_t from = 0;
-    while (copy >= 0 && sendfile(copy, candidate->fd, &from, 1 << 30) > 0)
+    while (copy >= 0 && sendfile(copy, fd, &from, 1 << 30) > 0)
         continue;
     struct bundle *bundle = copy >= 0 && lseek(copy, 0, SEEK_SET) == 0 ? bundle_read(copy) : NULL;
     if (copy >= 0)
@@ -116,7 +116,7 @@ static bool candidate_read_again(const struct candidate *now, const char *path, 
 {
     const struct fact_taker taker = {comparison_take, comparison};
     struct fault_list *faults = fault_list_new();
-    struct bundle *bundle = candidate_restore(now);
+    struct bundle *bundle = candidate_restore(now->fd);
     struct config *config = bundle != NULL && faults != NULL ? config_load_facts(bundle, path, faults, &taker) : NULL;
     const bool fine = config != NULL;
     config_unref(config);
@@ -137,11 +137,11 @@ static bool candidate_learn(struct candidate *now, const char *path)
 
 /* ---- judging ---- */
 
-static void candidate_replace_listeners(struct candidate *next, const char *listen)
+static void candidate_replace_listeners(struct config *config, const char *listen, struct fault_list *faults)
 {
     struct endpoint address;
-    if (listen != NULL && !(endpoint_read(&address, listen, strlen(listen)) && config_set_listen(next->config, &address)))
-        fault_add(next->faults, "--listen", NULL, NULL, "out of memory");
+    if (listen != NULL && !(endpoint_read(&address, listen, strlen(listen)) && config_set_listen(config, &address)))
+        fault_add(faults, "--listen", NULL, NULL, "out of memory");
 }
 
 /* The key is the journal's, and takes a restart; but a file that is none is a fault, as it would be at that. */
@@ -158,7 +158,7 @@ static void candidate_judge(struct candidate *next, const struct candidate *now,
     config_lint(next->config, today, next->faults);
     config_expect(next->config, today, next->faults);
     candidate_check_key(next);
-    candidate_replace_listeners(next, listen);
+    candidate_replace_listeners(next->config, listen, next->faults);
     if (!config_keep(next->config, now->config))
         fault_add(next->faults, "configuration", NULL, NULL, "out of memory");
 }
@@ -204,4 +204,49 @@ struct candidate *candidate_read(struct candidate *now, const char *path, const 
     config_unref(next->config);
     next->config = NULL;
     return next;
+}
+
+/* ---- from another process ---- */
+
+static struct config *candidate_read_stored(int fd, const char *path, struct bundle **kept, struct fault_list *faults)
+{
+    struct bundle *bundle = candidate_restore(fd);
+    struct config *config = bundle != NULL ? config_load(bundle, path, faults) : NULL;
+    if (bundle == NULL)
+        fault_add(faults, path, NULL, NULL, "what serves cannot be read");
+    if (kept != NULL && config != NULL)
+        *kept = bundle;
+    else
+        bundle_free(bundle);
+    return config;
+}
+
+/* What only a restart changes is as it was at the start. */
+static bool candidate_keep_stored(struct config *config, int origin, const char *path, struct fault_list *faults)
+{
+    struct config *first = candidate_read_stored(origin, path, NULL, faults);
+    const bool kept = first != NULL && config_keep(config, first);
+    if (first != NULL && !kept)
+        fault_add(faults, path, NULL, NULL, "out of memory");
+    config_unref(first);
+    return kept;
+}
+
+struct candidate *candidate_adopt(int fd, int origin, const char *path, const char *listen, struct fault_list *faults)
+{
+    struct bundle *bundle = NULL;
+    struct config *config = candidate_read_stored(fd, path, &bundle, faults);
+    if (config != NULL)
+        candidate_replace_listeners(config, listen, faults);
+    const bool fine = config != NULL && (origin < 0 || candidate_keep_stored(config, origin, path, faults)) && fault_count(faults) == 0;
+    struct candidate *candidate = fine ? candidate_serving(bundle, config) : NULL;
+    if (candidate != NULL) {
+        candidate->fd = fd;
+        bundle_shed(candidate->bundle);
+        config_drop_policy(candidate->config);
+        return candidate;
+    }
+    config_unref(config);
+    bundle_free(bundle);
+    return NULL;
 }

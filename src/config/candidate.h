@@ -19,6 +19,9 @@ struct candidate {
 
 /* Takes over both: the one that serves first. NULL: out of memory, and both are the caller's still. */
 struct candidate *candidate_serving(struct bundle *bundle, struct config *config);
+/* One that serves already, as another process of ours has stored it in `fd` (the candidate's from here on), with what only a restart changes as it
+ * stands in `origin` (borrowed; -1: in that, too). NULL: its faults are added to `faults`, or memory ran out; the descriptor is the caller's still. */
+struct candidate *candidate_adopt(int fd, int origin, const char *path, const char *listen, struct fault_list *faults);
 void candidate_free(struct candidate *candidate);
 
 /* Writes the bundle where a server can read it, and keeps no more of it here than that: it loses its bytes, the configuration its policy. False with
