@@ -71,6 +71,7 @@ void child_ended(struct child *child, int status)
     child_back_off(child);
     child_hang_up(child);
     child->pid = 0;
+    child->yields = child->yields && WIFEXITED(status) && WEXITSTATUS(status) == 0; /* else nobody knows where it ended */
 }
 
 bool child_is_failing(const struct child *child)

@@ -14,6 +14,7 @@ struct child {
     int channel;           /* -1: none */
     uint64_t started_ms;
     uint64_t again_ms; /* when it may start again */
+    bool yields;       /* it was asked to end, for another to go on where it ends */
     unsigned failures; /* how often in a row it ended soon after it began */
 };
 

@@ -21,12 +21,12 @@ static void generation_free(struct generation *generation)
     free(generation);
 }
 
-static struct generation *generations_add(struct generations *generations, enum generation_state state)
+struct generation *generations_add(struct generations *generations)
 {
     struct generation *generation = generations->count < GENERATIONS_MAX ? calloc(1, sizeof(*generation)) : NULL;
     if (generation == NULL)
         return NULL;
-    *generation = (struct generation){.state = state, .child = {.role = PROCESS_ROLE_SERVER, .channel = -1}};
+    *generation = (struct generation){.child = {.role = PROCESS_ROLE_SERVER, .channel = -1}};
     generation->linked = calloc(generations->workers, sizeof(*generation->linked));
     if (generation->linked == NULL) {
         free(generation);
@@ -38,7 +38,7 @@ static struct generation *generations_add(struct generations *generations, enum 
 bool generations_init(struct generations *generations, unsigned workers)
 {
     *generations = (struct generations){.workers = workers};
-    return generations_add(generations, GENERATION_SERVING) != NULL;
+    return generations_add(generations) != NULL;
 }
 
 void generations_fini(struct generations *generations)
@@ -58,6 +58,11 @@ struct generation *generations_rising(const struct generations *generations)
     return last->state == GENERATION_RISING ? last : NULL;
 }
 
+size_t generations_others(const struct generations *generations)
+{
+    return generations->count - 1 - (generations_rising(generations) != NULL);
+}
+
 struct generation *generations_find(const struct generations *generations, pid_t pid)
 {
     for (size_t i = 0; i < generations->count; i++)
@@ -68,7 +73,10 @@ struct generation *generations_find(const struct generations *generations, pid_t
 
 struct generation *generations_raise(struct generations *generations)
 {
-    return generations_rising(generations) == NULL ? generations_add(generations, GENERATION_RISING) : NULL;
+    struct generation *rising = generations_rising(generations) == NULL ? generations_add(generations) : NULL;
+    if (rising != NULL)
+        rising->state = GENERATION_RISING;
+    return rising;
 }
 
 void generations_promote(struct generations *generations)
@@ -92,11 +100,23 @@ void generations_forget(struct generations *generations, struct generation *gene
 
 /* ---- all of them ---- */
 
+static void generation_tell(const struct generation *generation, enum channel_kind kind, uint32_t a)
+{
+    if (generation->child.channel >= 0)
+        channel_tell(generation->child.channel, kind, a, 0, -1);
+}
+
 void generations_tell(const struct generations *generations, enum channel_kind kind, uint32_t a)
 {
     for (size_t i = 0; i < generations->count; i++)
-        if (generations->all[i]->child.channel >= 0)
-            channel_tell(generations->all[i]->child.channel, kind, a, 0, -1);
+        generation_tell(generations->all[i], kind, a);
+}
+
+void generations_tell_retired(const struct generations *generations, enum channel_kind kind, uint32_t a)
+{
+    for (size_t i = 0; i < generations->count; i++)
+        if (generations->all[i]->state == GENERATION_RETIRED)
+            generation_tell(generations->all[i], kind, a);
 }
 
 bool generations_any_runs(const struct generations *generations)
@@ -113,6 +133,14 @@ bool generations_are_drained(const struct generations *generations)
         if (generations->all[i]->child.pid != 0 && !generations->all[i]->drained)
             return false;
     return true;
+}
+
+uint32_t generations_cut(const struct generations *generations)
+{
+    uint32_t cut = 0;
+    for (size_t i = 0; i < generations->count; i++)
+        cut += generations->all[i]->cut;
+    return cut;
 }
 
 /* ---- one of them ---- */
@@ -156,7 +184,7 @@ static bool generation_wants_link(const struct generation *generation, unsigned 
 
 bool generations_want_link(const struct generations *generations, const struct child *journal)
 {
-    for (size_t i = 0; journal->channel >= 0 && i < generations->count; i++)
+    for (size_t i = 0; journal->channel >= 0 && !journal->yields && i < generations->count; i++)
         if (generation_wants_link(generations->all[i], generations->workers))
             return true;
     return false;

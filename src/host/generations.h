@@ -29,6 +29,7 @@ struct generation {
     uint32_t number; /* higher with each server that is started; 0: none was */
     bool ready;      /* this one has said so */
     bool drained;    /* … and that nothing is open any more */
+    uint32_t cut;    /* tunnels, at its drain's end */
     bool *linked;    /* by worker: it has a socket to the journal that runs */
     bool answered;   /* what all were asked last; kept by host/reload */
     struct generation_wish reload, upgrade;
@@ -52,7 +53,12 @@ struct generation *generations_serving(const struct generations *generations);
 struct generation *generations_rising(const struct generations *generations);          /* NULL: none */
 struct generation *generations_find(const struct generations *generations, pid_t pid); /* NULL: none of them */
 
-/* One more, which is to follow. NULL: there is one, or as many as can be, or no memory. */
+/* One more, at the end, which serves as it is zeroed. NULL: as many as can be are there, or there is no memory. */
+struct generation *generations_add(struct generations *generations);
+/* How many live beside the one that serves. */
+size_t generations_others(const struct generations *generations);
+
+/* One that is to follow. NULL: there is one, or none can be had. */
 struct generation *generations_raise(struct generations *generations);
 /* It serves from here on, and the one that did has retired. */
 void generations_promote(struct generations *generations);
@@ -64,10 +70,12 @@ bool generation_start(struct generations *generations, struct generation *genera
 
 /* A message to each that runs. */
 void generations_tell(const struct generations *generations, enum channel_kind kind, uint32_t a);
+void generations_tell_retired(const struct generations *generations, enum channel_kind kind, uint32_t a);
 
 bool generations_any_runs(const struct generations *generations);
 /* Each that runs has nothing open any more. */
 bool generations_are_drained(const struct generations *generations);
+uint32_t generations_cut(const struct generations *generations);
 
 /* Says to a journal that begins which of them live. False: it does not hear it. */
 bool generations_tell_journal(const struct generations *generations, const struct child *journal);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/time.h>
@@ -74,17 +75,34 @@ static uint32_t notify_watchdog_ms(void)
     return pid == 0 || pid == (uint64_t)getpid() ? (uint32_t)(notify_number("WATCHDOG_USEC", UINT64_C(1000) * INT32_MAX) / 1000) : 0;
 }
 
-void notify_open(struct notify *notify)
+void notify_keep(void)
 {
     static const char *const names[] = {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        unsetenv(names[i]);
+}
+
+bool notify_pass_on(const struct notify *notify)
+{
+    char where[sizeof(notify->to.sun_path) + 1] = "", watchdog[32];
+    if (notify->to_len == 0)
+        return true;
+    memcpy(where, notify->to.sun_path, notify->to_len - offsetof(struct sockaddr_un, sun_path));
+    if (where[0] == '\0')
+        where[0] = '@';
+    snprintf(watchdog, sizeof(watchdog), "%" PRIu64, (uint64_t)notify->watchdog_ms * 1000);
+    return setenv("NOTIFY_SOCKET", where, 1) == 0 && (notify->watchdog_ms == 0 || setenv("WATCHDOG_USEC", watchdog, 1) == 0);
+}
+
+void notify_open(struct notify *notify)
+{
     const char *where = getenv("NOTIFY_SOCKET");
     *notify = (struct notify){0};
     if (where != NULL && where[0] != '\0')
         notify_find(notify, where);
     if (notify->to_len > 0)
         notify->watchdog_ms = notify_watchdog_ms();
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        unsetenv(names[i]);
+    notify_keep();
 }
 
 void notify_close(struct notify *notify)

@@ -20,6 +20,9 @@ struct notify {
  * What goes wrong, here or later, is said once in the log and is no reason not to serve. */
 void notify_open(struct notify *notify);
 void notify_close(struct notify *notify);
+/* Puts it back, for the program that is executed in this one's place to speak for the service; or takes it out again. */
+bool notify_pass_on(const struct notify *notify);
+void notify_keep(void);
 bool notify_is_open(const struct notify *notify); /* there is somebody to tell */
 
 /* `status` is for people. */

@@ -2,6 +2,7 @@
 #include "host/reload.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -391,6 +392,8 @@ static void reload_commit(struct reload *reload)
     char old_digest[CONFIG_DIGEST_SIZE];
     memcpy(old_digest, serving->candidate->config->digest, sizeof(old_digest));
     bounds_commit(&serving->bounds, &reload->bounds);
+    if (serving->origin < 0)
+        serving->origin = fcntl(serving->candidate->fd, F_DUPFD_CLOEXEC, 0);
     candidate_free(serving->candidate);
     serving->candidate = reload->next;
     serving->edition = reload->number;
@@ -615,6 +618,16 @@ void reload_take_message(struct reload *reload, struct generation *generation, c
 }
 
 /* ---- its turn ---- */
+
+void reload_set_counts(struct reload *reload, const uint32_t counts[2])
+{
+    memcpy(reload->counts, counts, sizeof(reload->counts));
+}
+
+const uint32_t *reload_counts(const struct reload *reload)
+{
+    return reload->counts;
+}
 
 uint32_t reload_count(const struct reload *reload)
 {

@@ -16,6 +16,7 @@ struct serving {
     const char *listen;          /* `--listen`, or NULL */
     struct candidate *candidate; /* stored */
     struct bounds bounds;
+    int origin;       /* the file of the first one, by which what only a restart changes still goes; -1: it serves still */
     uint32_t edition; /* its number */
     bool may_mark;    /* servers are given what it takes */
 };
@@ -50,6 +51,10 @@ void reload_server_ready(struct reload *reload);
 void reload_server_lost(struct reload *reload, const struct generation *generation);
 /* CHANNEL_RELOAD, CHANNEL_LOADED, CHANNEL_WHOLE and CHANNEL_TAKEN; the others are nothing to it. */
 void reload_take_message(struct reload *reload, struct generation *generation, const struct channel_message *message);
+
+/* How many were refused and taken so far, through all servers. */
+void reload_set_counts(struct reload *reload, const uint32_t counts[2]);
+const uint32_t *reload_counts(const struct reload *reload);
 
 /* How many have begun so far, and whether none is under way. */
 uint32_t reload_count(const struct reload *reload);

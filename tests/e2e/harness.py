@@ -357,7 +357,7 @@ class Exeat:
     """`exeat run` with a configuration of its own directory. The text may use {dir}; [listen], [audit] and [exeat] are added where they are missing."""
 
     def __init__(self, directory, text, listen="127.0.0.1:0", workers=2, audit=True, audit_path=None, stderr=None, stdout=None, environment=None,
-                 through=(), sandbox="auto", pass_fds=()):
+                 through=(), sandbox="auto", pass_fds=(), program=EXEAT):
         self.directory = pathlib.Path(directory)
         self.config = self.directory / "exeat.conf"
         self.ports_path = self.directory / "ports"
@@ -373,7 +373,7 @@ class Exeat:
         self.ports_path.unlink(missing_ok=True)
         self.log = open(self.log_path, "ab") if stderr is None else None
         self.process = subprocess.Popen(
-            [*through, EXEAT, "run", "-c", str(self.config), "--ports-file", str(self.ports_path)], stdin=subprocess.DEVNULL,
+            [*through, str(program), "run", "-c", str(self.config), "--ports-file", str(self.ports_path)], stdin=subprocess.DEVNULL,
             stdout=stdout if stdout is not None else subprocess.DEVNULL, stderr=stderr if stderr is not None else self.log,
             env={**os.environ, **(environment or {})}, pass_fds=pass_fds)
         try:
