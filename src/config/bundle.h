@@ -50,7 +50,8 @@ const char *bundle_glob_at(const struct bundle *bundle, size_t index); /* the pa
 uint64_t bundle_state_read(const struct bundle *bundle);
 uint64_t bundle_state_now(const struct bundle *bundle);
 
-/* Through a descriptor to another process of ours: write everything that was asked for (files and globs), read it back as a sealed bundle. */
+/* Through a file to another process of ours: write everything that was asked for (files and globs), read it back, from the file's start and without
+ * moving its offset, as a sealed bundle. */
 bool bundle_write(const struct bundle *bundle, int fd);
 struct bundle *bundle_read(int fd);
 

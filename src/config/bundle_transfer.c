@@ -66,32 +66,39 @@ bool bundle_write(const struct bundle *bundle, int fd)
     return fine && bundle_write_number(fd, BUNDLE_MAGIC);
 }
 
-static bool bundle_read_all(int fd, void *bytes, size_t len)
+/* The file's own offset is not used: several processes read it at once. */
+struct bundle_source {
+    int fd;
+    off_t at;
+};
+
+static bool bundle_read_all(struct bundle_source *source, void *bytes, size_t len)
 {
     char *at = bytes;
     while (len > 0) {
-        ssize_t got = read(fd, at, len);
+        ssize_t got = pread(source->fd, at, len, source->at);
         if (got < 0 && errno == EINTR)
             continue;
         if (got <= 0)
             return false;
         at += got;
+        source->at += got;
         len -= (size_t)got;
     }
     return true;
 }
 
-static bool bundle_read_number(int fd, uint64_t *number, uint64_t max)
+static bool bundle_read_number(struct bundle_source *source, uint64_t *number, uint64_t max)
 {
-    return bundle_read_all(fd, number, sizeof(*number)) && *number <= max;
+    return bundle_read_all(source, number, sizeof(*number)) && *number <= max;
 }
 
 /* NULL when it is cut off, too long, or there is no memory. */
-static char *bundle_read_string(int fd, size_t *len)
+static char *bundle_read_string(struct bundle_source *source, size_t *len)
 {
     uint64_t announced;
-    char *bytes = bundle_read_number(fd, &announced, BUNDLE_FILE_MAX) ? malloc(announced + 1) : NULL;
-    if (bytes == NULL || !bundle_read_all(fd, bytes, announced)) {
+    char *bytes = bundle_read_number(source, &announced, BUNDLE_FILE_MAX) ? malloc(announced + 1) : NULL;
+    if (bytes == NULL || !bundle_read_all(source, bytes, announced)) {
         free(bytes);
         return NULL;
     }
@@ -100,72 +107,73 @@ static char *bundle_read_string(int fd, size_t *len)
     return bytes;
 }
 
-static bool bundle_read_file(struct bundle *bundle, int fd)
+static bool bundle_read_file(struct bundle *bundle, struct bundle_source *source)
 {
     uint64_t error = 0, stamp = 0;
     size_t len = 0;
-    char *path = bundle_read_string(fd, &len);
-    if (path == NULL || !bundle_read_number(fd, &error, INT32_MAX) || !bundle_read_number(fd, &stamp, UINT64_MAX)) {
+    char *path = bundle_read_string(source, &len);
+    if (path == NULL || !bundle_read_number(source, &error, INT32_MAX) || !bundle_read_number(source, &stamp, UINT64_MAX)) {
         free(path);
         return false;
     }
-    char *bytes = bundle_read_string(fd, &len);
+    char *bytes = bundle_read_string(source, &len);
     struct bundle_file *file = bundle_keep_file(bundle, path, bytes, len, (int)error);
     if (file != NULL)
         file->stamp = stamp;
     return file != NULL;
 }
 
-static bool bundle_read_glob(struct bundle *bundle, int fd)
+static bool bundle_read_glob(struct bundle *bundle, struct bundle_source *source)
 {
     uint64_t error = 0, count = 0;
     size_t len = 0;
-    char *pattern = bundle_read_string(fd, &len);
+    char *pattern = bundle_read_string(source, &len);
     struct bundle_globbed *globbed = pattern ? bundle_add_glob(bundle, pattern) : NULL;
     free(pattern);
-    if (globbed == NULL || !bundle_read_number(fd, &error, INT32_MAX) || !bundle_read_number(fd, &count, UINT32_MAX))
+    if (globbed == NULL || !bundle_read_number(source, &error, INT32_MAX) || !bundle_read_number(source, &count, UINT32_MAX))
         return false;
     globbed->error = (int)error;
     for (uint64_t i = 0; i < count; i++) {
-        if (!path_list_add(&globbed->found, bundle_read_string(fd, &len)))
+        if (!path_list_add(&globbed->found, bundle_read_string(source, &len)))
             return false;
     }
     return true;
 }
 
 /* Empty: nobody has found it out yet. */
-static bool bundle_read_digest(struct bundle *bundle, int fd)
+static bool bundle_read_digest(struct bundle *bundle, struct bundle_source *source)
 {
     size_t len = 0;
-    bundle->digest = bundle_read_string(fd, &len);
+    bundle->digest = bundle_read_string(source, &len);
     bundle->carried = len > 0;
     return bundle->digest != NULL;
 }
 
-static bool bundle_read_items(struct bundle *bundle, int fd)
+static bool bundle_read_items(struct bundle *bundle, struct bundle_source *source)
 {
     uint64_t magic = 0, files = 0, globs = 0;
-    if (!bundle_read_number(fd, &magic, BUNDLE_MAGIC) || magic != BUNDLE_MAGIC || !bundle_read_digest(bundle, fd) ||
-        !bundle_read_number(fd, &files, BUNDLE_ITEMS_MAX) || !bundle_read_number(fd, &globs, BUNDLE_ITEMS_MAX))
+    if (!bundle_read_number(source, &magic, BUNDLE_MAGIC) || magic != BUNDLE_MAGIC || !bundle_read_digest(bundle, source) ||
+        !bundle_read_number(source, &files, BUNDLE_ITEMS_MAX) || !bundle_read_number(source, &globs, BUNDLE_ITEMS_MAX))
         return false;
     for (uint64_t i = 0; i < files; i++) {
-        if (!bundle_read_file(bundle, fd))
+        if (!bundle_read_file(bundle, source))
             return false;
     }
     for (uint64_t i = 0; i < globs; i++) {
-        if (!bundle_read_glob(bundle, fd))
+        if (!bundle_read_glob(bundle, source))
             return false;
     }
-    return bundle_read_number(fd, &magic, BUNDLE_MAGIC) && magic == BUNDLE_MAGIC;
+    return bundle_read_number(source, &magic, BUNDLE_MAGIC) && magic == BUNDLE_MAGIC;
 }
 
 struct bundle *bundle_read(int fd)
 {
     struct bundle *bundle = calloc(1, sizeof(*bundle));
+    struct bundle_source source = {.fd = fd};
     if (bundle == NULL)
         return NULL;
     bundle->sealed = true;
-    if (bundle_read_items(bundle, fd))
+    if (bundle_read_items(bundle, &source))
         return bundle;
     bundle_free(bundle);
     return NULL;

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/sendfile.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -98,25 +97,12 @@ static void comparison_take(void *arg, const struct fact *fact)
         comparison_warn(comparison, fact);
 }
 
-/* Out of a copy: a server that is started meanwhile reads by the same offset. */
-static struct bundle *candidate_restore(int fd)
-{
-    const int copy = memfd_create("exeat-configuration-copy", MFD_CLOEXEC);
-    off_t from = 0;
-    while (copy >= 0 && sendfile(copy, fd, &from, 1 << 30) > 0)
-        continue;
-    struct bundle *bundle = copy >= 0 && lseek(copy, 0, SEEK_SET) == 0 ? bundle_read(copy) : NULL;
-    if (copy >= 0)
-        close(copy);
-    return bundle;
-}
-
 /* Whoever serves was read without faults, and is read again: it is the same. */
 static bool candidate_read_again(const struct candidate *now, const char *path, struct comparison *comparison)
 {
     const struct fact_taker taker = {comparison_take, comparison};
     struct fault_list *faults = fault_list_new();
-    struct bundle *bundle = candidate_restore(now->fd);
+    struct bundle *bundle = bundle_read(now->fd);
     struct config *config = bundle != NULL && faults != NULL ? config_load_facts(bundle, path, faults, &taker) : NULL;
     const bool fine = config != NULL;
     config_unref(config);
@@ -210,7 +196,7 @@ struct candidate *candidate_read(struct candidate *now, const char *path, const 
 
 static struct config *candidate_read_stored(int fd, const char *path, struct bundle **kept, struct fault_list *faults)
 {
-    struct bundle *bundle = candidate_restore(fd);
+    struct bundle *bundle = bundle_read(fd);
     struct config *config = bundle != NULL ? config_load(bundle, path, faults) : NULL;
     if (bundle == NULL)
         fault_add(faults, path, NULL, NULL, "what serves cannot be read");

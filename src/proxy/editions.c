@@ -91,8 +91,7 @@ static void editions_bury(void *arg, int what, intptr_t value)
 static struct config *editions_load(const struct editions_order *order)
 {
     struct fault_list *faults = fault_list_new();
-    const bool rewound = lseek(order->fd, 0, SEEK_SET) == 0; /* an earlier generation has read it to its end */
-    struct bundle *bundle = rewound ? bundle_read(order->fd) : NULL;
+    struct bundle *bundle = bundle_read(order->fd);
     struct config *config = bundle && faults ? config_load(bundle, order->path, faults) : NULL;
     if (config == NULL && faults != NULL)
         fault_print(faults, stderr, true, false);

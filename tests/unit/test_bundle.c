@@ -121,8 +121,9 @@ static struct bundle *carry(const struct bundle *bundle, off_t cut)
     int fd = fileno(carrier);
     cr_assert(bundle_write(bundle, fd));
     off_t end = lseek(fd, 0, SEEK_END);
-    cr_assert(ftruncate(fd, end - cut) == 0 && lseek(fd, 0, SEEK_SET) == 0);
+    cr_assert(ftruncate(fd, end - cut) == 0);
     struct bundle *carried = bundle_read(fd);
+    cr_expect_eq(lseek(fd, 0, SEEK_CUR), end, "others may be reading by the same offset");
     fclose(carrier);
     return carried;
 }
