@@ -99,9 +99,9 @@ def bundle(files):
     """A configuration's files as one process of exeat gives them to another."""
     number = lambda value: struct.pack("=Q", value)
     string = lambda data: number(len(data)) + data
-    magic, data = number(0x32656C646E756278), b""
+    magic, data = number(0x33656C646E756278), b""
     for path, text in files.items():
-        data += string(str(path).encode()) + number(0) + string(text.encode())
+        data += string(str(path).encode()) + number(0) + number(0) + string(text.encode())  # no error, no stamp
     return magic + string(b"") + number(len(files)) + number(0) + data + magic
 
 
