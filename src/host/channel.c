@@ -4,10 +4,10 @@
 #include <errno.h>
 #include <stddef.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/memo.h"
 #include "base/text.h"
 
 /* What goes over the wire before the text; the descriptor travels beside it. */
@@ -73,21 +73,10 @@ bool channel_tell(int end, enum channel_kind kind, uint32_t a, uint32_t b, int f
     return channel_send(end, &message);
 }
 
-/* -1: it cannot be had. */
-static int channel_words_file(const char *words)
-{
-    const size_t len = strlen(words);
-    int fd = memfd_create("exeat-outcome", MFD_CLOEXEC);
-    if (fd < 0 || write(fd, words, len) == (ssize_t)len)
-        return fd;
-    close(fd);
-    return -1;
-}
-
 /* Without a file it still says which of both it was. */
 bool channel_tell_outcome(int end, enum channel_kind kind, uint32_t a, bool done, const char *words)
 {
-    int fd = channel_words_file(words);
+    const int fd = memo_write("exeat-outcome", words, strlen(words));
     const bool told = channel_tell(end, kind, a, done, fd);
     if (fd >= 0)
         close(fd);

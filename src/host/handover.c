@@ -6,9 +6,9 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/memo.h"
 #include "base/number.h"
 #include "base/text.h"
 #include "host/process.h"
@@ -86,15 +86,6 @@ static void put_all(struct text *out, const struct handover *handover)
     text_add(out, "end\n");
 }
 
-static int handover_file(const char *bytes, size_t len)
-{
-    const int fd = memfd_create("exeat-handover", MFD_CLOEXEC);
-    if (fd < 0 || write(fd, bytes, len) == (ssize_t)len)
-        return fd;
-    close(fd);
-    return -1;
-}
-
 int handover_store(const struct handover *handover)
 {
     struct text out;
@@ -104,7 +95,7 @@ int handover_store(const struct handover *handover)
     text_init(&out, bytes, HANDOVER_MAX);
     put_all(&out, handover);
     errno = E2BIG;
-    const int fd = out.cut ? -1 : handover_file(bytes, out.len);
+    const int fd = out.cut ? -1 : memo_write("exeat-handover", bytes, out.len);
     free(bytes);
     return fd;
 }
@@ -308,9 +299,9 @@ bool handover_read(struct handover *handover, const char *bytes, size_t len)
 
 bool handover_load(struct handover *handover, int fd)
 {
-    char *bytes = malloc(HANDOVER_MAX);
-    const ssize_t got = bytes != NULL ? pread(fd, bytes, HANDOVER_MAX, 0) : -1;
-    const bool fine = got >= 0 && handover_read(handover, bytes, (size_t)got);
+    size_t len;
+    char *bytes = memo_read(fd, HANDOVER_MAX, &len);
+    const bool fine = bytes != NULL && handover_read(handover, bytes, len);
     free(bytes);
     return fine;
 }
