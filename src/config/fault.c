@@ -208,6 +208,8 @@ char *fault_lines(const struct fault_list *faults, bool faults_too, bool warning
 void fault_log(const struct fault_list *faults, bool faults_too, bool warnings_too)
 {
     char *lines = fault_lines(faults, faults_too, warnings_too);
+    if (lines == NULL)
+        log_error("there is no memory to say what is wrong with the configuration");
     for (char *rest = lines, *line; (line = strsep(&rest, "\n")) != NULL;)
         if (line[0] != '\0')
             log_info("%s", line);

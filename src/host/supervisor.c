@@ -1,4 +1,4 @@
-/* The service's own process: binds the listeners, starts journal and server, starts either again when it dies, never reads a peer's byte. */
+/* The supervisor's loop: what signals and servers tell it, and what is due in each turn. */
 #include "host/supervisor.h"
 
 #include <poll.h>

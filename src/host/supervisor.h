@@ -1,4 +1,4 @@
-/* The service's own process: binds the listeners, starts journal and server, starts either again when it dies, never reads a peer's byte. */
+/* The service's own process: binds the listeners, starts journal and servers, starts each again when it dies, never reads a peer's byte. */
 #ifndef EXEAT_HOST_SUPERVISOR_H
 #define EXEAT_HOST_SUPERVISOR_H
 

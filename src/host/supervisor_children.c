@@ -94,14 +94,15 @@ bool supervisor_start_server(struct supervisor *sup, struct generation *generati
     generation->child.capabilities = sup->kept.server;
     if (!generation_start(&sup->generations, generation))
         return false;
-    const bool ok = supervisor_tell_server(sup, generation);
-    if (ok && generation->state == GENERATION_SERVING)
-        supervisor_server_serves(sup);
-    else if (!ok)
+    if (!supervisor_tell_server(sup, generation)) {
         child_hang_up(&generation->child); /* half a set-up is none: without its channel it ends, and is started again */
-    if (ok && sup->departure.stage == DEPARTURE_ANNOUNCED)
+        return false;
+    }
+    if (generation->state == GENERATION_SERVING)
+        supervisor_server_serves(sup);
+    if (sup->departure.stage == DEPARTURE_ANNOUNCED)
         channel_tell(generation->child.channel, CHANNEL_LEAVE, 0, 0, -1);
-    return ok;
+    return true;
 }
 
 /* ---- who is wanted ---- */

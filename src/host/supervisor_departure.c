@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 
+/* So long the server that serves is kept for the last words of the others. */
 #define STOP_LAST_MS 2000
 
 bool supervisor_serves(const struct supervisor *sup)

@@ -15,6 +15,11 @@
 #include "host/handover.h"
 #include "host/process.h"
 
+/* For whoever reads the last lines of the log. */
+#define LOG_PATIENCE_MS 1000
+
+/* ---- either way ---- */
+
 static bool supervisor_watch_signals(struct supervisor *sup)
 {
     sigset_t set;
@@ -46,16 +51,22 @@ static bool supervisor_cannot_start(void)
 
 void supervisor_log_here(struct supervisor *sup, bool here)
 {
-    if (!here && (sup->log = log_writer_start(STDERR_FILENO)) != NULL)
-        log_set_sink(log_writer_put, sup->log);
-    if (!here || sup->log == NULL)
-        return;
-    log_set_sink(NULL, NULL);
-    log_writer_stop(sup->log, 1000);
-    sup->log = NULL;
+    if (!here) {
+        sup->log = log_writer_start(STDERR_FILENO);
+        if (sup->log != NULL)
+            log_set_sink(log_writer_put, sup->log);
+    } else if (sup->log != NULL) {
+        log_set_sink(NULL, NULL);
+        log_writer_stop(sup->log, LOG_PATIENCE_MS);
+        sup->log = NULL;
+    }
 }
 
-/* ---- from the start ---- */
+static bool supervisor_enter_sandbox(struct supervisor *sup)
+{
+    const struct sandbox_settings sandbox = {.mode = supervisor_config(sup)->sandbox};
+    return sandbox_enter(SANDBOX_SUPERVISOR, &sandbox, sup->holds);
+}
 
 /* In a file in memory, for this server and those that may have to follow it. Who may go where is for the server to know, once. */
 static bool supervisor_keep_bundle(struct supervisor *sup)
@@ -68,18 +79,19 @@ static bool supervisor_keep_bundle(struct supervisor *sup)
     return sup->reload != NULL;
 }
 
+/* ---- from the start ---- */
+
 static bool supervisor_bind(struct supervisor *sup, struct activation *passed)
 {
     const struct bounds nowhere = {.workers = sup->settings->workers, .passed = passed};
     struct fault_list *faults = fault_list_new();
     if (faults == NULL)
-        return false;
+        return supervisor_cannot_start();
     bounds_plan(&sup->serving.bounds, &nowhere, supervisor_config(sup), faults);
-    const size_t count = fault_count(faults);
-    for (size_t i = 0; i < count; i++)
-        log_error("%s", fault_text(faults, i));
+    const bool fine = fault_count(faults) == 0;
+    fault_log(faults, true, false);
     fault_list_free(faults);
-    return count == 0;
+    return fine;
 }
 
 static bool supervisor_listen(struct supervisor *sup)
@@ -95,14 +107,12 @@ static bool supervisor_listen(struct supervisor *sup)
 static bool supervisor_give_up(struct supervisor *sup)
 {
     const struct config *config = supervisor_config(sup);
-    const struct sandbox_settings sandbox = {.mode = config->sandbox};
     if (!privileges_drop(config, &sup->kept))
         return false;
     sup->serving.may_mark = privileges_mark(config);
-    return sandbox_enter(SANDBOX_SUPERVISOR, &sandbox, sup->holds);
+    return supervisor_enter_sandbox(sup);
 }
 
-/* All that may stand in the way of a start, said. */
 static bool supervisor_prepare(struct supervisor *sup)
 {
     if (!supervisor_give_up(sup))
@@ -114,9 +124,8 @@ static bool supervisor_prepare(struct supervisor *sup)
 
 /* ---- or where a program went before ---- */
 
-static bool supervisor_take_over(struct supervisor *sup, const struct handover *left)
+static void supervisor_keep_left(struct supervisor *sup, const struct handover *left)
 {
-    const struct sandbox_settings sandbox = {.mode = supervisor_config(sup)->sandbox};
     sup->generations = left->generations;
     sup->serving.bounds = left->bounds;
     sup->serving.origin = left->origin;
@@ -129,10 +138,15 @@ static bool supervisor_take_over(struct supervisor *sup, const struct handover *
     sup->bereaved = left->bereaved;
     sup->kept = (struct privileges){left->capabilities[0], left->capabilities[1]};
     sup->ready = sup->herald.ready = true;
+}
+
+static bool supervisor_take_over(struct supervisor *sup, const struct handover *left)
+{
+    supervisor_keep_left(sup, left);
     if (!capability_limit(sup->kept.supervisor | sup->kept.server, sup->kept.supervisor) || !supervisor_keep_bundle(sup))
         return supervisor_cannot_start();
     reload_set_counts(sup->reload, left->reloads);
-    return sandbox_enter(SANDBOX_SUPERVISOR, &sandbox, sup->holds);
+    return supervisor_enter_sandbox(sup);
 }
 
 bool supervisor_begin(struct supervisor *sup)

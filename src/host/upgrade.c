@@ -1,5 +1,4 @@
-/* An upgrade without a lost connection, step by step: the new program is tried, executed in place of the supervisor, and then replaces the journal process
- * and, while the old one goes on with what it has open, the server. */
+/* An upgrade without a lost connection, step by step: the new program is tried, then takes the place of the supervisor, the journal process, the server. */
 #include "host/upgrade.h"
 
 #include <errno.h>
@@ -18,8 +17,10 @@
 /* So long workers wait for the next journal process before they refuse: less than a client waits. */
 #define JOURNAL_PATIENCE_MS 5000
 
+/* Why there is none when exeat is on its way out. */
 #define CLOSED "exeat is being stopped"
 
+/* How much of what a program that is tried has said is repeated. */
 #define SAID_MAX 8192
 
 static void upgrade_step(struct upgrade *upgrade, enum upgrade_step step)
@@ -104,13 +105,14 @@ static void upgrade_try(struct upgrade *upgrade)
         upgrade_refuse(upgrade, "as many servers as can be still have tunnels open");
         return;
     }
-    upgrade->trial = upgrade->hands.try(upgrade->hands.arg, &upgrade->said);
-    if (upgrade->trial > 0) {
-        upgrade_step(upgrade, UPGRADE_TRYING);
+    const pid_t trial = upgrade->hands.try(upgrade->hands.arg, &upgrade->said);
+    if (trial < 0) {
+        upgrade->said = -1;
+        upgrade_refuse(upgrade, strerror(errno));
         return;
     }
-    upgrade->said = -1;
-    upgrade_refuse(upgrade, strerror(errno));
+    upgrade->trial = trial;
+    upgrade_step(upgrade, UPGRADE_TRYING);
 }
 
 /* Its lines, which are ours with its name in front. */
@@ -153,10 +155,14 @@ static void upgrade_raise(struct upgrade *upgrade)
 {
     struct generation *rising = generations_raise(upgrade->generations);
     upgrade_step(upgrade, UPGRADE_RISING);
-    if (rising != NULL && upgrade->hands.start(upgrade->hands.arg, rising))
+    if (rising == NULL) {
+        upgrade_refuse(upgrade, strerror(ENOMEM));
         return;
-    const int error = rising != NULL ? errno : ENOMEM;
-    if (rising != NULL && rising->child.pid == 0)
+    }
+    if (upgrade->hands.start(upgrade->hands.arg, rising))
+        return;
+    const int error = errno;
+    if (rising->child.pid == 0)
         generations_forget(upgrade->generations, rising);
     upgrade_refuse(upgrade, strerror(error));
 }

@@ -1,5 +1,4 @@
-/* An upgrade without a lost connection, step by step: the new program is tried, executed in place of the supervisor, and then replaces the journal process
- * and, while the old one goes on with what it has open, the server. */
+/* An upgrade without a lost connection, step by step: the new program is tried, then takes the place of the supervisor, the journal process, the server. */
 #ifndef EXEAT_HOST_UPGRADE_H
 #define EXEAT_HOST_UPGRADE_H
 
