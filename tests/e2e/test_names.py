@@ -1,14 +1,12 @@
 """Ten thousand names at random through the cache: each where its answer says, for as long as that is good; what a dead resolver delays, and what not."""
 
 import concurrent.futures
-import socket
 import statistics
-import threading
 import time
 import unittest
 
 import harness
-from harness import DnsStub, EndToEndTest, Exeat, long_story, policy, receive_all, wait_until
+from harness import DnsStub, EndToEndTest, Exeat, Origin, long_story, policy, receive_all, wait_until
 from proc import own_bytes
 from traffic import random_source
 
@@ -30,28 +28,9 @@ def address_of(number, version):
     return f"127.{version}.{number >> 8}.{number & 255}"
 
 
-class Door:
-    """An origin at every address of loopback, on one port, that says by which one it was reached."""
-
-    def __init__(self):
-        self.listener = socket.create_server(("0.0.0.0", 0), backlog=1024)
-        self.port = self.listener.getsockname()[1]
-        self.thread = threading.Thread(target=self.serve, daemon=True)
-        self.thread.start()
-
-    def serve(self):
-        while True:
-            try:
-                sock, _ = self.listener.accept()
-            except OSError:
-                return
-            with sock:
-                sock.sendall(sock.getsockname()[0].encode())
-
-    def close(self):
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
-        self.thread.join(5)
+def say_where(sock):
+    """As an origin: by which address it was reached."""
+    sock.sendall(sock.getsockname()[0].encode())
 
 
 class Names(DnsStub):
@@ -90,7 +69,7 @@ class RandomNames(EndToEndTest):
     def setUp(self):
         super().setUp()
         self.chance = random_source(self.id())
-        self.door = self.use(Door())
+        self.door = self.use(Origin("0.0.0.0", serve=say_where))
         self.dns = self.use(Names(self.chance))
         dns = f"[dns]\nserver = {self.dns.address}\nmin_ttl = 1s\nnegative_ttl = 600s\ntimeout = {TIMEOUT_S}s\n"
         text = policy(f"*.{DOMAIN}", port=self.door.port, rule="sni = off", extra=dns)
