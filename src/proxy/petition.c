@@ -3,9 +3,12 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
+
+#include "base/memo.h"
+
+/* Faults are many where a long file is of another kind. */
+#define PETITION_WORDS_MAX ((size_t)64 << 20)
 
 static const enum channel_kind ASK[PETITION_KINDS] = {[PETITION_RELOAD] = CHANNEL_RELOAD, [PETITION_UPGRADE] = CHANNEL_UPGRADE};
 
@@ -62,15 +65,13 @@ static void petitions_tell(struct petitions *petitions, uint32_t number, bool ta
 void petitions_answer(struct petitions *petitions, const struct channel_message *message)
 {
     static const char unsaid[] = "what was said of it did not arrive\n";
-    struct stat file;
-    const bool known = message->fd >= 0 && fstat(message->fd, &file) == 0 && file.st_size > 0;
-    void *words = known ? mmap(NULL, (size_t)file.st_size, PROT_READ, MAP_PRIVATE, message->fd, 0) : MAP_FAILED;
-    if (words != MAP_FAILED) {
-        petitions_tell(petitions, message->a, message->b != 0, words, (size_t)file.st_size);
-        munmap(words, (size_t)file.st_size);
-    } else {
+    size_t len = 0;
+    char *words = memo_read(message->fd, PETITION_WORDS_MAX, &len);
+    if (len > 0)
+        petitions_tell(petitions, message->a, message->b != 0, words, len);
+    else
         petitions_tell(petitions, message->a, message->b != 0, unsaid, strlen(unsaid));
-    }
+    free(words);
     if (message->fd >= 0)
         close(message->fd);
 }
