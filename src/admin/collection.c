@@ -50,8 +50,8 @@ struct collection *collection_new(struct server *server)
         return NULL;
     *collection = (struct collection){.server = server, .own = {.done = collection_counted}, .number = server_generation(server) << 16};
     collection->late = evtimer_new(server_base(server), collection_late, collection);
-    collection->left = calloc(1, sizeof(*collection->left));
-    if (collection->late != NULL && collection->left != NULL && (collection->left->tally = tally_new()) != NULL)
+    collection->left = survey_new();
+    if (collection->late != NULL && collection->left != NULL)
         return collection;
     collection_free(collection);
     return NULL;

@@ -123,11 +123,8 @@ void rules_keeper_free(struct rules_keeper *keeper)
 {
     if (keeper == NULL)
         return;
-    struct survey *sum = server_is_retired(keeper->server) ? NULL : calloc(1, sizeof(*sum));
-    if (sum != NULL && (sum->tally = tally_new()) != NULL && server_sum(keeper->server, sum))
-        rules_keeper_keep(keeper, sum);
-    else
-        survey_free(sum);
+    if (!server_is_retired(keeper->server))
+        rules_keeper_keep(keeper, server_sum(keeper->server));
     event_free(keeper->timer);
     free(keeper);
 }

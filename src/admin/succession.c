@@ -1,7 +1,8 @@
 /* What a server tells the one that serves in its place of its own counts: on being asked, and, once and for all, what it hands over.
  *
- * Each hit and each byte is told in one way only. What became of the rules up to the first handover goes there as their state (rules_keeper), in place
- * of the older one that the other server has begun with; every other count up to then, and of all of them what comes later, is handed over as differences. */
+ * Each hit and each byte is told in one way only. What became of the rules up to the first handover goes there as their state (rules_keeper), in
+ * place of the older one that the other server has begun with; every other count up to then, and of all of them what comes later, is handed over as
+ * differences. */
 #include "admin/succession.h"
 
 #include <event2/event.h>
@@ -124,14 +125,8 @@ void succession_free(struct succession *succession)
 {
     if (succession == NULL)
         return;
-    if (server_is_retired(succession->server)) {
-        struct survey *sum = calloc(1, sizeof(*sum));
-        if (sum != NULL && ((sum->tally = tally_new()) == NULL || !server_sum(succession->server, sum))) {
-            survey_free(sum);
-            sum = NULL;
-        }
-        succession_hand_over(succession, sum);
-    }
+    if (server_is_retired(succession->server))
+        succession_hand_over(succession, server_sum(succession->server));
     survey_free(succession->handed);
     event_free(succession->minute);
     free(succession);

@@ -304,8 +304,8 @@ struct survey *survey_text_read(const char *text, size_t len)
     const size_t head = strlen(SURVEY_TEXT_HEAD), end = strlen(SURVEY_TEXT_END);
     if (len < head + end || len > SURVEY_TEXT_MAX || memcmp(text, SURVEY_TEXT_HEAD, head) != 0 || memcmp(text + len - end, SURVEY_TEXT_END, end) != 0)
         return NULL;
-    struct survey *read = calloc(1, sizeof(*read));
-    if (read != NULL && (read->tally = tally_new()) != NULL && survey_read_lines(read, text + head, len - head - end))
+    struct survey *read = survey_new();
+    if (read != NULL && survey_read_lines(read, text + head, len - head - end))
         return read;
     survey_free(read);
     return NULL;

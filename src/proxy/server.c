@@ -338,10 +338,8 @@ static void server_take_message(struct server *server, const struct channel_mess
         server->reloaded = (struct server_reloads){.taken = message->a, .refused = message->b};
         break;
     case CHANNEL_OUTCOME:
-        petitions_answer(&server->petitions[PETITION_RELOAD], message);
-        break;
     case CHANNEL_UPGRADED:
-        petitions_answer(&server->petitions[PETITION_UPGRADE], message);
+        petitions_answer(&server->petitions[message->kind == CHANNEL_UPGRADED ? PETITION_UPGRADE : PETITION_RELOAD], message);
         break;
     case CHANNEL_RETIRE:
         server_retire(server, message);
@@ -545,15 +543,19 @@ bool server_leave_state(const struct server *server, int fd)
     return channel_tell(server->channel, CHANNEL_STATE, 0, 0, fd);
 }
 
-bool server_sum(const struct server *server, struct survey *sum)
+struct survey *server_sum(const struct server *server)
 {
-    bool whole = sum->tally != NULL;
+    struct survey *sum = survey_new();
+    bool whole = sum != NULL;
     for (unsigned i = 0; whole && i < server->worker_count; i++) {
         const struct worker *worker = server->workers[i];
         whole = tally_add(sum->tally, worker->tally);
         sum->journal_filed += journal_queue_filed(worker->journal);
     }
-    return whole;
+    if (whole)
+        return sum;
+    survey_free(sum);
+    return NULL;
 }
 
 struct quotas *server_quotas(const struct server *server)

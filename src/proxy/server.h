@@ -63,8 +63,8 @@ bool server_answer(const struct server *server, uint32_t number, int fd);
 int server_state(const struct server *server);
 bool server_leave_state(const struct server *server, int fd);
 
-/* When no worker runs any more: adds what all of them have counted. False: out of memory, and the sum is not whole. */
-bool server_sum(const struct server *server, struct survey *sum);
+/* When no worker runs any more: what all of them have counted, the caller's. NULL: out of memory. */
+struct survey *server_sum(const struct server *server);
 
 struct server_reloads {
     uint64_t taken, refused;

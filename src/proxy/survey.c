@@ -29,6 +29,15 @@ static bool survey_list(struct survey *survey, const struct worker *worker)
     return true;
 }
 
+struct survey *survey_new(void)
+{
+    struct survey *survey = calloc(1, sizeof(*survey));
+    if (survey != NULL && (survey->tally = tally_new()) != NULL)
+        return survey;
+    free(survey);
+    return NULL;
+}
+
 struct survey *survey_take(const struct worker *worker, int wishes)
 {
     struct survey *survey = calloc(1, sizeof(*survey));

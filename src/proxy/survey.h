@@ -42,6 +42,9 @@ struct survey {
     unsigned others, silent; /* generations of the server that should be in it beside this one, and which are not; a worker does not say it */
 };
 
+/* Of nobody yet, with counts; malloc'd. NULL: out of memory. */
+struct survey *survey_new(void);
+
 /* On the worker's thread: a malloc'd survey. NULL: out of memory. */
 struct survey *survey_take(const struct worker *worker, int wishes);
 void survey_free(struct survey *survey);
