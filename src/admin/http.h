@@ -11,8 +11,8 @@ struct http_request;
 
 enum http_method { HTTP_GET = 0, HTTP_POST };
 
-/* Serves a listening socket, which is its own from here on. `serve` is told of each request, and answers it by http_answer() once, then or later; also
- * when its client has left meanwhile. NULL: out of memory or descriptors; the socket is closed. */
+/* Serves a listening socket, which is its own from here on. `serve` is told of each request, and answers it by http_answer() once, then or later;
+ * also when its client has left meanwhile. NULL: out of memory or descriptors; the socket is closed. */
 struct http *http_new(struct event_base *base, int fd, void (*serve)(void *arg, struct http_request *request), void *arg);
 /* Lets nobody in until http_open(): who comes waits in the socket's queue, and another process may take him. Safe on NULL. */
 void http_hold(struct http *http);

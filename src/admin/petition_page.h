@@ -19,8 +19,8 @@ void petition_page_free(struct petition_page *page);
 /* Asks, and answers when it is over: 200, or 409 when it was refused. With `lines` the answer is text, a line each. */
 void petition_page_ask(struct petition_page *page, enum petition_kind kind, struct http_request *request, bool lines);
 
-/* What it answers, of the words that petition_start() has for it: {"changes":…,"warnings":[…]} of a reload, {"upgraded":…,"warnings":[…]} of an upgrade,
- * or {"error":…,"faults":[…],"warnings":[…]}. */
+/* What it answers, of the words that petition_start() has for it: {"changes":…,"warnings":[…]} of a reload, {"upgraded":…,"warnings":[…]} of an
+ * upgrade, or {"error":…,"faults":[…],"warnings":[…]}. */
 void petition_page_write_json(FILE *to, enum petition_kind kind, bool taken, const char *words, size_t len);
 /* The words as they are; before what was done stands `reloaded: ` or `upgraded: `. */
 void petition_page_write_lines(FILE *to, enum petition_kind kind, bool taken, const char *words, size_t len);

@@ -11,8 +11,8 @@
 /* Longer ones are not read. */
 #define SURVEY_TEXT_MAX ((size_t)64 << 20)
 
-/* Its counts and its tunnels, if they were asked for, and its records; not its workers, of whom only their own server may judge. A kind of lines may be
- * added in a later version, but none be changed. */
+/* Its counts and its tunnels, if they were asked for, and its records; not its workers, of whom only their own server may judge. A kind of lines may
+ * be added in a later version, but none be changed. */
 void survey_text_write(FILE *to, const struct survey *survey);
 
 /* What another one wrote: a survey of no worker. Lines of a kind that this version does not know are left out; what it has no word for in one that it

@@ -29,7 +29,8 @@ struct tunnel_filter {
 /* {"tunnels":[…]}, the oldest first; the survey's are sorted in place. With `"silent":N` when so many generations are not in it. */
 void tunnels_write_json(FILE *to, struct survey *whole, const struct tunnel_filter *filter);
 
-/* The same as a line each, its fields in the same order and separated by tabs. What else there is to say stands behind, a line that begins with `# `. */
+/* The same as a line each, its fields in the same order and separated by tabs. What else there is to say stands behind, a line that begins with `#
+ * `. */
 void tunnels_write_lines(FILE *to, struct survey *whole, const struct tunnel_filter *filter);
 
 #endif

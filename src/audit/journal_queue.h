@@ -60,8 +60,8 @@ bool journal_queue_is_up(const struct journal_queue *queue);
 
 /* Queues one record (time and instance are filled in when zero), sent within 2 ms, many in one packet; what is waited for, as soon as the loop has
  * nothing else to do (it waits behind events of all other priorities). False: it was not taken; a decision must then be refused with
- * audit_unavailable, a close be added again later. With continue_on_failure a decision that cannot be taken is counted in the gap instead, and true is
- * returned with *committed_already set (which may be NULL for other needs). `reason` is what a gap counts. */
+ * audit_unavailable, a close be added again later. With continue_on_failure a decision that cannot be taken is counted in the gap instead, and true
+ * is returned with *committed_already set (which may be NULL for other needs). `reason` is what a gap counts. */
 bool journal_queue_add(struct journal_queue *queue, struct record *record, enum journal_need need, enum reason reason, bool *committed_already);
 
 /* Waits for the last record that was added. The struct is the caller's, zeroed before its first use, and stays linked until done or cancel. */

@@ -6,9 +6,9 @@
 
 #include "base/number.h"
 
-/* Zeroed: there was nothing. The amount of a rate fills it, and leaks out in the rate's span. It holds twice that at most: what is poured in beyond is
- * forgotten, so that it has room again after a span, whatever there was. A rate is never of nothing; the clock is whatever the caller's is, and one
- * that is behind what was said before (by another thread) stands still. */
+/* Zeroed: there was nothing. The amount of a rate fills it, and leaks out in the rate's span. It holds twice that at most: what is poured in beyond
+ * is forgotten, so that it has room again after a span, whatever there was. A rate is never of nothing; the clock is whatever the caller's is, and
+ * one that is behind what was said before (by another thread) stands still. */
 struct bucket {
     uint64_t level;
     uint64_t leaked; /* less than one of it, in parts: as many as the span has milliseconds */

@@ -175,8 +175,8 @@ static bool bundle_is_readable(const struct stat *found)
     return S_ISREG(found->st_mode) || S_ISDIR(found->st_mode);
 }
 
-/* A FIFO or a device may never begin, or never end: it is not even opened; nor read, should one have come in between. What was opened is looked at before
- * it is read: what is written meanwhile is another state. -1 with errno. */
+/* A FIFO or a device may never begin, or never end: it is not even opened; nor read, should one have come in between. What was opened is looked at
+ * before it is read: what is written meanwhile is another state. -1 with errno. */
 static int bundle_open(const char *path, struct stat *found)
 {
     *found = bundle_look(path);

@@ -20,7 +20,8 @@ struct candidate {
 /* Takes over both: the one that serves first. NULL: out of memory, and both are the caller's still. */
 struct candidate *candidate_serving(struct bundle *bundle, struct config *config);
 /* One that serves already, as another process of ours has stored it in `fd` (the candidate's from here on), with what only a restart changes as it
- * stands in `origin` (borrowed; -1: in that, too). NULL: its faults are added to `faults`, or memory ran out; the descriptor is the caller's still. */
+ * stands in `origin` (borrowed; -1: in that, too). NULL: its faults are added to `faults`, or memory ran out; the descriptor is the caller's
+ * still. */
 struct candidate *candidate_adopt(int fd, int origin, const char *path, const char *listen, struct fault_list *faults);
 void candidate_free(struct candidate *candidate);
 
@@ -28,8 +29,8 @@ void candidate_free(struct candidate *candidate);
  * errno. */
 bool candidate_store(struct candidate *candidate);
 
-/* Reads the configuration at `path` from the disk, with the address of `--listen` (NULL: none), lints it and runs its expectations. What only a restart
- * changes it has from `now`, and says so in a warning. Only reads `now`, which was stored, and learns its facts. NULL: out of memory. */
+/* Reads the configuration at `path` from the disk, with the address of `--listen` (NULL: none), lints it and runs its expectations. What only a
+ * restart changes it has from `now`, and says so in a warning. Only reads `now`, which was stored, and learns its facts. NULL: out of memory. */
 struct candidate *candidate_read(struct candidate *now, const char *path, const char *listen);
 
 #endif

@@ -132,8 +132,8 @@ struct config {
 struct config *config_load(struct bundle *bundle, const char *path, struct fault_list *faults);
 /* The same; `taker` is told each fact of it, in the order of reading, also when there is a fault in the end. */
 struct config *config_load_facts(struct bundle *bundle, const char *path, struct fault_list *faults, const struct fact_taker *taker);
-/* The path of the socket of `[admin] listen` in the configuration at `path`, also where something else in it is wrong: who asks may want to hear of that.
- * Malloc'd; NULL: there is none, or the faults hide it. */
+/* The path of the socket of `[admin] listen` in the configuration at `path`, also where something else in it is wrong: who asks may want to hear of
+ * that. Malloc'd; NULL: there is none, or the faults hide it. */
 char *config_find_socket(struct bundle *bundle, const char *path, struct fault_list *faults);
 
 /* Gives it what its server was started with: `instance` and on_failure. Before anyone shares it. False: out of memory. */
@@ -145,7 +145,8 @@ bool config_keep(struct config *config, const struct config *now);
 /* Adds `--listen ADDR` as listener "command-line" in place of the configured ones. Before anyone shares the snapshot. */
 bool config_set_listen(struct config *config, const struct endpoint *address);
 
-/* Says where a listener, or the door for metrics, was really bound (port 0 got its port): no route dials it from then on. Before anyone shares the snapshot. */
+/* Says where a listener, or the door for metrics, was really bound (port 0 got its port): no route dials it from then on. Before anyone shares the
+ * snapshot. */
 bool config_never_listener(struct config *config, const struct endpoint *bound);
 
 /* Holds the configuration that it is of. */
@@ -163,15 +164,16 @@ void config_release(struct config *config);
 /* Frees the policy, which is most of a snapshot: for who has judged it and leaves deciding to another process. */
 void config_drop_policy(struct config *config);
 
-/* From now on nothing is freed where the last reference, or the last hold, is dropped, on a thread that may have better to do: `last` is called there,
- * and whoever it tells calls config_settle() each time, which frees what is not needed any more. */
+/* From now on nothing is freed where the last reference, or the last hold, is dropped, on a thread that may have better to do: `last` is called
+ * there, and whoever it tells calls config_settle() each time, which frees what is not needed any more. */
 void config_on_last(struct config *config, void (*last)(void *arg, struct config *config), void *arg);
 void config_settle(struct config *config);
 
 /* The static host of that name, or NULL. */
 const struct static_host *config_static_host(const struct config *config, const char *name);
 
-/* Warnings about what is allowed but unwise, of a configuration that was read from the disk. `today` in days since 1970. Asks this host for its addresses. */
+/* Warnings about what is allowed but unwise, of a configuration that was read from the disk. `today` in days since 1970. Asks this host for its
+ * addresses. */
 void config_lint(const struct config *config, uint32_t today, struct fault_list *faults);
 
 /* Runs the [expect] sections; each that fails is a fault. */

@@ -21,8 +21,8 @@ enum difference_way { DIFFERENCE_ADDED = 0, DIFFERENCE_REMOVED, DIFFERENCE_WAYS 
  * True: nothing was noted of that place before. */
 bool difference_note(struct difference *difference, const struct fact *fact, enum difference_way way, bool whole);
 
-/* `rule build added; hosts internal: host added a.example b.example (and 7 more), removed c.example; limits hello changed`, or `nothing changed`: as much as
- * fits in the text, and then how many more. */
+/* `rule build added; hosts internal: host added a.example b.example (and 7 more), removed c.example; limits hello changed`, or `nothing changed`: as
+ * much as fits in the text, and then how many more. */
 void difference_say(const struct difference *difference, struct text *out);
 
 #endif

@@ -48,7 +48,8 @@ struct setting;
 struct lint_notes *lint_notes_new(void);
 void lint_notes_free(struct lint_notes *notes);
 
-/* Into `notes`, which may be NULL: then nothing is noted. False: out of memory. Each list of the policy is added, in order, and before its patterns, which `from` names. */
+/* Into `notes`, which may be NULL: then nothing is noted. False: out of memory. Each list of the policy is added, in order, and before its patterns,
+ * which `from` names. */
 bool lint_notes_add_list(struct lint_notes *notes, const struct host_list *list, enum list_origin origin);
 bool lint_notes_add_pattern(struct lint_notes *notes, const struct host_list *list, const struct pattern *pattern, const struct setting *from);
 

@@ -13,7 +13,8 @@
 bool never_add_listener(struct policy *policy, const struct endpoint *listener, const struct local_addresses *local);
 
 /* For transparent listeners, whose door is every port: forbids to dial, on any port, what this host has, the routes' sources, and the public
- * addresses that a cloud maps to them. Not loopback: what stays within the host is not intercepted, and a route must list it anyway. False: out of memory. */
+ * addresses that a cloud maps to them. Not loopback: what stays within the host is not intercepted, and a route must list it anyway. False: out of
+ * memory. */
 bool never_add_host(struct policy *policy, const struct local_addresses *local);
 
 #endif

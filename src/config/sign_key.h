@@ -8,8 +8,8 @@
 
 /* It is no part of the bundle, which the server gets too. */
 
-/* Opens it, close-on-exec, and looks at all of it: a private key, which nobody but its owner can change. -1: there is none, or a fault; that this user
- * may not read it is only a warning where `must` is false. That others than its owner and group can read it is one too. */
+/* Opens it, close-on-exec, and looks at all of it: a private key, which nobody but its owner can change. -1: there is none, or a fault; that this
+ * user may not read it is only a warning where `must` is false. That others than its owner and group can read it is one too. */
 int sign_key_open(const struct audit_settings *audit, bool must, struct fault_list *faults);
 
 /* The key in an open file, read from its beginning wherever it stands. NULL: there is none. */

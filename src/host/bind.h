@@ -24,8 +24,8 @@ void bind_unmake_tproxy(const int *fds, size_t count, enum family family);
  * accepted the sockets can be closed without a reset: before, whoever waits in their queues would get one. */
 void bind_silence(const int *fds, size_t count);
 
-/* The same without a filter, which some kernels leave to CAP_NET_ADMIN: as if each first packet had come from too far away. But whoever is let in after
- * it is accepted as deaf, and is to hear again; so only who accepts may do this. */
+/* The same without a filter, which some kernels leave to CAP_NET_ADMIN: as if each first packet had come from too far away. But whoever is let in
+ * after it is accepted as deaf, and is to hear again; so only who accepts may do this. */
 void bind_deafen(int fd);
 void bind_hear(int fd);
 

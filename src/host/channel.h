@@ -13,8 +13,8 @@
 enum channel_kind {
     CHANNEL_NONE = 0,
     CHANNEL_LISTEN, /* supervisor → server: text = the address of `--listen`, which replaces the configured listeners, now and at each reload */
-    CHANNEL_CONFIG, /* supervisor → server: text = path of the configuration, fd = its bundle, a = workers, b = the number of this edition. One that comes
-                       * while another serves is a reload: it is read aside, and answered with CHANNEL_LOADED */
+    CHANNEL_CONFIG, /* supervisor → server: text = path of the configuration, fd = its bundle, a = workers, b = the number of this edition. One that
+                     * comes while another serves is a reload: it is read aside, and answered with CHANNEL_LOADED */
     CHANNEL_ADDRESS, /* supervisor → server: in the edition at hand address number a belongs to listener number b; b has CHANNEL_ADDRESS_… besides */
     CHANNEL_LISTENER, /* supervisor → server: fd = a listening socket of address number a, for worker number b; not again at a reload that keeps it */
     CHANNEL_JOURNAL, /* supervisor → server: fd = a socket to the journal process, b = worker's number; again after each restart of the journal */
@@ -31,17 +31,17 @@ enum channel_kind {
     CHANNEL_PULSE, /* supervisor → server: say CHANNEL_ALIVE every a ms */
     CHANNEL_STATE, /* both ways: fd = what became of the rules so far, for the next server; what one says that was just retired goes to the one that
                       * serves, too, at once */
-    CHANNEL_GO, /* supervisor → server: that was all, begin, b = its generation; at a reload: serve by edition a from here on, answered with CHANNEL_TAKEN */
-    CHANNEL_GIVEN,  /* supervisor → server: edition a has all its addresses and sockets by now; answered with CHANNEL_WHOLE */
-    CHANNEL_FORGET, /* supervisor → server: edition a is not to be served by */
-    CHANNEL_RECORD, /* supervisor → server: text = the digest of what serves then, a blank, and the detail of a `reload` record, to be written */
-    CHANNEL_OUTCOME, /* supervisor → server: of the reloads that were asked for up to number a: b = 1 taken, 0 refused, fd = a file with the words for it */
+    CHANNEL_GO, /* supervisor → server: all said, begin as generation b; at a reload: serve by edition a from now on, answered with CHANNEL_TAKEN */
+    CHANNEL_GIVEN,   /* supervisor → server: edition a has all its addresses and sockets by now; answered with CHANNEL_WHOLE */
+    CHANNEL_FORGET,  /* supervisor → server: edition a is not to be served by */
+    CHANNEL_RECORD,  /* supervisor → server: text = the digest of what serves then, a blank, and the detail of a `reload` record, to be written */
+    CHANNEL_OUTCOME, /* supervisor → server: of all reloads asked for up to number a: b = 1 taken, 0 refused, fd = a file with the words for it */
     CHANNEL_RELOADS, /* supervisor → server: since exeat began a reloads were taken and b refused */
     CHANNEL_LEAVE,   /* supervisor → server: say that it is not ready, and go on serving */
     CHANNEL_DRAIN,   /* supervisor → server: nothing new; answered with CHANNEL_OPEN and, in the end, CHANNEL_DRAINED */
     CHANNEL_STOP,    /* supervisor → server: close everything and end; a servers of other generations live, which end later */
-    CHANNEL_RETIRE, /* supervisor → server: another generation serves by the same sockets: let go of them, and go on with what is open, until it ends. Answered with
-                       * CHANNEL_OPEN and, in the end, CHANNEL_DRAINED; reloads, a drain and a stop still come */
+    CHANNEL_RETIRE, /* supervisor → server: another generation serves by the same sockets: let go of them, and go on with what is open, until it ends.
+                     * Answered with CHANNEL_OPEN and, in the end, CHANNEL_DRAINED; reloads, a drain and a stop still come */
     CHANNEL_OTHERS, /* supervisor → server that serves: a further generations live; after all that those have said who live no more. Already at set-up
                       * where there are some: then one of them answers at the doors until it is said again */
     CHANNEL_YIELD, /* supervisor → journal: end between two batches; another process goes on with the file, and for a ms workers take its absence for
@@ -50,8 +50,8 @@ enum channel_kind {
                       * for the answers */
     CHANNEL_COLLECTED, /* server → supervisor → the one that serves: fd = a file with the answer of generation b to question a; a = 0: what it leaves
                         * behind, when it is retired, each minute from then on, and at its end */
-    CHANNEL_UPGRADE, /* server → supervisor: somebody asks for an upgrade; a = a number, higher each time */
-    CHANNEL_UPGRADED, /* supervisor → server: of the upgrades that were asked for up to number a: b = 1 done, 0 refused, fd = a file with the words for it */
+    CHANNEL_UPGRADE,  /* server → supervisor: somebody asks for an upgrade; a = a number, higher each time */
+    CHANNEL_UPGRADED, /* supervisor → server: of all upgrades asked for up to number a: b = 1 done, 0 refused, fd = a file with the words for it */
     CHANNEL_READY,    /* server → supervisor: serving */
     CHANNEL_LOADED,   /* server → supervisor: edition a is read: b = 1, or cannot be had: 0 */
     CHANNEL_WHOLE,    /* server → supervisor: of edition a everything has come: b = 1, or not, for want of descriptors: 0 */

@@ -32,8 +32,8 @@ enum departure_wish {
     DEPARTURE_STOP,  /* do not */
 };
 
-/* A signal asks. The first request is followed as it says, each further one leads to the next stage from DEPARTURE_STOPPING on; but what comes at once
- * behind another and asks for no more is the same request. `serving`: there is something to drain. True: another stage has begun. */
+/* A signal asks. The first request is followed as it says, each further one leads to the next stage from DEPARTURE_STOPPING on; but what comes at
+ * once behind another and asks for no more is the same request. `serving`: there is something to drain. True: another stage has begun. */
 bool departure_ask(struct departure *departure, enum departure_wish wish, bool serving, uint64_t now_ms, const struct departure_times *times);
 
 /* The time of a stage may be up. True: another one has begun; DEPARTURE_KILLING also again and again. */

@@ -13,8 +13,8 @@
 #include "base/text.h"
 #include "host/process.h"
 
-/* Where words stand, which, and in which order. Two programs of which one cannot follow the other in place differ in this line: so does whoever changes
- * anything below, or what a message of host/channel or audit/journal_frame means. */
+/* Where words stand, which, and in which order. Two programs of which one cannot follow the other in place differ in this line: so does whoever
+ * changes anything below, or what a message of host/channel or audit/journal_frame means. */
 #define HANDOVER_TITLE "exeat-handover 1"
 
 #define ADDRESSES_MAX 4096

@@ -16,8 +16,8 @@ struct notify {
     uint32_t watchdog_ms; /* it wants to hear notify_alive() at least so often; 0: it does not */
 };
 
-/* Finds in the environment whom to tell, and takes it out of there, so that no program that is executed speaks for the service. Before the first thread.
- * What goes wrong, here or later, is said once in the log and is no reason not to serve. */
+/* Finds in the environment whom to tell, and takes it out of there, so that no program that is executed speaks for the service. Before the first
+ * thread. What goes wrong, here or later, is said once in the log and is no reason not to serve. */
 void notify_open(struct notify *notify);
 void notify_close(struct notify *notify);
 /* Puts it back, for the program that is executed in this one's place to speak for the service; or takes it out again. */

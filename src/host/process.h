@@ -8,8 +8,8 @@
 extern char PROCESS_ROLE_SERVER[];  /* "-server" */
 extern char PROCESS_ROLE_JOURNAL[]; /* "-journal" */
 
-/* Starts `exeat ROLE` with `channel` as CHANNEL_CHILD_FD and, of those that are permitted here, these capabilities alone; every other descriptor above standard error must be close-on-exec. Returns its pid,
- * or -1 with errno. */
+/* Starts `exeat ROLE` with `channel` as CHANNEL_CHILD_FD and, of those that are permitted here, these capabilities alone; every other descriptor
+ * above standard error must be close-on-exec. Returns its pid, or -1 with errno. */
 pid_t process_start(char *role, int channel, uint64_t capabilities);
 
 /* What every started process does first: it is driven by the supervisor alone, so the signals of a terminal or a service manager are not for it. */

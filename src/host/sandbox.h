@@ -16,8 +16,9 @@ struct sandbox_settings {
     const char *audit_file; /* of the journal; "-": none */
 };
 
-/* Gives up what `process` does not need, for good; first of all the capabilities that it was not given, also where the sandbox is off. `holds` says in
- * words what is in force, for whoever has a log that cannot block. False, said in the log: not all of it can be had, and the mode asks for that, or it has more power than it should. */
+/* Gives up what `process` does not need, for good; first of all the capabilities that it was not given, also where the sandbox is off. `holds` says
+ * in words what is in force, for whoever has a log that cannot block. False, said in the log: not all of it can be had, and the mode asks for that,
+ * or it has more power than it should. */
 bool sandbox_enter(enum sandbox_process process, const struct sandbox_settings *settings, char holds[SANDBOX_TEXT_MAX]);
 
 #endif

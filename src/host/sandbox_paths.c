@@ -41,8 +41,8 @@ static bool sandbox_paths_is_mount(const char *directory)
     return statx(AT_FDCWD, directory, 0, STATX_TYPE, &status) == 0 && (status.stx_attributes & STATX_ATTR_MOUNT_ROOT);
 }
 
-/* A rule about the root of a disk goes with that disk. Where one is mounted at the directory, the one above is granted, so that another may be mounted
- * in its place; but never the root of all. Takes the directory and gives the one to grant; NULL: out of memory. */
+/* A rule about the root of a disk goes with that disk. Where one is mounted at the directory, the one above is granted, so that another may be
+ * mounted in its place; but never the root of all. Takes the directory and gives the one to grant; NULL: out of memory. */
 static char *sandbox_paths_steady(char *directory)
 {
     char *above;

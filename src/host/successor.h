@@ -16,8 +16,8 @@ struct successor {
 /* NULL with errno: nobody knows. */
 char *successor_program(void);
 
-/* Starts it aside, to read what it would be left and to say in *said (a file in memory, owned by the caller) what is wrong with that; it exits with 0 when
- * nothing is. -1 with errno. */
+/* Starts it aside, to read what it would be left and to say in *said (a file in memory, owned by the caller) what is wrong with that; it exits with 0
+ * when nothing is. -1 with errno. */
 pid_t successor_try(const struct successor *successor, const struct handover *handover, int *said);
 
 /* Executes it in this process, with one thread. Comes back, with errno, only when that cannot be; then everything is as it was. */

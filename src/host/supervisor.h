@@ -18,7 +18,8 @@ struct supervisor_settings {
     int sign_key_fd;       /* what sign_key_open() gave: each journal process gets a copy, the server never; borrowed */
 };
 
-/* Serves until SIGINT, or SIGTERM and what is open then has ended; returns the exit code: 0 after an orderly stop, 1 when it could not start or could not go on. */
+/* Serves until SIGINT, or SIGTERM and what is open then has ended; returns the exit code: 0 after an orderly stop, 1 when it could not start or could
+ * not go on. */
 int supervisor_run(const struct supervisor_settings *settings);
 
 #endif

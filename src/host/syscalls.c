@@ -80,7 +80,7 @@ static const struct syscalls_row {
     {SCMP_SYS(fcntl), SYSCALLS_SERVER, ONLY(IS(1, F_SETPIPE_SZ))},                   /* the relay's pipes */
     {SCMP_SYS(lseek), SYSCALLS_BOTH, ANY},
     {SCMP_SYS(memfd_create), SYSCALLS_SERVER, ANY},                                  /* what became of the rules, for the next server */
-    {SCMP_SYS(getpriority), SYSCALLS_SERVER, ANY},                                   /* a configuration is read beside those who serve, and behind them */
+    {SCMP_SYS(getpriority), SYSCALLS_SERVER, ANY},                                   /* a configuration is read behind all who serve */
     {SCMP_SYS(sched_setattr), SYSCALLS_SERVER, ONLY(IS(0, 0))},
     {SCMP_SYS(setpriority), SYSCALLS_SERVER, ONLY(IS(0, PRIO_PROCESS))},
     {SCMP_SYS(fstat), SYSCALLS_BOTH, ANY},
@@ -119,7 +119,7 @@ static const struct syscalls_row {
     {SCMP_SYS(getsockname), SYSCALLS_SERVER, ANY},
     {SCMP_SYS(getsockopt), SYSCALLS_SERVER, ANY},
     {SCMP_SYS(setsockopt), SYSCALLS_SERVER, ANY},
-    {SCMP_SYS(shutdown), SYSCALLS_BOTH, ANY},                                        /* also of a journal that hands over: nothing more is sent to it */
+    {SCMP_SYS(shutdown), SYSCALLS_BOTH, ANY},                                        /* also of a journal that hands over */
     {SCMP_SYS(readv), SYSCALLS_SERVER, ANY},                                         /* libevent's buffers */
     {SCMP_SYS(writev), SYSCALLS_SERVER, ANY},                                        /* the same, c-ares over TCP */
     {SCMP_SYS(ioctl), SYSCALLS_SERVER, ONLY(IS(1, FIONREAD))},                       /* libevent: how much waits to be read */

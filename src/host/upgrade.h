@@ -1,4 +1,4 @@
-/* An upgrade without a lost connection, step by step: the new program is tried, then takes the place of the supervisor, the journal process, the server. */
+/* An upgrade without a lost connection: step by step another program takes the place of the supervisor, the journal process and the server. */
 #ifndef EXEAT_HOST_UPGRADE_H
 #define EXEAT_HOST_UPGRADE_H
 

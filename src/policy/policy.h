@@ -166,7 +166,8 @@ void policy_judge_hello(const struct policy *policy, const struct question *ques
 
 /* Decides and judges in one, for a connection that the network brought: `hello` is what came first, NULL when that was no TLS; `original` where the
  * client meant to go. The host is the server name and goes into the question; without one it is the original address, which only a rule over a
- * network can allow (what is no TLS, only with `sni = off`). The reasons are those of a CONNECT to that host, and sni_missing, sni_invalid, not_tls. */
+ * network can allow (what is no TLS, only with `sni = off`). The reasons are those of a CONNECT to that host, and sni_missing, sni_invalid,
+ * not_tls. */
 void policy_decide_transparent(const struct policy *policy, struct question *question, const struct hello_facts *hello,
                                const struct address *original, struct verdict *verdict);
 

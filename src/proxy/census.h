@@ -22,8 +22,8 @@ struct census *census_new(struct event_base *base, struct worker *const *workers
 /* Who still asks is told nothing. */
 void census_free(struct census *census);
 
-/* What is told was found after this call. However many ask, and however often: the workers are asked one time after the other, and no more than twenty
- * times in a second. */
+/* What is told was found after this call. However many ask, and however often: the workers are asked one time after the other, and no more than
+ * twenty times in a second. */
 void census_ask(struct census *census, struct census_wish *wish);
 
 /* Worker number `worker` said WORKER_SURVEYED. */

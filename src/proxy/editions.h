@@ -43,7 +43,8 @@ bool editions_init(struct editions *editions, struct event_base *base, int chann
 void editions_fini(struct editions *editions);
 
 /* Takes part in what the supervisor says, its descriptor too: CHANNEL_NAME, CHANNEL_LISTEN, CHANNEL_CONFIG, CHANNEL_ADDRESS, CHANNEL_LISTENER,
- * CHANNEL_GIVEN and CHANNEL_FORGET. While nothing serves yet the configuration is read at once, else aside. False: no such message, or it cannot be followed. */
+ * CHANNEL_GIVEN and CHANNEL_FORGET. While nothing serves yet the configuration is read at once, else aside. False: no such message, or it cannot be
+ * followed. */
 bool editions_take(struct editions *editions, const struct channel_message *message);
 
 /* Where that socket is bound no route of any edition dials, as where listeners are. At set-up, behind CHANNEL_CONFIG. */

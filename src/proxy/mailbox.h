@@ -8,7 +8,8 @@
 struct event_base;
 struct mailbox;
 
-/* `take` is called on the loop's thread, in the order of mailbox_put; what a value means, be it a number, a descriptor or a pointer, `what` says. NULL when out of memory or descriptors. */
+/* `take` is called on the loop's thread, in the order of mailbox_put; what a value means, be it a number, a descriptor or a pointer, `what` says.
+ * NULL when out of memory or descriptors. */
 struct mailbox *mailbox_new(struct event_base *base, void (*take)(void *arg, int what, intptr_t value), void *arg);
 /* What was not taken is dropped. On the loop's thread, or when it runs no more. */
 void mailbox_free(struct mailbox *mailbox);

@@ -14,8 +14,8 @@ struct quotas;
 #define METER_PORTION (UINT64_C(64) << 10)
 #define METER_MS 100
 
-/* Of a tunnel that has carried nothing but `up` and `down` bytes, which are not told. *out is NULL where no group of the client has a quota. False: out
- * of memory. */
+/* Of a tunnel that has carried nothing but `up` and `down` bytes, which are not told. *out is NULL where no group of the client has a quota. False:
+ * out of memory. */
 bool meter_new(struct meter **out, struct quotas *quotas, const struct policy *policy, const struct address *client, uint64_t up, uint64_t down);
 
 /* It has carried so many in all. */

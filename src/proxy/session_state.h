@@ -170,8 +170,8 @@ void session_judge_transparent(struct session *session, const struct hello_facts
 
 /* Whether they may open another tunnel. False: it went out. */
 bool session_admit(struct session *session);
-/* Before the relay starts, and whenever another policy holds: what it carries from here on is counted by the newest one. False: out of memory, nothing
- * changed. */
+/* Before the relay starts, and whenever another policy holds: what it carries from here on is counted by the newest one. False: out of memory,
+ * nothing changed. */
 bool session_meter(struct session *session);
 /* Counts what is not counted yet. */
 void session_meter_free(struct session *session);

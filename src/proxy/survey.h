@@ -49,8 +49,8 @@ struct survey *survey_new(void);
 struct survey *survey_take(const struct worker *worker, int wishes);
 void survey_free(struct survey *survey);
 
-/* Takes away what was counted of it elsewhere, and what is only of the moment: of the journal's records, and as tally_subtract() and tally_settle() do.
- * Both have counts. */
+/* Takes away what was counted of it elsewhere, and what is only of the moment: of the journal's records, and as tally_subtract() and tally_settle()
+ * do. Both have counts. */
 void survey_subtract(struct survey *from, const struct survey *part);
 void survey_settle(struct survey *survey);
 

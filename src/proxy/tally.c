@@ -1,4 +1,4 @@
-/* What is counted: sessions, tunnels, bytes, rules, times. A worker's own counts, a copy of them, and the sum over all workers are of this one kind. */
+/* What is counted: sessions, tunnels, bytes, rules, times. A worker's own counts, a copy, and the sum over all workers are of this one kind. */
 #include "proxy/tally.h"
 
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* What is counted: sessions, tunnels, bytes, rules, times. A worker's own counts, a copy of them, and the sum over all workers are of this one kind. */
+/* What is counted: sessions, tunnels, bytes, rules, times. A worker's own counts, a copy, and the sum over all workers are of this one kind. */
 #ifndef EXEAT_PROXY_TALLY_H
 #define EXEAT_PROXY_TALLY_H
 
@@ -62,8 +62,8 @@ bool tally_add(struct tally *into, const struct tally *from);
 
 void tally_rule_add(struct tally_rule *into, const struct tally_rule *from);
 
-/* Takes away what was counted of it elsewhere, of all that only ever grows: not of what is open or in use at the moment. When and by whom a rule was hit
- * stays, since that adds up to the same however often it is added. */
+/* Takes away what was counted of it elsewhere, of all that only ever grows: not of what is open or in use at the moment. When and by whom a rule was
+ * hit stays, since that adds up to the same however often it is added. */
 void tally_subtract(struct tally *from, const struct tally *part);
 
 /* Takes away what is only of the moment. */

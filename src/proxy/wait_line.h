@@ -14,7 +14,8 @@ struct waiter {
     uint64_t due_ms;
 };
 
-/* `turn` runs from the loop for each who has waited so long (not 0), and may start, cancel and free anyone, the waiter too. NULL when out of memory. */
+/* `turn` runs from the loop for each who has waited so long (not 0), and may start, cancel and free anyone, the waiter too. NULL when out of
+ * memory. */
 struct wait_line *wait_line_new(struct loop *loop, uint64_t wait_ms, void (*turn)(struct waiter *waiter));
 /* Who still waits is let go, and gets no turn. Safe on NULL. */
 void wait_line_free(struct wait_line *line);

@@ -1,4 +1,5 @@
-/* Preloaded into exeat: lets allocations of one of its processes fail, one in so many, as a file in memory says at the time; and counts those there. */
+/* Preloaded into exeat: lets allocations of one of its processes fail, one in so many, as a file in memory says at the time; and counts those
+ * there. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>

@@ -41,7 +41,8 @@ struct dns_stub_reply {
 
 struct dns_stub;
 
-/* Starts its thread; `script` ends in a zeroed row and must live as long. The address is "127.0.0.1" or another that this host has; port 0: a free one. */
+/* Starts its thread; `script` ends in a zeroed row and must live as long. The address is "127.0.0.1" or another that this host has; port 0: a free
+ * one. */
 struct dns_stub *dns_stub_start(const char *address, uint16_t port, const struct dns_stub_reply *script);
 void dns_stub_stop(struct dns_stub *stub);
 

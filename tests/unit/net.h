@@ -1,4 +1,5 @@
-/* What the tests of src/proxy need of sockets: listeners on loopback, connected pairs, a network of one's own, a loop that runs until a flag is set. */
+/* What the tests of src/proxy need of sockets: listeners on loopback, connected pairs, a network of one's own, a loop that runs until a flag is
+ * set. */
 #ifndef EXEAT_TESTS_NET_H
 #define EXEAT_TESTS_NET_H
 

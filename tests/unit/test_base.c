@@ -199,7 +199,7 @@ Test(text, printable_is_from_blank_to_tilde_wherever_it_stands)
     cr_assert(text_is_printable("", 0));
 }
 
-/* Each byte at each place of strings that are shorter and longer than what is looked at at once, alone and with one like it or beyond ASCII behind. */
+/* Each byte at each place of strings shorter and longer than what is looked at at once, alone and with one like it or beyond ASCII behind. */
 Test(text, json_plain_ends_at_the_first_byte_that_needs_more)
 {
     enum { LENGTHS = 20 };

@@ -170,7 +170,8 @@ Test(bounds, a_wildcard_takes_the_place_of_an_address)
     bounds_fini(&now);
 }
 
-/* Who has connected is in the queue of the server's copies still, and hears no reset; who comes later hears nothing, and then that nobody is there. */
+/* Who has connected is in the queue of the server's copies still, and hears no reset; who comes later hears nothing, and then that nobody is
+ * there. */
 Test(bounds, what_goes_lets_in_who_was_there)
 {
     struct bounds now = {.workers = WORKERS};

@@ -107,8 +107,8 @@ static bool has_v6(void)
     return has;
 }
 
-/* A second address (of IPv4 one that no other test is at) on a port that is already had, since a dial has one port for all: refusing when the backlog is negative, silent once a backlog
- * of 0 is filled. */
+/* A second address (of IPv4 one that no other test is at) on a port that is already had, since a dial has one port for all: refusing when the backlog
+ * is negative, silent once a backlog of 0 is filled. */
 static int bind_twin(const char *ip, uint16_t port, int backlog)
 {
     const int on = 1;

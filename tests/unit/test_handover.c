@@ -1,4 +1,5 @@
-/* Tests of host/handover and host/generations: what is written is read, word by word, and nothing else is; and who there is when one follows another. */
+/* Tests of host/handover and host/generations: what is written is read, word by word, and nothing else is; and who there is when one follows
+ * another. */
 #include "host/handover.h"
 
 #include <criterion/criterion.h>

@@ -49,8 +49,8 @@ enum { LOAD_COUNT = sizeof(LOADS) / sizeof(*LOADS) };
 
 enum measure { RELAY, WORKERS, LOAD, ALL, MACHINE, WALL, LATENCY, MEASURES };
 
-/* Which processors the relay may have: the last alone, as in the bench, and the load the others; any; the load's. The kernel's workers run where bytes
- * come in. */
+/* Which processors the relay may have: the last alone, as in the bench, and the load the others; any; the load's. The kernel's workers run where
+ * bytes come in. */
 enum place { PLACE_APART, PLACE_FREE, PLACE_TOGETHER, PLACES };
 
 static const char *const PLACE_TEXT[PLACES] = {"relay apart", "as the kernel likes", "all on one processor"};

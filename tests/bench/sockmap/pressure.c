@@ -109,8 +109,8 @@ static void governed_tap(struct governed *governed)
     governed->by_hand = false;
 }
 
-/* Takes the tap away when too much is between the sockets, so that the window closes as of any socket that is not read, and gives it back when all that is
- * written. It must look often: no event tells. */
+/* Takes the tap away when too much is between the sockets, so that the window closes as of any socket that is not read, and gives it back when all
+ * that is written. It must look often: no event tells. */
 static void governed_look(struct governed *governed)
 {
     uint64_t between = governed_between(governed);

@@ -42,8 +42,8 @@ static int sockmap_load(const struct bpf_insn *program, size_t count)
     return sockmap_call(BPF_PROG_LOAD, &attr);
 }
 
-/* key = cookie(skb); count = counts[key], or drop; pass where count.taken >= limits[key]; count.taken += len; redirect to ways[key], and where there is
- * none, count.dropped += len. */
+/* key = cookie(skb); count = counts[key], or drop; pass where count.taken >= limits[key]; count.taken += len; redirect to ways[key], and where there
+ * is none, count.dropped += len. */
 static int sockmap_load_verdict(const struct sockmap *map)
 {
     enum { SKB = BPF_REG_6, COUNTER = BPF_REG_7, KEY = -8 };
