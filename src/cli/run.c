@@ -153,6 +153,20 @@ static int run_serve(const struct run_options *options, struct bundle *bundle, s
     return code;
 }
 
+/* Goes by the configuration that serves; when it is only tried, no further than to read it. */
+static int run_adopt(const struct run_options *options, struct handover *left, bool trial, struct fault_list *faults)
+{
+    struct candidate *candidate = candidate_adopt(left->configuration, left->origin, run_path(options), options->listen, faults);
+    if (candidate != NULL && !trial)
+        return run_supervise(options, candidate, faults, left->sign_key, left);
+    if (candidate == NULL)
+        load_print(faults);
+    handover_free(left);
+    const int code = candidate != NULL ? COMMAND_OK : COMMAND_ERROR;
+    candidate_free(candidate);
+    return code;
+}
+
 /* In place of the program before this one; or only aside, to see whether that would do. */
 static int run_go_on(const struct run_options *options, int left_fd, bool trial)
 {
@@ -164,19 +178,9 @@ static int run_go_on(const struct run_options *options, int left_fd, bool trial)
         return COMMAND_ERROR;
     }
     struct fault_list *faults = fault_list_new();
-    struct candidate *candidate =
-        faults != NULL ? candidate_adopt(left.configuration, left.origin, run_path(options), options->listen, faults) : NULL;
-    int code = candidate != NULL ? COMMAND_OK : COMMAND_ERROR;
-    if (candidate == NULL)
-        load_print(faults);
-    else if (!trial)
-        code = run_supervise(options, candidate, faults, left.sign_key, &left);
+    const int code = faults != NULL ? run_adopt(options, &left, trial, faults) : command_no_memory();
     if (!trial)
         run_close(left.sign_key);
-    if (trial || candidate == NULL)
-        handover_free(&left);
-    if (trial)
-        candidate_free(candidate);
     fault_list_free(faults);
     return code;
 }
