@@ -178,13 +178,24 @@ class Generation(Child):
                 os.close(message.fd)
 
 
+def listen_beside(port):
+    """A socket for one worker; the others have theirs on the same port."""
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    sock.bind(("127.0.0.1", port))
+    sock.listen(1024)
+    sock.setblocking(False)
+    return sock
+
+
 class House:
     """The supervisor. What its generations listen on is bound here, once; the last of them is the one that serves."""
 
     def __init__(self, directory, text, hosts):
         self.directory, self.hosts = pathlib.Path(directory), hosts
-        self.sockets = [self.bind() for _ in range(WORKERS)]
+        self.sockets = [listen_beside(0)]
         self.host, self.port = self.sockets[0].getsockname()
+        self.sockets += [listen_beside(self.port) for _ in range(WORKERS - 1)]
         self.door_path = self.directory / "admin.sock"
         self.door_socket = socket.socket(socket.AF_UNIX)
         self.door_socket.bind(str(self.door_path))
@@ -197,16 +208,6 @@ class House:
         self.text, self.edition, self.state = text, 1, -1
         self.living, self.all, self.deaf = [], [], False
         self.lock = threading.RLock()
-
-    def bind(self):
-        sock = socket.socket()
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        sock.bind(("127.0.0.1", self.sockets[0].getsockname()[1] if hasattr(self, "sockets") else 0))
-        if not hasattr(self, "sockets"):
-            self.sockets = [sock]
-        sock.listen(1024)
-        sock.setblocking(False)
-        return sock
 
     @property
     def serving(self):
@@ -293,7 +294,7 @@ class House:
 
     def stop(self):
         """All of them, the one that serves last: it is who hears what the others leave."""
-        for one in self.living[:-1] + self.living[-1:]:
+        for one in list(self.living):
             one.channel.say("STOP")
             assert one.wait() == 0, self.log_path.read_text()
             with self.lock:
