@@ -587,7 +587,7 @@ static const struct reload_question {
 } QUESTIONS[] = {
     [RELOAD_IDLE] = {CHANNEL_NONE, NULL},
     [RELOAD_READING] = {CHANNEL_NONE, NULL},
-    [RELOAD_OFFERED] = {CHANNEL_LOADED, "the server has no memory for it"},
+    [RELOAD_OFFERED] = {CHANNEL_LOADED, "a server has no memory for it"},
     [RELOAD_SHARED] = {CHANNEL_WHOLE, "the server has not enough descriptors for its listeners"},
     [RELOAD_GIVEN] = {CHANNEL_TAKEN, NULL},
 };
@@ -660,7 +660,7 @@ void reload_go_on(struct reload *reload, const bool readable[RELOAD_FDS])
     if (readable[0])
         reload_was_read(reload);
     if (reload_is_patient(reload) && now_ms >= reload->patient_until_ms)
-        reload_fail(reload, "the server has not read it in time");
+        reload_fail(reload, "a server has not read it in time");
     if (now_ms >= reload_hangs_at_ms(reload))
         reload_hang(reload);
     if (reload->watch != NULL && watch_is_due(reload->watch, now_ms)) {

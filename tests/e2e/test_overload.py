@@ -242,7 +242,7 @@ class OutOfMemory(TrafficStory):
     def test_of_the_server_the_one_session_dies(self):
         self.start("-server")
         self.go_through(((30, 50), (10, 200), (4, 300), (2, 300), (1, 300)))
-        self.assertIn("the server has no memory for it", self.proxy.log_text())
+        self.assertIn("a server has no memory for it", self.proxy.log_text())
         self.assertIn("overload", self.end())
 
     def test_of_the_journal_it_is_one_that_cannot_write(self):
