@@ -397,16 +397,18 @@ class Exeat:
         """The supervisor's."""
         return self.process.pid
 
-    def children(self):
-        """pid by role, "server" and "journal", as they run now."""
-        found = {}
+    def processes(self):
+        """Role, "server" or "journal", and pid of each that runs, the oldest first."""
         path = pathlib.Path(f"/proc/{self.pid}/task/{self.pid}/children")
         for pid in path.read_text().split():
             with contextlib.suppress(OSError, IndexError):
                 words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
                 if words[1].startswith(b"-"):
-                    found[words[1].decode().lstrip("-")] = int(pid)
-        return found
+                    yield words[1].decode().lstrip("-"), int(pid)
+
+    def children(self):
+        """pid by role, as they run now; of several the newest."""
+        return dict(self.processes())
 
     def stop(self, how=signal.SIGINT):
         """An orderly end, at once, whatever is open; returns the exit code."""

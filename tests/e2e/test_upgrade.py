@@ -67,14 +67,7 @@ class UpgradeStory(TunnelStory):
 
     def pids(self, role=None):
         """Of those that run, the oldest first."""
-        found = []
-        children = pathlib.Path(f"/proc/{self.proxy.process.pid}/task/{self.proxy.process.pid}/children").read_text().split()
-        for pid in map(int, children):
-            with contextlib.suppress(OSError, IndexError):
-                word = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[1].decode()
-                if word.startswith("-") and role in (None, word[1:]):
-                    found.append(pid)
-        return found
+        return [pid for found, pid in self.proxy.processes() if role in (None, found)]
 
     def await_servers(self, count):
         return wait_until(f"{count} servers", lambda: len(self.pids("server")) == count and self.pids("server"))
