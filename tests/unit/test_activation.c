@@ -17,7 +17,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
-#include "config_text.h"
+#include "bounds_text.h"
 #include "host/bind.h"
 #include "host/bounds.h"
 #include "net.h"
@@ -279,20 +279,7 @@ static size_t go_over(struct bounds *now, const char *address, const char *more)
     char text[512];
     snprintf(text, sizeof(text), "[listen a]\naddress = %s\n%s[clients a]\nfrom = 127.0.0.0/8\n[route nat]\n[rule r]\nto = a.example\n", address,
              more);
-    struct config *config = config_text_load(text, NULL);
-    struct fault_list *faults = fault_list_new();
-    struct bounds next = {.workers = WORKERS};
-    bounds_plan(&next, now, config, faults);
-    const size_t count = fault_count(faults);
-    for (size_t i = 0; i < count; i++)
-        strcpy(said, fault_text(faults, i));
-    if (count == 0)
-        bounds_commit(now, &next);
-    else
-        bounds_roll_back(now, &next);
-    fault_list_free(faults);
-    config_unref(config);
-    return count;
+    return bounds_text_go_over(now, text, said, sizeof(said));
 }
 
 static bool is_answered(const struct endpoint *at)

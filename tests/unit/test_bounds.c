@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "config_text.h"
+#include "bounds_text.h"
 #include "host/bind.h"
 #include "net.h"
 
@@ -25,28 +25,12 @@ static void enter_network(void)
 
 TestSuite(bounds, .init = enter_network);
 
-static struct config *listening(const char *listeners)
-{
-    char text[1024];
-    snprintf(text, sizeof(text), "%s" REST, listeners);
-    return config_text_load(text, NULL);
-}
-
 /* Plans and commits; the number of faults. */
 static size_t go_over(struct bounds *now, const char *listeners)
 {
-    struct config *config = listening(listeners);
-    struct fault_list *faults = fault_list_new();
-    struct bounds next = {.workers = WORKERS};
-    bounds_plan(&next, now, config, faults);
-    const size_t count = fault_count(faults);
-    if (count == 0)
-        bounds_commit(now, &next);
-    else
-        bounds_roll_back(now, &next);
-    fault_list_free(faults);
-    config_unref(config);
-    return count;
+    char text[1024], said[1024];
+    snprintf(text, sizeof(text), "%s" REST, listeners);
+    return bounds_text_go_over(now, text, said, sizeof(said));
 }
 
 /* Non-blocking: >= 0 with whatever became of it so far. */
