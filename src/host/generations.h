@@ -53,7 +53,7 @@ struct generation *generations_serving(const struct generations *generations);
 struct generation *generations_rising(const struct generations *generations);          /* NULL: none */
 struct generation *generations_find(const struct generations *generations, pid_t pid); /* NULL: none of them */
 
-/* One more, at the end, which serves as it is zeroed. NULL: as many as can be are there, or there is no memory. */
+/* One more, at the end, zeroed: for the caller to say what state it is in. NULL: as many as can be are there, or there is no memory. */
 struct generation *generations_add(struct generations *generations);
 /* How many live beside the one that serves. */
 size_t generations_others(const struct generations *generations);

@@ -9,10 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "base/memo.h"
 #include "base/number.h"
 #include "host/capability.h"
 
@@ -99,7 +99,7 @@ static void successor_try_here(const struct successor *successor, const struct h
 pid_t successor_try(const struct successor *successor, const struct handover *handover, int *said)
 {
     const int left = handover_store(handover);
-    *said = memfd_create("exeat-said", MFD_CLOEXEC);
+    *said = memo_write("exeat-said", "", 0);
     pid_t pid = -1;
     if (left >= 0 && *said >= 0 && successor_leave(left, true) && (pid = fork()) == 0)
         successor_try_here(successor, handover, left, *said);
