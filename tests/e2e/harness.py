@@ -112,12 +112,15 @@ class Certificate:
         return ssl.create_default_context(cafile=self.path)
 
 
+def family_of(address):
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
 class Origin:
     """A TCP server on loopback that notes every connection and every byte; what it does with one is `serve(sock)`."""
 
     def __init__(self, address="127.0.0.1", port=0, serve=None):
-        self.family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        self.listener = socket.create_server((address, port), family=self.family, backlog=1024)
+        self.listener = socket.create_server((address, port), family=family_of(address), backlog=1024)
         self.address, self.port = self.listener.getsockname()[:2]
         self.serve = serve or self.echo
         self.connections = []   # the peer of each, in order
@@ -174,10 +177,6 @@ class Origin:
                 with contextlib.suppress(OSError):
                     sock.shutdown(socket.SHUT_RDWR)
         self.thread.join(5)
-
-
-def family_of(address):
-    return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
 def free_port(*addresses):
@@ -243,7 +242,7 @@ class DnsStub:
         self.zone = zone
         self.questions = []
         self.ports = set()
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        family = family_of(address)
         for _ in range(50):
             self.tcp = socket.create_server((address, port), family=family)
             self.port = self.tcp.getsockname()[1]
