@@ -65,7 +65,8 @@ static void put_all(struct text *out, const struct handover *handover)
     text_add(out, "configuration");
     put_fd(out, handover->configuration);
     put_fd(out, handover->origin);
-    text_format(out, " %u\nreloads %u %u\nkey", handover->edition, handover->reloads[0], handover->reloads[1]);
+    text_format(out, " %u\nreloads %u %u\nwanted %u %u\nkey", handover->edition, handover->reloads[0], handover->reloads[1], handover->wants_reload,
+                handover->wants_upgrade);
     put_fd(out, handover->sign_key);
     text_add(out, "\nstate");
     put_fd(out, handover->state.fd);
@@ -214,7 +215,8 @@ static bool read_plain(struct words *words, struct handover *handover)
                       word_number(words, &capabilities[1], UINT64_MAX) && word_bool(words, &handover->may_mark) && word_is(words, "configuration") &&
                       word_fd(words, &handover->configuration) && handover->configuration >= 0 && word_fd(words, &handover->origin) &&
                       word_u32(words, &handover->edition) && word_is(words, "reloads") && word_u32(words, &handover->reloads[0]) &&
-                      word_u32(words, &handover->reloads[1]) && word_is(words, "key") && word_fd(words, &handover->sign_key) &&
+                      word_u32(words, &handover->reloads[1]) && word_is(words, "wanted") && word_bool(words, &handover->wants_reload) &&
+                      word_bool(words, &handover->wants_upgrade) && word_is(words, "key") && word_fd(words, &handover->sign_key) &&
                       word_is(words, "state") && word_fd(words, &handover->state.fd) && word_bool(words, &handover->state.waits) &&
                       word_int(words, &handover->state.writer) && word_is(words, "doors") && word_fd(words, &doors[DOOR_ADMIN]) &&
                       word_fd(words, &doors[DOOR_METRICS]) && word_number(words, &socket, UINT64_MAX) &&

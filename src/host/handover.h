@@ -29,7 +29,8 @@ struct handover {
     struct child journal;
     bool reopen, bereaved; /* as the supervisor has them */
     struct generations generations;
-    uint32_t reloads[2]; /* refused, taken */
+    uint32_t reloads[2];              /* refused, taken */
+    bool wants_reload, wants_upgrade; /* somebody has asked since the last one began */
 };
 
 /* A file that holds it, or -1 with errno. The structs that it points to are borrowed. */

@@ -634,6 +634,11 @@ uint32_t reload_count(const struct reload *reload)
     return reload->count;
 }
 
+bool reload_is_wanted(const struct reload *reload)
+{
+    return reload->wanted;
+}
+
 bool reload_is_over(const struct reload *reload)
 {
     return reload->step == RELOAD_IDLE;

@@ -56,8 +56,9 @@ void reload_take_message(struct reload *reload, struct generation *generation, c
 void reload_set_counts(struct reload *reload, const uint32_t counts[2]);
 const uint32_t *reload_counts(const struct reload *reload);
 
-/* How many have begun so far, and whether none is under way. */
+/* How many have begun so far; whether somebody has asked since the last one began, and whether none is under way. */
 uint32_t reload_count(const struct reload *reload);
+bool reload_is_wanted(const struct reload *reload);
 bool reload_is_over(const struct reload *reload);
 
 /* It goes on when one of these is readable, or its time has come (monotonic ms; UINT64_MAX: never). */

@@ -28,6 +28,8 @@ static struct handover supervisor_hand_over(struct supervisor *sup)
         .bereaved = sup->bereaved,
         .generations = sup->generations,
         .reloads = {reloads[0], reloads[1]},
+        .wants_reload = reload_is_wanted(sup->reload),
+        .wants_upgrade = upgrade_is_wanted(&sup->upgrade),
     };
 }
 
@@ -73,8 +75,13 @@ void supervisor_begin_upgrades(struct supervisor *sup)
 {
     const struct upgrade_hands hands = {supervisor_try, supervisor_start_rising, supervisor_promoted, sup};
     sup->upgrade = (struct upgrade){.generations = &sup->generations, .reload = sup->reload, .journal = &sup->journal, .hands = hands, .said = -1};
-    if (sup->settings->left == NULL)
+    const struct handover *left = sup->settings->left;
+    if (left == NULL)
         return;
     log_info("going on in place of the program before");
     upgrade_continue(&sup->upgrade);
+    if (left->wants_reload)
+        reload_ask(sup->reload);
+    if (left->wants_upgrade)
+        upgrade_ask(&sup->upgrade, NULL, 0);
 }

@@ -51,6 +51,11 @@ void upgrade_ask(struct upgrade *upgrade, struct generation *through, uint32_t n
         upgrade_begin(upgrade);
 }
 
+bool upgrade_is_wanted(const struct upgrade *upgrade)
+{
+    return upgrade->wanted;
+}
+
 /* ---- its end ---- */
 
 static void upgrade_over(struct upgrade *upgrade, bool done, const char *words)
@@ -190,14 +195,22 @@ void upgrade_fall(struct upgrade *upgrade)
 
 /* ---- its turn ---- */
 
+/* The new program does not say that exeat is ready, as that was said before it; and what is owed to a server that comes is not left to it. */
+static bool upgrade_has_settled(const struct upgrade *upgrade)
+{
+    return upgrade->step == UPGRADE_SETTLING && reload_is_over(upgrade->reload) && generations_serving(upgrade->generations)->ready;
+}
+
 uint64_t upgrade_at_ms(const struct upgrade *upgrade)
 {
+    if (upgrade_has_settled(upgrade))
+        return 0;
     return upgrade->step == UPGRADE_NONE ? UINT64_MAX : upgrade->until_ms;
 }
 
 void upgrade_go_on(struct upgrade *upgrade)
 {
-    if (upgrade->step == UPGRADE_SETTLING && reload_is_over(upgrade->reload))
+    if (upgrade_has_settled(upgrade))
         upgrade_try(upgrade);
     if (upgrade->step == UPGRADE_YIELDING && upgrade->journal->channel >= 0 && !upgrade->journal->yields)
         upgrade_raise(upgrade);

@@ -13,7 +13,7 @@
 /* In this order; up to UPGRADE_DUE the old program acts, and any fault leaves everything as it is; then the new one does. */
 enum upgrade_step {
     UPGRADE_NONE = 0,
-    UPGRADE_SETTLING, /* a reload that is under way ends first, and none begins */
+    UPGRADE_SETTLING, /* a reload that is under way, or a start, ends first, and no reload begins */
     UPGRADE_TRYING,   /* the new program reads what it would be left, aside */
     UPGRADE_DUE,      /* it is to be executed */
     UPGRADE_YIELDING, /* the journal process of the old one ends, in order */
@@ -44,6 +44,9 @@ struct upgrade {
 
 /* Asks for one; `through` whose server, and as which number, or NULL. */
 void upgrade_ask(struct upgrade *upgrade, struct generation *through, uint32_t number);
+
+/* Somebody has asked for one since the last one began. */
+bool upgrade_is_wanted(const struct upgrade *upgrade);
 
 /* What is under way is not done; everything goes on as it is. */
 void upgrade_refuse(struct upgrade *upgrade, const char *why);

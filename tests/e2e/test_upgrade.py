@@ -1,5 +1,6 @@
 """Upgrades: another program in place of the one that runs, while tunnels are open and others are opened."""
 
+import concurrent.futures
 import contextlib
 import os
 import pathlib
@@ -8,15 +9,25 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 
 import audit_check
 import harness
 from harness import EXEAT, SANITIZED, client_hello, echoes, free_port, long_story, receive_all, wait_until
-from proc import is_gone
+from proc import is_gone, status
+from test_service import Manager
 from tunnels import NAME, TunnelStory
 from watching import Door
+
+# The supervisor holds the signal back until it looks for it, also over an exec.
+EARLY = """
+import os, signal, sys
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])
+os.kill(os.getpid(), signal.SIGUSR2)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
 
 ADMIN = "[admin]\nlisten = unix:{dir}/admin.sock\n"
 
@@ -145,6 +156,34 @@ class Upgrade(UpgradeStory):
         self.assertEqual(server, self.await_servers(1))
         self.assert_echo(tunnel)
         self.assert_echo(self.open_tunnel())
+
+    def test_what_is_asked_for_in_an_upgrade_is_done_after_it(self):
+        self.start()
+        go = self.directory / "go"
+        os.mkfifo(go)
+        self.install(f'#!/bin/sh\ncase $EXEAT_HANDOVER in try:*) read go < {go} ;; esac\nexec {EXEAT} "$@"\n')
+        with concurrent.futures.ThreadPoolExecutor() as others:
+            asked = [others.submit(self.door.ask, "/upgrade", "POST")]
+            self.await_log("is tried")
+            asked += [others.submit(self.door.ask, path, "POST") for path in ("/upgrade", "/reload", "/upgrade")]
+            for how in (signal.SIGHUP, signal.SIGUSR2):
+                self.proxy.process.send_signal(how)
+            wait_until("the signals to be taken", lambda: int(status(self.proxy.process.pid)["ShdPnd"], 16) == 0)
+            go.write_text("on\n")
+            answers = [answer.result() for answer in asked]
+        self.assertEqual([200] * 4, [answer[0] for answer in answers], answers)
+        self.await_log("upgraded: generation 3 serves")
+        self.await_log("reloaded: ")
+        self.await_servers(1)
+
+    def test_one_that_is_asked_for_before_exeat_is_ready(self):
+        where = self.directory / "notify"
+        manager = self.use(Manager(str(where)))
+        early = [sys.executable, "-c", EARLY]  # asks as soon as that does not end exeat
+        self.start(environment={"NOTIFY_SOCKET": str(where)}, through=early)
+        self.assertEqual("1", manager.next()["READY"])
+        self.await_log("upgraded: generation 2 serves")
+        self.assertTrue(self.tunnel_works())
 
     def test_a_reload_reaches_every_generation(self):
         self.start()

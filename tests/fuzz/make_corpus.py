@@ -76,7 +76,7 @@ def main(vectors, out):
     for path in (ROOT / "tests/tables/config").glob("*.conf"):
         write(out, "fuzz_config", path.stem, path.read_bytes())
     clients = base64.b64encode(bytes(range(4)) * 256)
-    write(out, "fuzz_handover", "one", b"exeat-handover 1\nworkers 1\ncapabilities 0 0 0\nconfiguration 5 - 1\nreloads 0 0\nkey -\nstate - 0 0\ndoors 6 - 7 -\n"
+    write(out, "fuzz_handover", "one", b"exeat-handover 1\nworkers 1\ncapabilities 0 0 0\nconfiguration 5 - 1\nreloads 0 0\nwanted 0 0\nkey -\nstate - 0 0\ndoors 6 - 7 -\n"
           b"journal 10 7 0 0\nservers 1 1\nserver 11 8 0 1 1 0 0 0 0 0\naddresses 1 1\naddress 1 0 0 l 0.0.0.0:0 0.0.0.0:3128 9\nend\n")
     write(out, "fuzz_rules", "two", b"exeat rules 1\n" + b"".join(name + b" 1 2 3 4 5 " + clients + b"\n" for name in (b"agents", b"internal")))
     write(out, "fuzz_survey_text", "all", SURVEY.replace(b"CLIENTS", clients))

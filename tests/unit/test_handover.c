@@ -46,7 +46,8 @@ static void begin(void)
                              .journal = {.pid = 78, .channel = 24},
                              .reopen = true,
                              .bereaved = true,
-                             .reloads = {1, 4}};
+                             .reloads = {1, 4},
+                             .wants_upgrade = true};
     cr_assert(generations_init(&left.generations, WORKERS) && generations_raise(&left.generations) != NULL);
     generations_promote(&left.generations);
     left.generations.last_number = 6;
@@ -81,6 +82,7 @@ Test(handover, what_is_written_is_read)
     expect_fds(&found);
     cr_expect(found.workers == WORKERS && found.capabilities[0] == 1 && found.capabilities[1] == UINT64_MAX && found.may_mark);
     cr_expect(found.edition == 5 && found.reloads[0] == 1 && found.reloads[1] == 4 && found.reopen && found.bereaved);
+    cr_expect(!found.wants_reload && found.wants_upgrade);
     cr_expect(found.doors.socket == 1234 && found.state.waits && found.state.writer == 77 && found.journal.pid == 78);
     cr_expect_str_eq(found.bounds.all[1].name, "a.b-c_D");
     cr_expect(found.bounds.count == 2 && found.bounds.last_number == 9 && found.bounds.workers == WORKERS && found.bounds.all[0].listener == 1 &&
