@@ -45,7 +45,7 @@ struct server {
     struct shared shared;
     struct worker *workers[WORKERS_MAX];
     pthread_t threads[WORKERS_MAX];
-    unsigned worker_count, running, drained, dry;
+    unsigned worker_count, listening, running, drained, dry;
     bool retired;
     uint32_t others;    /* generations that live beside this one, which serves */
     unsigned taking;    /* workers that have not gone over to the edition that serves */
@@ -408,7 +408,10 @@ static void server_take_news(void *arg, int news, intptr_t worker)
     switch ((enum worker_news)news) {
     case WORKER_STARTED:
         server_order_all(server, ORDER_LISTEN);
-        channel_tell(server->channel, CHANNEL_READY, 0, 0, -1);
+        break;
+    case WORKER_LISTENS: /* each, or who follows another would not be ready for a moment */
+        if (++server->listening == server->worker_count)
+            channel_tell(server->channel, CHANNEL_READY, 0, 0, -1);
         break;
     case WORKER_TOOK:
         server_worker_took(server);

@@ -155,6 +155,7 @@ static void worker_leave_phase(struct worker *worker, enum worker_phase phase, b
     case PHASE_OPENING:
         if (worker->listening != NULL)
             listening_begin(worker->listening);
+        worker_report(worker, WORKER_LISTENS);
         break;
     case PHASE_DRAINING:
         worker_report(worker, WORKER_DRAINED);

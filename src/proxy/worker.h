@@ -53,13 +53,13 @@ struct shared {
 };
 
 /* What a worker tells the main thread. */
-enum worker_news { WORKER_STARTED = 1, WORKER_TOOK, WORKER_DRAINED, WORKER_DRY, WORKER_ENDED, WORKER_SURVEYED };
+enum worker_news { WORKER_STARTED = 1, WORKER_LISTENS, WORKER_TOOK, WORKER_DRAINED, WORKER_DRY, WORKER_ENDED, WORKER_SURVEYED };
 
 /* What the main thread tells a worker; `value` is nothing unless said. */
 enum worker_order {
     ORDER_JOURNAL = 1, /* value: the descriptor of a socket of a new journal process */
     ORDER_BEGIN,       /* write the `start` record; WORKER_STARTED when it is on file, or cannot be for now */
-    ORDER_LISTEN,      /* start accepting */
+    ORDER_LISTEN,      /* start accepting, when the journal can be told of it; WORKER_LISTENS */
     ORDER_EDITION,     /* value: the edition to serve by from here on, with a reference; WORKER_TOOK. What is open is judged again, a few at a time */
     ORDER_REVIEW,      /* another day: judge again what is open */
     ORDER_RECORD,      /* value: the detail of a `reload` record, malloc'd, its own from here on */

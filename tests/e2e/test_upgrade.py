@@ -185,6 +185,23 @@ class Upgrade(UpgradeStory):
         self.await_log("upgraded: generation 2 serves")
         self.assertTrue(self.tunnel_works())
 
+    def test_whoever_looks_finds_it_ready_all_the_time(self):
+        self.start()
+        done, seen = threading.Event(), set()
+
+        def look():
+            while not done.is_set():
+                seen.add(self.door.ask("/readyz")[0::2])
+        lookers = [threading.Thread(target=look, daemon=True) for _ in range(3)]
+        for looker in lookers:
+            looker.start()
+        for _ in range(6):
+            self.upgrade()
+        done.set()
+        for looker in lookers:
+            looker.join()
+        self.assertEqual({(200, "ready\n")}, seen)
+
     def test_a_reload_reaches_every_generation(self):
         self.start()
         old = self.open_tunnel()
