@@ -127,10 +127,16 @@ bool generations_any_runs(const struct generations *generations)
     return false;
 }
 
+/* One that was to follow has nothing open, and was not even asked where it hangs. */
+static bool generation_is_drained(const struct generation *generation)
+{
+    return generation->child.pid == 0 || generation->drained || generation->state == GENERATION_RISING;
+}
+
 bool generations_are_drained(const struct generations *generations)
 {
     for (size_t i = 0; i < generations->count; i++)
-        if (generations->all[i]->child.pid != 0 && !generations->all[i]->drained)
+        if (!generation_is_drained(generations->all[i]))
             return false;
     return true;
 }

@@ -195,6 +195,15 @@ void upgrade_fall(struct upgrade *upgrade)
 
 /* ---- its turn ---- */
 
+/* A server that hangs does not hear that its channel is closed, and would stand in the way of the next one for good. */
+static void upgrade_give_up(struct upgrade *upgrade)
+{
+    const struct generation *rising = generations_rising(upgrade->generations);
+    if (rising != NULL && rising->child.pid > 0)
+        kill(rising->child.pid, SIGKILL);
+    upgrade_refuse(upgrade, "it takes too long");
+}
+
 /* The new program does not say that exeat is ready, as that was said before it; and what is owed to a server that comes is not left to it. */
 static bool upgrade_has_settled(const struct upgrade *upgrade)
 {
@@ -215,5 +224,5 @@ void upgrade_go_on(struct upgrade *upgrade)
     if (upgrade->step == UPGRADE_YIELDING && upgrade->journal->channel >= 0 && !upgrade->journal->yields)
         upgrade_raise(upgrade);
     if (upgrade->step != UPGRADE_NONE && clock_monotonic_ms() >= upgrade->until_ms)
-        upgrade_refuse(upgrade, "it takes too long");
+        upgrade_give_up(upgrade);
 }

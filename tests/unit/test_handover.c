@@ -167,3 +167,18 @@ Test(generations, there_are_only_so_many)
     cr_expect_eq(all.count, GENERATIONS_MAX);
     generations_fini(&all);
 }
+
+Test(generations, one_that_rises_holds_no_drain_up)
+{
+    struct generations all;
+    cr_assert(generations_init(&all, WORKERS));
+    struct generation *serving = generations_serving(&all), *rising = generations_raise(&all);
+    serving->child.pid = 79;
+    rising->child.pid = 80;
+    cr_expect_not(generations_are_drained(&all));
+    serving->drained = true;
+    cr_expect(generations_are_drained(&all), "it is not asked, and may hang");
+    generations_promote(&all);
+    cr_expect_not(generations_are_drained(&all));
+    generations_fini(&all);
+}
