@@ -63,10 +63,6 @@ class Installed(Exeat):
             self.check_audit()
 
 
-def upgrades_by_signal():
-    return "SIGUSR2 is kept for a later version" not in MACHINE.run("exeat", "run", "--help").stdout
-
-
 class PackageStory(TunnelStory):
     """Each begins on a machine without the package, and leaves it so."""
 
@@ -257,8 +253,7 @@ class Upgrade(PackageStory):
         others.start()
         try:
             told = self.upgrade()
-            if upgrades_by_signal():
-                wait_until("the new version", self.is_new)
+            wait_until("the new version", self.is_new)
         finally:
             done.set()
             others.join()
@@ -266,9 +261,6 @@ class Upgrade(PackageStory):
         self.assertIn("told to go on as this version", told)
         self.assert_echo(tunnel)
         self.assertEqual((pid, []), (self.proxy.pid, failures))
-        if not upgrades_by_signal():
-            self.assertFalse(self.is_new())
-            self.skipTest("this exeat does not upgrade by SIGUSR2 yet: what ran went on, as the old version")
 
     def test_a_fault_found_by_the_new_version(self):
         """What runs goes on, and the package is installed all the same."""
