@@ -239,6 +239,8 @@ class UnitCalls(UnitStory):
         self.rotate(".1")
         self.proxy.process.send_signal(signal.SIGHUP)
         self.proxy.wait_records("the reload", lambda rs: any(r["event"] == "reload" for r in rs))
+        self.proxy.process.send_signal(signal.SIGUSR2)
+        wait_until("the upgrade", lambda: "upgraded: generation 2 serves" in self.proxy.log_text())
         self.kill("server")
         wait_until("a tunnel", self.tunnel_works)
         self.assertEqual(0, self.proxy.stop())

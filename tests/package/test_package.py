@@ -86,6 +86,14 @@ class PackageStory(TunnelStory):
         done = MACHINE.run("systemctl", verb, "exeat", check=False)
         self.assertEqual(0, done.returncode, f"{done.stdout}{self.proxy.log_text()}")
 
+    def drop_in(self, text, unit="exeat.service"):
+        """As `systemctl edit` makes one; taken at the next start."""
+        directory = MACHINE.path(f"etc/systemd/system/{unit}.d")
+        directory.mkdir(exist_ok=True)
+        self.addCleanup(shutil.rmtree, directory, ignore_errors=True)
+        (directory / f"{len(list(directory.iterdir()))}.conf").write_text(text)
+        MACHINE.run("systemctl", "daemon-reload")
+
     def assert_denied(self):
         """What the package's configuration has for a host that it does not know."""
         sock, status, head = self.proxy.connect("evil.example", 443)
@@ -172,14 +180,6 @@ class Install(PackageStory):
 
 
 class Service(PackageStory):
-    def drop_in(self, text, unit="exeat.service"):
-        """As `systemctl edit` makes one; taken at the next start."""
-        directory = MACHINE.path(f"etc/systemd/system/{unit}.d")
-        directory.mkdir(exist_ok=True)
-        self.addCleanup(shutil.rmtree, directory, ignore_errors=True)
-        (directory / f"{len(list(directory.iterdir()))}.conf").write_text(text)
-        MACHINE.run("systemctl", "daemon-reload")
-
     def test_the_watchdog_strikes(self):
         """A server that hangs feeds it no more: systemd ends the service and starts it anew."""
         self.drop_in("[Service]\nWatchdogSec=2\nTimeoutAbortSec=1\n")
@@ -261,6 +261,25 @@ class Upgrade(PackageStory):
         self.assertIn("told to go on as this version", told)
         self.assert_echo(tunnel)
         self.assertEqual((pid, []), (self.proxy.pid, failures))
+
+    def test_systemd_goes_on_with_it(self):
+        """Fed by the new version it has the watchdog not strike, and a reload is the new version's."""
+        self.drop_in("[Service]\nWatchdogSec=2\n")
+        self.install()
+        self.serve_here(self.origin.port)
+        tunnel, pid = self.open_tunnel(), self.proxy.pid
+        self.upgrade()
+        wait_until("the new version", lambda: "upgraded: generation 2 serves" in self.proxy.log_text())
+        fed = {self.watchdog_time()}
+        wait_until("the watchdog to be fed", lambda: fed.add(self.watchdog_time()) or len(fed) > 3)
+        self.systemctl("reload")
+        self.proxy.wait_records("another reload", lambda rs: [r["event"] for r in rs].count("reload") == 2)
+        self.assert_echo(tunnel)
+        self.assertEqual((pid, "0", "active"), (self.proxy.pid, MACHINE.show("exeat", "NRestarts"), self.state()))
+
+    def watchdog_time(self):
+        """When it was fed last."""
+        return MACHINE.show("exeat", "WatchdogTimestampMonotonic")
 
     def test_a_fault_found_by_the_new_version(self):
         """What runs goes on, and the package is installed all the same."""
