@@ -8,7 +8,7 @@ import subprocess
 import sys
 import unittest
 
-from harness import DATA, EXEAT, PATIENCE, SANITIZED, EndToEndTest
+from harness import DATA, EXEAT, PATIENCE, SANITIZED, EndToEndTest, plain_story
 
 
 @unittest.skipIf(SANITIZED, "what a sanitized program costs tells nothing")
@@ -70,6 +70,7 @@ class Bench(EndToEndTest):
         self.assertEqual([], [key for key, call in found.items() if call["a_tunnel"] >= 0.5 and not call["why"]], "why is each needed?")
 
 
+@plain_story
 class Sockmap(EndToEndTest):
     EXPERIMENTS = ("counts", "half-close", "revoke", "hand-over", "errors", "privilege", "cost")  # not back-pressure: on a busy machine it is too slow to be held to
     SKIPPED = 77

@@ -10,7 +10,7 @@ import subprocess
 import threading
 import unittest
 
-from harness import EXEAT, PATIENCE, EndToEndTest, TlsOrigin, policy
+from harness import EXEAT, PATIENCE, EndToEndTest, TlsOrigin, plain_story, policy
 
 HOOKS = pathlib.Path(__file__).parents[2] / "contrib" / "buildkite"
 ALLOWED = "allowed.example.test"
@@ -25,6 +25,7 @@ exit "${AGENT_EXIT:-0}"
 """
 
 
+@plain_story
 class Hooks(EndToEndTest):
     """A job as the agent runs it: each hook is read into a shell of its own, which stops at the first fault; what `environment` exports is handed on."""
 

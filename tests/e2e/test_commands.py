@@ -9,6 +9,8 @@ import subprocess
 import tempfile
 import unittest
 
+from harness import unthreaded_story
+
 EXEAT = os.environ.get("EXEAT", "./exeat")
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 COMMANDS = ["run", "check", "explain", "ranges", "env", "hosts", "audit", "status", "reload", "upgrade"]
@@ -63,6 +65,7 @@ def line_of(text, wanted):
     return text.splitlines().index(wanted) + 1
 
 
+@unthreaded_story
 class CommandTest(unittest.TestCase):
     def setUp(self):
         directory = tempfile.TemporaryDirectory()

@@ -3,7 +3,7 @@
 import contextlib
 import unittest
 
-from harness import wait_until
+from harness import unthreaded_story, wait_until
 from proc import pipe_ends
 from tunnels import NAME, TunnelStory
 
@@ -19,6 +19,7 @@ def documented(limit, workers, addresses=1):
     return (rest - max(rest // 32, 4)) // 2
 
 
+@unthreaded_story
 class Descriptors(TunnelStory):
     def start(self, extra="[limits]\ntunnels_per_client = 100000\n", **how):
         return super().start(extra, workers=WORKERS, through=("prlimit", f"--nofile={LIMIT}:{LIMIT}"), **how)

@@ -12,7 +12,7 @@ import unittest
 import urllib.error
 import urllib.request
 
-from harness import EXEAT, PATIENCE, EndToEndTest, wait_until
+from harness import EXEAT, PATIENCE, EndToEndTest, plain_story, wait_until
 
 try:
     import yaml
@@ -69,6 +69,7 @@ class Place:
         return self.lets("Egress", "to", other, port, protocol) and other.lets("Ingress", "from", self, port, protocol)
 
 
+@plain_story
 @unittest.skipIf(yaml is None, "SKIPPED: python3-yaml is not installed: contrib/test installs it")
 class ManifestTest(EndToEndTest):
     def setUp(self):

@@ -12,7 +12,7 @@ import subprocess
 
 import audit_check
 from forged import bare_hello, v2, vector
-from harness import DATA, EXEAT, PATIENCE, SANITIZED, EndToEndTest, Exeat, Origin, policy, receive_all
+from harness import DATA, EXEAT, PATIENCE, SANITIZED, EndToEndTest, Exeat, Origin, policy, receive_all, unthreaded_story
 
 NAME = "allowed.example.test"
 DENIED = "denied.example.test"
@@ -64,6 +64,7 @@ def is_field(data):
     return all(byte in b"\t" or (byte >= 0x20 and byte != 0x7F) for byte in data)
 
 
+@unthreaded_story
 class LogInjection(EndToEndTest):
     def setUp(self):
         super().setUp()

@@ -13,7 +13,7 @@ import socket
 import threading
 import unittest
 
-from harness import DATA, EndToEndTest, client_hello, origins_on_one_port, wait_until
+from harness import DATA, EndToEndTest, client_hello, origins_on_one_port, unthreaded_story, wait_until
 
 import audit_check
 
@@ -143,6 +143,7 @@ class Replay:
             return ("tunnel" if expected and got == expected else "tunnel-closed"), head
 
 
+@unthreaded_story
 class Vectors(EndToEndTest):
     def setUp(self):
         super().setUp()

@@ -13,7 +13,7 @@ import time
 import unittest
 
 from clients import IMPATIENCE, words_of
-from harness import PATIENCE, wait_until
+from harness import PATIENCE, plain_story, wait_until
 from network import EXPLICIT_PORT, GATEWAY, LISTEN_PORT, MODES, SCRIPT, Namespace, cable, family_of, nft
 
 AGENT = ("10.20.0.7", "2001:db8:20::7")
@@ -170,6 +170,7 @@ def ask_all(*questions):
 # ---- the network, and the script in it ----
 
 
+@plain_story
 class ScriptTest(unittest.TestCase):
     ONE_LEG = False
     mode = MODES[0]  # where it does not matter
