@@ -88,14 +88,13 @@ exec valgrind -q --trace-children=yes --leak-check=full --show-leak-kinds=defini
     --error-exitcode=99 --log-file={self.directory}/valgrind.%p {os.path.abspath(harness.EXEAT)} "$@"
 """)
         wrapper.chmod(wrapper.stat().st_mode | stat.S_IXUSR)
-        plain, patience = harness.EXEAT, harness.PATIENCE
-        harness.EXEAT, harness.PATIENCE = str(wrapper), 120
+        patience, harness.PATIENCE = harness.PATIENCE, 120
         try:
-            self.start(sandbox="off")  # neither it nor valgrind knows the other's system calls
+            self.start(sandbox="off", program=wrapper)  # neither it nor valgrind knows the other's system calls
             self.settle(self.run_tunnels(TUNNELS, 8))
             self.assertEqual(0, self.proxy.stop())
         finally:
-            harness.EXEAT, harness.PATIENCE = plain, patience
+            harness.PATIENCE = patience
         logs = list(self.directory.glob("valgrind.*"))
         self.assertGreaterEqual(len(logs), 3, "all three processes were watched")
         self.assertEqual("", "".join(log.read_text() for log in logs))
