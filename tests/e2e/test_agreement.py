@@ -9,7 +9,7 @@ import subprocess
 import unittest
 
 from forged import hello_naming
-from harness import EXEAT, EndToEndTest, Origin, client_hello, origins_on_one_port, unthreaded_story, wait_until
+from harness import EXEAT, EndToEndTest, Origin, client_hello, long_story, origins_on_one_port, unthreaded_story, wait_until
 
 CLIENTS = ["127.0.0.1", "127.0.0.2", "127.0.0.9"]  # builders, deployers, nobody
 
@@ -109,6 +109,7 @@ hello_timeout = 3s
 """
 
 
+@long_story
 @unthreaded_story
 class Agreement(EndToEndTest):
     def setUp(self):

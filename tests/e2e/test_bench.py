@@ -8,9 +8,10 @@ import subprocess
 import sys
 import unittest
 
-from harness import DATA, EXEAT, PATIENCE, SANITIZED, EndToEndTest, plain_story
+from harness import DATA, EXEAT, PATIENCE, SANITIZED, EndToEndTest, long_story, plain_story
 
 
+@long_story
 @unittest.skipIf(SANITIZED, "what a sanitized program costs tells nothing")
 class Bench(EndToEndTest):
     def test_journal(self):
@@ -70,6 +71,7 @@ class Bench(EndToEndTest):
         self.assertEqual([], [key for key, call in found.items() if call["a_tunnel"] >= 0.5 and not call["why"]], "why is each needed?")
 
 
+@long_story
 @plain_story
 class Sockmap(EndToEndTest):
     EXPERIMENTS = ("counts", "half-close", "revoke", "hand-over", "errors", "privilege", "cost")  # not back-pressure: on a busy machine it is too slow to be held to

@@ -10,7 +10,7 @@ import threading
 import time
 
 import harness
-from harness import client_hello, echoes, receive_all, wait_until
+from harness import client_hello, echoes, long_story, receive_all, wait_until
 from tunnels import NAME, TunnelStory, is_gone
 from watching import Door
 
@@ -61,6 +61,7 @@ class DrainStory(TunnelStory):
         return [record["end"] for record in self.proxy.records() if record["event"] == "close"]
 
 
+@long_story
 class Drain(DrainStory):
     def test_without_a_tunnel_it_ends_by_itself(self):
         self.start()

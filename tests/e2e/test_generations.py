@@ -10,7 +10,7 @@ import threading
 import time
 
 from generations import House, memo
-from harness import EXEAT, PATIENCE, EndToEndTest, Exeat, Origin, client_hello, echoes, policy, receive_all, receive_exactly, wait_until
+from harness import EXEAT, PATIENCE, EndToEndTest, Exeat, Origin, client_hello, echoes, long_story, policy, receive_all, receive_exactly, wait_until
 from tunnels import NAME
 from watching import difference, sample
 
@@ -250,6 +250,7 @@ class Handover(GenerationStory):
             return Exeat.read_head(sock)[0] == 200
 
 
+@long_story
 class Together(GenerationStory):
     """What is said of all by the one that serves."""
 

@@ -15,10 +15,11 @@ import unittest
 
 import audit_check
 import harness
-from harness import DnsStub, Origin, client_hello, policy, receive_all, receive_exactly, wait_until
+from harness import DnsStub, Origin, client_hello, long_story, policy, receive_all, receive_exactly, wait_until
 from tunnels import NAME, TunnelStory
 
 
+@long_story
 class Misbehaviour(TunnelStory):
     def start(self, extra="", limits="request_timeout = 1s\nhello_timeout = 1s", rule="", **how):
         self.proxy = self.exeat(policy(NAME, port=self.origin.port, hosts=self.hosts, rule=rule, extra=f"[limits]\n{limits}\n{extra}"), **how)

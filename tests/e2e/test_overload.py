@@ -14,7 +14,7 @@ import subprocess
 import threading
 import unittest
 
-from harness import PATIENCE, SANITIZED, SEEN, client_hello, echoes, policy, receive_all, wait_until
+from harness import PATIENCE, SANITIZED, SEEN, client_hello, echoes, long_story, policy, receive_all, wait_until
 from heartbeat import Heartbeat
 from proc import descriptors, own_bytes, pipe_ends
 from traffic import TrafficStory, allowed_hosts
@@ -40,6 +40,7 @@ def reset_on_close(sock):
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
+@long_story
 class Crowd(TunnelStory):
     """All of them come from one address; another one is served throughout."""
 
@@ -183,6 +184,7 @@ class Crowd(TunnelStory):
         print(f"\n{self.served} served, {self.flooded} of the flood, {len(later)} messages, the latest by {1000 * max(later):.0f} ms", flush=True)
 
 
+@long_story
 @unittest.skipIf(SANITIZED, "a sanitizer wants to be the first library")
 @unittest.skipIf(shutil.which("cc") is None, "there is no compiler, to make a malloc that fails")
 class OutOfMemory(TrafficStory):

@@ -11,11 +11,12 @@ import unittest
 
 import audit_check
 import harness
-from harness import BACK_WITHIN, EXEAT, Exeat, client_hello, policy, wait_until
+from harness import BACK_WITHIN, EXEAT, Exeat, client_hello, long_story, policy, wait_until
 from proc import is_gone
 from tunnels import NAME, TunnelStory
 
 
+@long_story
 class Processes(TunnelStory):
     def refused(self):
         """The head of a refusal; None where that is not known to every worker yet: cut before a byte goes out."""
