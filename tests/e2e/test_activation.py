@@ -101,7 +101,7 @@ class Served(ActivationStory):
     def test_one_socket_serves_all_workers_through_reloads_and_deaths(self):
         self.bind()
         self.activate(workers=3)
-        self.assertIn("(explicit), which the service manager passed", self.proxy.log_text())
+        self.await_log("(explicit), which the service manager passed")
         self.assertEqual(self.manager[0].getsockname()[1], self.proxy.port)
         self.assert_all_served()
         for times in (1, 2):
@@ -121,6 +121,7 @@ class Served(ActivationStory):
         self.bind()
         where = "{}:{}".format(*self.manager[0].getsockname())
         self.activate(listen=f"{where} 127.0.0.1:0 [::1]:0")
+        self.await_log("ready, ")  # the log is written aside
         self.assertEqual(1, self.proxy.log_text().count("which the service manager passed"))
         self.assert_all_served()
 
@@ -220,7 +221,7 @@ class Systemd(ActivationStory):
     def test_its_own_tool_passes_what_is_served(self):
         listen = f"127.0.0.1:{free_port('127.0.0.1')}"
         self.start(listen=listen, through=[sys.executable, "-c", WAKE, listen, "systemd-socket-activate", f"--listen={listen}"])
-        self.assertIn("which the service manager passed", self.proxy.log_text())
+        self.await_log("which the service manager passed")
         self.assert_all_served(4)
 
 

@@ -83,7 +83,7 @@ class Told(ServiceStory):
         self.proxy.process.send_signal(signal.SIGHUP)
         self.assertIn("RELOADING", self.manager.next())
         self.assert_ready(self.manager.next())
-        self.assertIn("the reload is refused", self.proxy.log_text())
+        wait_until("the log to say so", lambda: "the reload is refused" in self.proxy.log_text())  # which is written aside
         self.proxy.config.write_text(text)
 
     def test_who_cannot_serve_is_never_ready(self):
