@@ -211,7 +211,7 @@ class Retired(GenerationStory):
         self.house.count()
 
 
-class Handover(GenerationStory):
+class OtherJournal(GenerationStory):
     """One journal process goes on where another ends."""
 
     def test_nobody_is_refused_meanwhile(self):
