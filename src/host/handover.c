@@ -266,8 +266,8 @@ static bool read_bound(struct words *words, struct bound *bound, unsigned worker
     if (!word_is(words, "address") || !word_u32(words, &bound->number) || !word_u32(words, &bound->listener) || !word_bool(words, &bound->inherited))
         return false;
     const size_t len = word_next(words, &name);
-    if (len == 0 || !text_copy(bound->name, sizeof(bound->name), name, len) || !word_endpoint(words, &bound->asked) ||
-        !word_endpoint(words, &bound->address) || (bound->fds = calloc(workers, sizeof(*bound->fds))) == NULL)
+    if (len == 0 || !text_is_printable(name, len) || !text_copy(bound->name, sizeof(bound->name), name, len) ||
+        !word_endpoint(words, &bound->asked) || !word_endpoint(words, &bound->address) || (bound->fds = calloc(workers, sizeof(*bound->fds))) == NULL)
         return false;
     for (unsigned i = 0; i < workers; i++)
         if (!word_fd(words, &bound->fds[i]) || bound->fds[i] < 0)

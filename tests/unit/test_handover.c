@@ -122,6 +122,15 @@ Test(handover, no_word_that_is_wrong_is_read)
     }
 }
 
+Test(handover, a_name_that_is_none_is_not_read)
+{
+    struct handover found;
+    char *name = strstr(stored, "explicit");
+    cr_assert_not_null(name);
+    name[0] = '\0';
+    cr_expect_not(handover_read(&found, stored, stored_len));
+}
+
 Test(handover, another_form_is_not_read)
 {
     struct handover found;
