@@ -104,9 +104,11 @@ static void http_leave(struct http *http, struct visitor *visitor)
         evconnlistener_enable(http->listener);
 }
 
+/* Its events go now: libevent would take them back behind the descriptor's end, when that number may be the socket of a worker. */
 static void http_closed(struct evhttp_connection *connection, void *arg)
 {
     struct http *http = arg;
+    bufferevent_disable(evhttp_connection_get_bufferevent(connection), EV_READ | EV_WRITE);
     for (size_t i = 0; i < VISITORS_MAX; i++)
         if (http->visitors[i].connection == connection)
             http_leave(http, &http->visitors[i]);

@@ -12,7 +12,7 @@ import stat
 import subprocess
 import unittest
 
-from harness import EXEAT, PATIENCE, Origin, client_hello, origins_on_one_port, policy, receive_all, wait_until
+from harness import EXEAT, PATIENCE, SANITIZED, Origin, client_hello, origins_on_one_port, policy, receive_all, wait_until
 from proc import descriptors
 from traffic import Traffic
 from tunnels import NAME, ProxyStory, TunnelStory
@@ -168,6 +168,20 @@ class DoorTest(WatchedStory):
                     sock.shutdown(socket.SHUT_WR)
                     self.assertNotIn(b" 200 ", receive_all(sock)[:20])
         self.assertEqual("alive\n", self.socket.good("/healthz"))
+
+
+@unittest.skipIf(SANITIZED, "sanitizers make system calls of their own")
+@unittest.skipUnless(shutil.which("strace"), "SKIPPED: strace is not installed")
+class CallsTest(WatchedStory):
+    def test_no_descriptor_is_spoken_of_behind_its_end(self):
+        """By then its number may be that of a worker's socket."""
+        calls = self.directory / "calls"
+        self.start(through=("strace", "-D", "-f", "-e", "trace=epoll_ctl", "-o", str(calls)), sandbox="off")
+        before = calls.read_text().count("EPOLL_CTL_DEL")
+        for _ in range(5):
+            self.assertEqual(200, self.open_door.ask("/readyz")[0])
+        wait_until("their ends", lambda: calls.read_text().count("EPOLL_CTL_DEL") >= before + 5)
+        self.assertNotIn("EBADF", calls.read_text())
 
 
 class HealthTest(WatchedStory):
