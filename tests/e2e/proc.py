@@ -4,12 +4,15 @@ import contextlib
 import os
 import pathlib
 
+# How a file of a process's says that there is no process any more: the first when it is opened, the second when it is read.
+GONE = (FileNotFoundError, ProcessLookupError)
+
 
 def is_gone(pid):
     """Ended, also when nobody has collected it yet."""
     try:
         return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
-    except FileNotFoundError:
+    except GONE:
         return True
 
 
@@ -33,6 +36,6 @@ def pipe_ends(pid):
     """Its descriptors that are pipes; one may go while it is looked at."""
     ends = 0
     for fd in pathlib.Path(f"/proc/{pid}/fd").iterdir():
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(*GONE):
             ends += os.readlink(fd).startswith("pipe:")
     return ends

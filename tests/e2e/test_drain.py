@@ -11,7 +11,8 @@ import time
 
 import harness
 from harness import client_hello, echoes, long_story, receive_all, wait_until
-from tunnels import NAME, TunnelStory, is_gone
+from proc import is_gone
+from tunnels import NAME, TunnelStory
 from watching import Door
 
 ADMIN = "[admin]\nlisten = unix:{dir}/admin.sock\n"

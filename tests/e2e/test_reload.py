@@ -14,9 +14,9 @@ import time
 import unittest
 
 from harness import EXEAT, PATIENCE, SANITIZED, SEEN, client_hello, echoes, free_port, long_story, policy, receive_all, receive_exactly, wait_until
-from proc import descriptors
+from proc import GONE, descriptors, is_gone
 from test_admin import BOTH, WatchedStory
-from tunnels import NAME, TunnelStory, is_gone
+from tunnels import NAME, TunnelStory
 from watching import difference, sample
 
 OTHER = "other.example.test"
@@ -428,7 +428,7 @@ class Ended(ReloadStory):
         supervisor, server = pathlib.Path(f"/proc/{self.proxy.process.pid}/fd"), self.proxy.children()["server"]
 
         def candidates():
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(*GONE):
                 return sum("exeat-configuration" in os.readlink(fd) for fd in supervisor.iterdir())
         os.kill(server, signal.SIGSTOP)
         self.addCleanup(lambda: is_gone(server) or os.kill(server, signal.SIGCONT))

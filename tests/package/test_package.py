@@ -14,6 +14,7 @@ import unittest
 import audit_check
 from harness import PATIENCE, Exeat, TlsOrigin, policy, receive_all, wait_until
 from machine import Machine
+from proc import GONE
 from tunnels import NAME, TunnelStory
 
 PACKAGE = os.environ["EXEAT_PACKAGE"]
@@ -237,7 +238,7 @@ class Upgrade(PackageStory):
     def is_new(self):
         """Whether supervisor, journal and a server are the program that is installed."""
         program, supervisor = MACHINE.path(PROGRAM), self.proxy.pid
-        with contextlib.suppress(FileNotFoundError):  # one of them has just ended
+        with contextlib.suppress(*GONE):  # one of them has just ended
             new = [pid for pid in (supervisor, *self.proxy.child_pids()) if MACHINE.path(f"proc/{pid}/exe").samefile(program)]
             return supervisor in new and len(new) >= 3
         return False
