@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "audit/journal_packets.h"
+#include "audit/journal_wait.h"
 #include "audit/probe_table.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -59,67 +60,15 @@ struct journal_queue {
 
 /* ---- waits ---- */
 
-static void journal_wait_init(struct journal_wait *head)
+void journal_queue_wait(struct journal_queue *queue, struct journal_wait *wait)
 {
-    head->next = head->prev = head;
-}
-
-static void journal_wait_link(struct journal_wait *head, struct journal_wait *wait)
-{
-    wait->prev = head->prev;
-    wait->next = head;
-    head->prev->next = wait;
-    head->prev = wait;
-}
-
-/* A wait is in at most one ring, and leaves it without knowing which. */
-static void journal_wait_unlink(struct journal_wait *wait)
-{
-    wait->prev->next = wait->next;
-    wait->next->prev = wait->prev;
-    wait->next = wait->prev = NULL;
-}
-
-void journal_wait_start(struct journal_queue *queue, struct journal_wait *wait)
-{
-    wait->queue = queue;
     wait->number = queue->packets.last;
     const bool is_known = wait->number <= queue->committed || wait->number <= queue->failed_last;
     if (wait->number <= queue->committed)
-        journal_wait_link(&queue->done, wait);
+        journal_ring_add(&queue->done, wait);
     else
-        journal_wait_link(is_known ? &queue->failed : &queue->waiting, wait);
+        journal_ring_add(is_known ? &queue->failed : &queue->waiting, wait);
     event_active(is_known ? queue->tell : queue->idle, EV_TIMEOUT, 0);
-}
-
-void journal_wait_cancel(struct journal_wait *wait)
-{
-    if (wait->queue)
-        journal_wait_unlink(wait);
-    wait->queue = NULL;
-}
-
-/* Moves those up to a number, from the front of one ring behind the other. */
-static void journal_wait_move(struct journal_wait *from, struct journal_wait *to, uint64_t number)
-{
-    while (from->next != from && from->next->number <= number) {
-        struct journal_wait *wait = from->next;
-        journal_wait_unlink(wait);
-        journal_wait_link(to, wait);
-    }
-}
-
-/* Empties a ring of our own first, so that a wait that is started anew by `done` is told in the next turn. */
-static void journal_wait_tell(struct journal_wait *from, bool committed)
-{
-    struct journal_wait ring;
-    journal_wait_init(&ring);
-    journal_wait_move(from, &ring, UINT64_MAX);
-    while (ring.next != &ring) {
-        struct journal_wait *wait = ring.next;
-        journal_wait_cancel(wait);
-        wait->done(wait->arg, committed);
-    }
 }
 
 /* ---- records: taken, or counted ---- */
@@ -315,7 +264,7 @@ static void journal_queue_fail(struct journal_queue *queue)
 {
     queue->up = queue->linked = false;
     queue->failed_last = queue->packets.last;
-    journal_wait_move(&queue->waiting, &queue->failed, UINT64_MAX);
+    journal_ring_move(&queue->waiting, &queue->failed, UINT64_MAX);
     event_active(queue->tell, EV_TIMEOUT, 0);
 }
 
@@ -353,7 +302,7 @@ static void journal_queue_commit(struct journal_queue *queue, uint64_t number)
         return;
     queue->committed = number;
     queue->moved_ms = clock_monotonic_ms();
-    journal_wait_move(&queue->waiting, &queue->done, number);
+    journal_ring_move(&queue->waiting, &queue->done, number);
     journal_packets_release(&queue->packets, number);
     event_active(queue->tell, EV_TIMEOUT, 0);
     if (journal_queue_can_take(queue))
@@ -518,8 +467,8 @@ static void journal_queue_on_tell(evutil_socket_t fd, short what, void *arg)
     struct journal_queue *queue = arg;
     (void)fd;
     (void)what;
-    journal_wait_tell(&queue->done, true);
-    journal_wait_tell(&queue->failed, queue->continue_on_failure);
+    journal_ring_tell(&queue->done, true);
+    journal_ring_tell(&queue->failed, queue->continue_on_failure);
 }
 
 /* ---- made and ended ---- */
@@ -541,9 +490,9 @@ void journal_queue_attach(struct journal_queue *queue, int fd)
 
 static bool journal_queue_init(struct journal_queue *queue, const struct journal_settings *settings)
 {
-    journal_wait_init(&queue->waiting);
-    journal_wait_init(&queue->done);
-    journal_wait_init(&queue->failed);
+    journal_ring_init(&queue->waiting);
+    journal_ring_init(&queue->done);
+    journal_ring_init(&queue->failed);
     queue->fd = -1;
     queue->continue_on_failure = settings->continue_on_failure;
     queue->queue_max = settings->queue_max > 0 ? settings->queue_max : QUEUE_MAX_DEFAULT;
@@ -572,19 +521,13 @@ struct journal_queue *journal_queue_new(struct event_base *base, const struct jo
     return NULL;
 }
 
-static void journal_wait_drop(struct journal_wait *ring)
-{
-    while (ring->next != ring)
-        journal_wait_cancel(ring->next);
-}
-
 void journal_queue_free(struct journal_queue *queue)
 {
     if (!queue)
         return;
-    journal_wait_drop(&queue->waiting);
-    journal_wait_drop(&queue->done);
-    journal_wait_drop(&queue->failed);
+    journal_ring_drop(&queue->waiting);
+    journal_ring_drop(&queue->done);
+    journal_ring_drop(&queue->failed);
     journal_queue_detach(queue);
     if (queue->tell)
         event_free(queue->tell);

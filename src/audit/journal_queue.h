@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "audit/journal_wait.h"
 #include "audit/record.h"
 #include "policy/reason.h"
 
@@ -29,20 +30,6 @@ struct journal_settings {
     size_t queue_max;           /* bytes that wait, past which decisions are refused and denials are counted; 0: 8 MiB */
 };
 
-/* Told once for each wait: `committed` true when the record is on file, false when the journal died or its file failed after the record was added, so
- * that it is not known to be: then the tunnel must not open. Runs from the loop, never before journal_wait_start() returns. The record stays queued
- * either way, and will be on file when the journal is back. What was added while the journal was down (NEED_KEEP) is waited for until it is back, or
- * fails once more. With continue_on_failure it is true also when the journal failed: nothing may be refused for it. `done` may add, wait, cancel
- * and free this wait, not the queue. */
-struct journal_wait {
-    void (*done)(void *arg, bool committed);
-    void *arg;
-    /* private */
-    uint64_t number;
-    struct journal_wait *next, *prev;
-    struct journal_queue *queue;
-};
-
 /* NULL when out of memory. It is down until a socket is attached and the journal has said that it is ready. */
 struct journal_queue *journal_queue_new(struct event_base *base, const struct journal_settings *settings);
 /* Waits that are still there are let go without being told; what is not committed is lost. */
@@ -64,10 +51,11 @@ bool journal_queue_is_up(const struct journal_queue *queue);
  * is returned with *committed_already set (which may be NULL for other needs). `reason` is what a gap counts. */
 bool journal_queue_add(struct journal_queue *queue, struct record *record, enum journal_need need, enum reason reason, bool *committed_already);
 
-/* Waits for the last record that was added. The struct is the caller's, zeroed before its first use, and stays linked until done or cancel. */
-void journal_wait_start(struct journal_queue *queue, struct journal_wait *wait);
-/* Harmless when it is not waiting. */
-void journal_wait_cancel(struct journal_wait *wait);
+/* Waits for the last record that was added: it is told `committed` when that is on file, and not when the journal died or its file failed after the
+ * record was added, so that it is not known to be: then the tunnel must not open. Never before this returns. The record stays queued either way, and
+ * will be on file when the journal is back. What was added while the journal was down (NEED_KEEP) is waited for until it is back, or fails once more.
+ * With continue_on_failure it is committed also when the journal failed: nothing may be refused for it. Whoever is told may not free the queue. */
+void journal_queue_wait(struct journal_queue *queue, struct journal_wait *wait);
 
 /* A connection that ended without a byte: counted, and written as one `probe` record a source and minute. `peer_ip` is the load balancer's, not set
  * without one. */

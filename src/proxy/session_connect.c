@@ -218,7 +218,7 @@ void session_commit_begin(struct session *session)
     switch (session_record_allow(session)) {
     case RECORDED_WAIT:
         session->setup->commit = (struct journal_wait){.done = session_committed, .arg = session};
-        journal_wait_start(session->worker->journal, &session->setup->commit);
+        journal_queue_wait(session->worker->journal, &session->setup->commit);
         break;
     case RECORDED_AT_ONCE:
         session_enter(session, STEP_RELAY);

@@ -466,7 +466,7 @@ static void waiter_start(struct waiter *waiter, struct journal_queue *queue)
 {
     waiter->wait.done = waiter_done;
     waiter->wait.arg = waiter;
-    journal_wait_start(queue, &waiter->wait);
+    journal_queue_wait(queue, &waiter->wait);
     cr_assert_eq(waiter->told, 0, "told before start returned");
 }
 
