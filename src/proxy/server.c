@@ -1,5 +1,5 @@
 /* The server process: takes listeners and configuration from the supervisor, runs the workers, and keeps them in touch with the journal. */
-#include "proxy/server.h"
+#include "proxy/server_state.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -21,54 +21,14 @@
 #include "proxy/client_shares.h"
 #include "proxy/denials.h"
 #include "proxy/descriptors.h"
-#include "proxy/editions.h"
 #include "proxy/mailbox.h"
-#include "proxy/petition.h"
-#include "proxy/pulse.h"
 #include "proxy/quotas.h"
 #include "proxy/refusals.h"
-#include "proxy/survey.h"
-#include "proxy/worker.h"
 
 #define MINUTE_US (UINT64_C(60) * 1000000)
 #define DRAIN_SAID_EVERY_S 60
 #define PAUSES_PART 4 /* of all sessions as many as one client's share of those that are no tunnels yet */
 #define DAY_US (24 * 60 * MINUTE_US)
-
-struct server {
-    int channel;
-    struct event_base *base;
-    struct event *heard;
-    struct mailbox *news;
-    struct editions editions;
-    struct petitions petitions[PETITION_KINDS];
-    struct shared shared;
-    struct worker *workers[WORKERS_MAX];
-    pthread_t threads[WORKERS_MAX];
-    unsigned worker_count, listening, running, drained, dry;
-    bool retired;
-    uint32_t others;    /* generations that live beside this one, which serves */
-    unsigned taking;    /* workers that have not gone over to the edition that serves */
-    struct event *dawn; /* when another day may have begun */
-    uint32_t today;
-    enum server_stage stage;
-    bool drained_told;
-    struct event *minute; /* of a drain, and of one that is retired */
-    uint32_t generation;
-    struct server_reloads reloaded;
-    int doors[DOOR_COUNT]; /* until they are the guest's; -1: none */
-    int state_fd;          /* what the last server left; -1: nothing */
-    struct census *census;
-    uint32_t pulse_ms; /* 0: nobody waits for one */
-    struct pulse *pulse;
-    const struct server_guest *room; /* whose guest is here, once set-up is over */
-    void *guest;
-};
-
-const struct config *server_config(const struct server *server)
-{
-    return server->editions.now->config;
-}
 
 /* ---- how much of everything ---- */
 
@@ -210,13 +170,6 @@ static void server_drain(struct server *server)
     server_say_open_from_now(server);
 }
 
-static void server_tell_guest(const struct server *server, const struct channel_message *message)
-{
-    server->room->heard(server->guest, message);
-    if (message->fd >= 0)
-        close(message->fd);
-}
-
 /* It may still be drained, or stopped. */
 static void server_retire(struct server *server, const struct channel_message *message)
 {
@@ -295,12 +248,6 @@ static void server_record(struct server *server, const char *words)
     char *detail = strdup(words);
     if (detail == NULL || server->stage == SERVER_STOPPING || !worker_order(server->workers[0], ORDER_RECORD, (intptr_t)detail))
         free(detail);
-}
-
-struct petition *server_ask(struct server *server, enum petition_kind kind, void (*done)(void *arg, bool taken, const char *words, size_t len),
-                            void *arg)
-{
-    return petition_start(&server->petitions[kind], done, arg);
 }
 
 /* ---- what the supervisor says ---- */
@@ -466,109 +413,6 @@ static void server_dawn(evutil_socket_t fd, short what, void *arg)
     server_await_dawn(server);
     if (server->today != before && server->stage != SERVER_STOPPING)
         server_order_all(server, ORDER_REVIEW);
-}
-
-/* ---- the guest ---- */
-
-static bool server_begin_guest(struct server *server)
-{
-    server->census = census_new(server->base, server->workers, server->worker_count);
-    if (server->census == NULL)
-        return false;
-    if (server->pulse_ms > 0 && (server->pulse = pulse_new(server->base, server->census, server->channel, server->pulse_ms)) == NULL)
-        return false;
-    server->guest = server->room->begin(server, server->doors);
-    for (int door = 0; door < DOOR_COUNT; door++)
-        server->doors[door] = -1;
-    return server->guest != NULL;
-}
-
-static void server_end_guest(struct server *server)
-{
-    if (server->guest != NULL)
-        server->room->end(server->guest);
-    pulse_free(server->pulse);
-    census_free(server->census);
-    for (int door = 0; door < DOOR_COUNT; door++)
-        if (server->doors[door] >= 0)
-            close(server->doors[door]);
-    if (server->state_fd >= 0)
-        close(server->state_fd);
-}
-
-struct event_base *server_base(struct server *server)
-{
-    return server->base;
-}
-
-struct census *server_census(struct server *server)
-{
-    return server->census;
-}
-
-uint32_t server_generation(const struct server *server)
-{
-    return server->generation;
-}
-
-enum server_stage server_stage(const struct server *server)
-{
-    return server->stage;
-}
-
-int server_state(const struct server *server)
-{
-    return server->state_fd;
-}
-
-bool server_is_retired(const struct server *server)
-{
-    return server->retired;
-}
-
-uint32_t server_others(const struct server *server)
-{
-    return server->others;
-}
-
-bool server_collect(const struct server *server, uint32_t number, const char *what)
-{
-    return channel_say(server->channel, CHANNEL_COLLECT, number, 0, -1, what);
-}
-
-bool server_answer(const struct server *server, uint32_t number, int fd)
-{
-    return channel_tell(server->channel, CHANNEL_COLLECTED, number, server->generation, fd);
-}
-
-bool server_leave_state(const struct server *server, int fd)
-{
-    return channel_tell(server->channel, CHANNEL_STATE, 0, 0, fd);
-}
-
-struct survey *server_sum(const struct server *server)
-{
-    struct survey *sum = survey_new();
-    bool whole = sum != NULL;
-    for (unsigned i = 0; whole && i < server->worker_count; i++) {
-        const struct worker *worker = server->workers[i];
-        whole = tally_add(sum->tally, worker->tally);
-        sum->journal_filed += journal_queue_filed(worker->journal);
-    }
-    if (whole)
-        return sum;
-    survey_free(sum);
-    return NULL;
-}
-
-struct quotas *server_quotas(const struct server *server)
-{
-    return server->shared.quotas;
-}
-
-struct server_reloads server_reloads(const struct server *server)
-{
-    return server->reloaded;
 }
 
 /* ---- the process ---- */
