@@ -7,7 +7,7 @@
 
 #include "host/doors.h"
 #include "host/notify.h"
-#include "host/reload.h"
+#include "host/serving.h"
 
 /* `serving`, `doors` and `ports_file` (NULL: nobody asks for one) are the owner's; the rest is zeroed at first. */
 struct herald {

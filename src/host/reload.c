@@ -2,18 +2,16 @@
 #include "host/reload.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "base/background.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "host/privileges.h"
+#include "host/reload_records.h"
 #include "host/watch.h"
 
 /* A server that has not read a configuration in this time hangs. It reads a million patterns in some seconds. */
@@ -30,21 +28,6 @@
 
 /* Why nothing is taken when it cannot be told, which two seconds were not enough for. */
 #define DEAF "a server does not listen to its supervisor"
-
-/* What a record can say (its detail is cut at 1,500 characters). */
-#define RELOAD_RECORD_MAX 1500
-
-/* How many faults are recorded in words; the log has all of them. */
-#define FAULTS_RECORDED 4
-#define FAULT_RECORDED_MAX 200
-
-/* As many records wait for a server that serves; past them the oldest are lost, which the log says. */
-#define RECORDS_OWED 100
-
-struct reload_record {
-    struct reload_record *next;
-    char words[CONFIG_DIGEST_SIZE + RELOAD_RECORD_MAX]; /* behind the digest of what served then */
-};
 
 /* In this order, and from each back to the first when there is a fault. */
 enum reload_step {
@@ -69,8 +52,7 @@ struct reload {
     uint64_t patient_until_ms;
     uint64_t patience_ms, hangs_at_ms; /* until it is called hanging, and when that is; UINT64_MAX: it was */
     uint32_t counts[2];                /* refused, taken: so far, through all servers */
-    struct reload_record *owed;        /* to a server that serves, the oldest first */
-    size_t owed_count;
+    struct reload_records owed;
     bool closed;
     struct watch *watch;    /* NULL: `watch = off` */
     struct bundle *refused; /* what was read last, and is watched for a change, when it was not taken */
@@ -81,28 +63,6 @@ struct reload {
 static void reload_watch(struct reload *reload);
 static void reload_begin(struct reload *reload);
 static void reload_advance(struct reload *reload);
-
-/* ---- what is given to a server ---- */
-
-static bool serving_tell_sockets(const struct bound *bound, unsigned workers, int channel)
-{
-    for (unsigned worker = 0; worker < workers; worker++)
-        if (!channel_tell(channel, CHANNEL_LISTENER, bound->number, worker, bound->fds[worker]))
-            return false;
-    return true;
-}
-
-bool serving_tell_addresses(const struct bounds *bounds, int channel, bool fresh)
-{
-    for (size_t i = 0; i < bounds->count; i++) {
-        const struct bound *bound = &bounds->all[i];
-        if (!channel_tell(channel, CHANNEL_ADDRESS, bound->number, bound->listener | (bound->inherited ? CHANNEL_ADDRESS_INHERITED : 0), -1))
-            return false;
-        if ((bound->fresh || !fresh) && !serving_tell_sockets(bound, bounds->workers, channel))
-            return false;
-    }
-    return true;
-}
 
 /* ---- the servers ---- */
 
@@ -156,14 +116,6 @@ struct reload *reload_new(struct serving *serving, struct generations *generatio
     return reload;
 }
 
-static void reload_drop_record(struct reload *reload)
-{
-    struct reload_record *oldest = reload->owed;
-    reload->owed = oldest->next;
-    reload->owed_count--;
-    free(oldest);
-}
-
 static void reload_drop_next(struct reload *reload)
 {
     candidate_free(reload->next);
@@ -183,8 +135,7 @@ void reload_free(struct reload *reload)
     reload_drop_next(reload);
     watch_free(reload->watch);
     bundle_free(reload->refused);
-    while (reload->owed != NULL)
-        reload_drop_record(reload);
+    reload_records_fini(&reload->owed);
     free(reload);
 }
 
@@ -208,25 +159,8 @@ static void reload_watch(struct reload *reload)
 static void reload_tell_records(struct reload *reload)
 {
     const struct generation *writer = generations_serving(reload->generations);
-    while (reload->owed != NULL && writer->ready && channel_say(writer->child.channel, CHANNEL_RECORD, 0, 0, -1, reload->owed->words))
-        reload_drop_record(reload);
-}
-
-static void reload_owe_record(struct reload *reload, const struct text *words)
-{
-    struct reload_record **last = &reload->owed;
-    struct reload_record *record = calloc(1, sizeof(*record));
-    if (record == NULL || reload->owed_count == RECORDS_OWED)
-        log_error("a reload is not recorded: %s", record == NULL ? words->at : reload->owed->words);
-    if (record == NULL)
-        return;
-    if (reload->owed_count == RECORDS_OWED)
-        reload_drop_record(reload);
-    while (*last != NULL)
-        last = &(*last)->next;
-    snprintf(record->words, sizeof(record->words), "%s %s", reload->serving->candidate->config->digest, words->at);
-    *last = record;
-    reload->owed_count++;
+    if (writer->ready)
+        reload_records_tell(&reload->owed, writer->child.channel);
 }
 
 static void reload_tell_counts(const struct reload *reload)
@@ -297,29 +231,6 @@ static void reload_over(struct reload *reload)
 
 /* ---- refused ---- */
 
-/* `policy OLD stays; refused NEW, 2 faults: …; …` */
-static void reload_record_refusal(struct reload *reload, const struct fault_list *faults)
-{
-    char bytes[RELOAD_RECORD_MAX];
-    struct text record;
-    const char *digest = reload->next != NULL ? reload->next->digest : "";
-    const char *fault;
-    const size_t count = fault_count(faults);
-    size_t told = 0;
-    text_init(&record, bytes, sizeof(bytes));
-    text_format(&record, "policy %s stays; refused%s%s, %zu fault%s", reload->serving->candidate->config->digest, digest[0] ? " " : "", digest, count,
-                count == 1 ? "" : "s");
-    while (told < FAULTS_RECORDED && (fault = fault_text(faults, told)) != NULL) { /* for want of memory one may only be counted */
-        text_add(&record, told++ == 0 ? ": " : "; ");
-        text_add_clean(&record, fault, strlen(fault), FAULT_RECORDED_MAX);
-    }
-    if (told == 0)
-        text_add(&record, ": there was no memory for their words");
-    else if (count > told)
-        text_format(&record, "; and %zu more", count - told);
-    reload_owe_record(reload, &record);
-}
-
 /* The bundle that was read outlives its candidate where the files are watched. */
 static void reload_keep_refused(struct reload *reload)
 {
@@ -345,7 +256,7 @@ static void reload_refuse(struct reload *reload, const struct fault_list *faults
     char *lines = fault_lines(faults, true, true);
     fault_log(faults, true, false);
     log_error("the reload is refused: %zu fault%s; what was before goes on", fault_count(faults), fault_count(faults) == 1 ? "" : "s");
-    reload_record_refusal(reload, faults);
+    reload_records_refused(&reload->owed, reload->serving->candidate, reload->next, faults);
     reload_tell_records(reload);
     reload_tell_outcome(reload, false, lines != NULL ? lines : "out of memory\n");
     free(lines);
@@ -371,37 +282,18 @@ static void reload_fail(struct reload *reload, const char *what)
 
 /* ---- taken ---- */
 
-static void reload_say_taken(struct reload *reload, const char *old_digest)
-{
-    const struct candidate *next = reload->serving->candidate;
-    char bytes[RELOAD_RECORD_MAX];
-    struct text record;
-    text_init(&record, bytes, sizeof(bytes));
-    if (strcmp(old_digest, next->digest) == 0)
-        text_format(&record, "policy %s stays: ", old_digest);
-    else
-        text_format(&record, "policy %s in place of %s: ", next->digest, old_digest);
-    text_add(&record, next->changes);
-    reload_owe_record(reload, &record);
-}
-
 /* From here on it is what serves, whatever becomes of the servers. */
 static void reload_commit(struct reload *reload)
 {
     struct serving *serving = reload->serving;
     char old_digest[CONFIG_DIGEST_SIZE];
     memcpy(old_digest, serving->candidate->config->digest, sizeof(old_digest));
-    bounds_commit(&serving->bounds, &reload->bounds);
-    if (serving->origin < 0)
-        serving->origin = fcntl(serving->candidate->fd, F_DUPFD_CLOEXEC, 0);
-    candidate_free(serving->candidate);
-    serving->candidate = reload->next;
-    serving->edition = reload->number;
+    serving_take(serving, reload->next, &reload->bounds, reload->number);
     reload->next = NULL;
     bundle_free(reload->refused);
     reload->refused = NULL;
     reload_watch(reload); /* not any more the files of what is gone */
-    reload_say_taken(reload, old_digest);
+    reload_records_taken(&reload->owed, old_digest, serving->candidate);
 }
 
 /* Every worker has it, or there is none that had anything else. */

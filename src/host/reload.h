@@ -5,24 +5,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "config/candidate.h"
-#include "host/bounds.h"
 #include "host/channel.h"
 #include "host/generations.h"
-
-/* What serves, and what a server that is started is given. Only a reload that is taken changes it. */
-struct serving {
-    const char *path;            /* of the configuration, in its bundle */
-    const char *listen;          /* `--listen`, or NULL */
-    struct candidate *candidate; /* stored */
-    struct bounds bounds;
-    int origin;       /* the file of the first one, by which what only a restart changes still goes; -1: it serves still */
-    uint32_t edition; /* its number */
-    bool may_mark;    /* servers are given what it takes */
-};
-
-/* Gives a server all addresses: each with its sockets, or only with those that are `fresh`. False with errno. */
-bool serving_tell_addresses(const struct bounds *bounds, int channel, bool fresh);
+#include "host/serving.h"
 
 struct reload;
 

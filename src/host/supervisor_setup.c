@@ -168,10 +168,7 @@ void supervisor_free(struct supervisor *sup)
     doors_close(&sup->doors, admin); /* not before: an exeat that stops can still be asked how far it is */
     reload_free(sup->reload);
     notify_close(&sup->herald.notify);
-    bounds_fini(&sup->serving.bounds);
-    candidate_free(sup->serving.candidate);
-    if (sup->serving.origin >= 0)
-        close(sup->serving.origin);
+    serving_fini(&sup->serving);
     generations_fini(&sup->generations);
     if (sup->signals >= 0)
         close(sup->signals);
