@@ -59,7 +59,7 @@ class Machine:
 
     def path(self, name):
         """A file of its, as it is seen from here."""
-        return pathlib.Path(f"/proc/{self.init}/root/{name}")
+        return pathlib.Path("/proc", self.init, "root", str(name).lstrip("/"))
 
     def run(self, *words, check=True):
         """What root types there; what is said, errors too, is in `stdout`."""
