@@ -59,7 +59,7 @@ static void session_add_cause(const struct session *session, enum reason reason,
     else if (reason_row(reason)->class == CLASS_NETWORK && setup->cause != NULL)
         text_add(out, setup->cause);
     else if (reason == REASON_QUOTA)
-        text_add(out, setup->asked);
+        text_add(out, setup->detail);
 }
 
 static void session_refuse_in_http(struct session *session, enum reason reason)

@@ -108,14 +108,14 @@ static size_t session_scheme_len(const char *target, size_t len)
 }
 
 /* `GET http://mirror.example`: who still asks in plain HTTP, and where. Not the path and the query, nor a user: they may hold tokens. */
-static void session_note_asked(struct setup *setup)
+static void session_note_request(struct setup *setup)
 {
     const struct span method = setup->request.method, target = setup->request.target;
     const char *at = (const char *)setup->bytes + target.at;
     const size_t scheme = session_scheme_len(at, target.len);
     size_t end = scheme;
     struct text text;
-    text_init(&text, setup->asked, sizeof(setup->asked));
+    text_init(&text, setup->detail, sizeof(setup->detail));
     text_add_clean(&text, setup->bytes + method.at, method.len, 32);
     if (scheme == 0)
         return;
@@ -189,7 +189,7 @@ static void session_head_whole(struct session *session, enum request_result resu
         session_close(session, session->verdict.group == NULL ? REASON_CLIENT_UNKNOWN : REASON_DENIALS_ASKED);
         break;
     case REQUEST_METHOD:
-        session_note_asked(session->setup);
+        session_note_request(session->setup);
         session_close(session, REASON_METHOD_NOT_ALLOWED);
         break;
     case REQUEST_TOO_LARGE:

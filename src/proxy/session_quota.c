@@ -20,7 +20,7 @@ static void session_refuse_quota(struct session *session, const struct quota_ref
     struct text words;
     char rate[NUMBER_RATE_TEXT_MAX];
     const uint64_t wait_s = session_quota_wait_s(refusal);
-    text_init(&words, setup->asked, sizeof(setup->asked));
+    text_init(&words, setup->detail, sizeof(setup->detail));
     text_format(&words, "%s quota %s of group %s is used up: room in %" PRIu64 " s", quota_way_text(refusal->way),
                 number_rate_text(&refusal->group->quotas[refusal->way], rate), refusal->group->name, wait_s);
     setup->retry_s = (uint32_t)wait_s;

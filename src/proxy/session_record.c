@@ -127,8 +127,8 @@ static const char *session_denial_detail(const struct setup *setup)
 {
     if (setup == NULL)
         return NULL;
-    if (setup->asked[0] != '\0')
-        return setup->asked;
+    if (setup->detail[0] != '\0')
+        return setup->detail;
     return setup->fault != NULL ? setup->fault : setup->cause;
 }
 

@@ -99,7 +99,7 @@ static void session_close_revoked(struct session *session, enum review_result re
 {
     struct setup *setup = session->setup;
     struct text words;
-    text_init(&words, setup->asked, sizeof(setup->asked));
+    text_init(&words, setup->detail, sizeof(setup->detail));
     text_add(&words, "a policy that came meanwhile says: ");
     session_review_say(session, result, &session->verdict, &words);
     session_close(session, REASON_POLICY_REVOKED);

@@ -57,8 +57,8 @@ struct setup {
     uint32_t dns_ms, connect_ms;
     char *user_agent;
     const char *cause;   /* why the network said no, for the reply and the record's detail; static */
-    const char *fault;   /* what is wrong with what the client sent; static */
-    char asked[200];     /* the method and authority of a request that is no CONNECT; or what a quota or a policy that came meanwhile says; "" none */
+    const char *fault;   /* what is wrong with what the client sent, for the same; static */
+    char detail[200];    /* of the record, before those: a request that is no CONNECT, or what a quota or a newer policy says; "" none */
     uint32_t retry_s;    /* when it may be asked again; 0: nobody knows */
     enum reason refused; /* while it pauses: what it will be told */
 };
