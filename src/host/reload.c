@@ -2,6 +2,7 @@
 #include "host/reload.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,9 @@
 /* A server that has not read a configuration in this time hangs. It reads a million patterns in some seconds. */
 #define OFFER_PATIENCE_MS 120000
 
+/* A retired one has the same to do on the same machine as the one that serves: it may take as long again, and this besides. */
+#define RETIRED_PATIENCE_MS 10000
+
 /* Reading has no end where a file's server does not answer, nor has taking where a worker hangs, until the watchdog ends it. */
 #define HANG_PATIENCE_MS 60000
 
@@ -27,7 +31,7 @@
 #define CLOSED "exeat is being stopped, and goes by what it has until its end"
 
 /* Why nothing is taken when it cannot be told, which two seconds were not enough for. */
-#define DEAF "a server does not listen to its supervisor"
+#define DEAF "the server does not listen to its supervisor"
 
 /* In this order, and from each back to the first when there is a fault. */
 enum reload_step {
@@ -47,11 +51,12 @@ struct reload {
     uint32_t count; /* how many have begun */
     struct background reading;
     struct candidate *next;
-    struct bounds bounds; /* planned for that */
-    uint32_t number;      /* of the edition that was offered last */
-    uint64_t patient_until_ms;
-    uint64_t patience_ms, hangs_at_ms; /* until it is called hanging, and when that is; UINT64_MAX: it was */
-    uint32_t counts[2];                /* refused, taken: so far, through all servers */
+    struct bounds bounds;                           /* planned for that */
+    uint32_t number;                                /* of the edition that was offered last */
+    uint64_t asked_ms;                              /* when the servers were told last what they are to answer */
+    uint64_t retired_patience_ms, retired_until_ms; /* … and until when retired ones may; UINT64_MAX: as long as the one that serves */
+    uint64_t patience_ms, hangs_at_ms;              /* until it is called hanging, and when that is; UINT64_MAX: it was */
+    uint32_t counts[2];                             /* refused, taken: so far, through all servers */
     struct reload_records owed;
     bool closed;
     struct watch *watch;    /* NULL: `watch = off` */
@@ -66,36 +71,74 @@ static void reload_advance(struct reload *reload);
 
 /* ---- the servers ---- */
 
-/* One that is to follow starts with what serves. */
+/* One that is to follow starts with what serves; one that has retired and has nothing open any more is being stopped. */
 static bool reload_has(const struct generation *generation)
 {
-    return generation->state != GENERATION_RISING && generation->child.channel >= 0;
+    const bool leaves = generation->state == GENERATION_RETIRED && generation->drained;
+    return generation->state != GENERATION_RISING && !leaves && generation->child.channel >= 0;
 }
 
-/* Asks all the same; who does not hear it is to be counted as one that cannot. */
-static bool reload_tell_all(const struct reload *reload, const struct channel_message *message)
+/* Else it would keep open what is not allowed any more, or keep all others from what is. */
+static void reload_end_retired(struct generation *generation)
+{
+    log_error("generation %u has retired and does not follow a reload: it is ended, with what it has open", generation->number);
+    if (generation->child.pid > 0)
+        kill(generation->child.pid, SIGKILL);
+    child_hang_up(&generation->child);
+}
+
+/* Asks all the same. False: the one that serves does not hear it. */
+static bool reload_tell_all(struct reload *reload, const struct channel_message *message)
 {
     bool heard = true;
+    reload->asked_ms = clock_monotonic_ms();
+    reload->retired_until_ms = UINT64_MAX;
     for (size_t i = 0; i < reload->generations->count; i++) {
         struct generation *generation = reload->generations->all[i];
         generation->answered = false;
-        if (reload_has(generation))
-            heard = channel_send(generation->child.channel, message) && heard;
+        if (!reload_has(generation) || channel_send(generation->child.channel, message))
+            continue;
+        if (generation->state == GENERATION_RETIRED)
+            reload_end_retired(generation);
+        else
+            heard = false;
     }
     return heard;
 }
 
-static bool reload_order_all(const struct reload *reload, enum channel_kind kind)
+static bool reload_order_all(struct reload *reload, enum channel_kind kind)
 {
     return reload_tell_all(reload, &(struct channel_message){.kind = kind, .a = reload->number, .fd = -1});
+}
+
+static bool reload_awaits(const struct generation *generation)
+{
+    return reload_has(generation) && !generation->answered;
 }
 
 static bool reload_all_answered(const struct reload *reload)
 {
     for (size_t i = 0; i < reload->generations->count; i++)
-        if (reload_has(reload->generations->all[i]) && !reload->generations->all[i]->answered)
+        if (reload_awaits(reload->generations->all[i]))
             return false;
     return true;
+}
+
+/* From the answer of the one that serves on the others' time is measured. */
+static void reload_time_retired(struct reload *reload)
+{
+    const uint64_t now_ms = clock_monotonic_ms();
+    if (reload->retired_until_ms == UINT64_MAX && !reload_awaits(generations_serving(reload->generations)))
+        reload->retired_until_ms = now_ms + (now_ms - reload->asked_ms) + reload->retired_patience_ms;
+}
+
+static void reload_end_late(struct reload *reload)
+{
+    reload->retired_until_ms = UINT64_MAX;
+    for (size_t i = 0; i < reload->generations->count; i++)
+        if (reload_awaits(reload->generations->all[i]) && reload->generations->all[i]->state == GENERATION_RETIRED)
+            reload_end_retired(reload->generations->all[i]);
+    reload_advance(reload);
 }
 
 /* ---- its life ---- */
@@ -108,6 +151,7 @@ struct reload *reload_new(struct serving *serving, struct generations *generatio
     *reload = (struct reload){.serving = serving, .generations = generations, .number = serving->edition, .taken = taken, .arg = arg};
     reload->bounds.workers = serving->bounds.workers;
     reload->patience_ms = HANG_PATIENCE_MS;
+    reload->retired_patience_ms = RETIRED_PATIENCE_MS;
     if (!background_init(&reload->reading)) {
         free(reload);
         return NULL;
@@ -218,6 +262,11 @@ static void reload_hang(struct reload *reload)
 void reload_set_patience(struct reload *reload, uint64_t ms)
 {
     reload->patience_ms = ms;
+}
+
+void reload_set_retired_patience(struct reload *reload, uint64_t ms)
+{
+    reload->retired_patience_ms = ms;
 }
 
 static void reload_over(struct reload *reload)
@@ -356,8 +405,8 @@ static void reload_share(struct reload *reload)
 static void reload_advance(struct reload *reload)
 {
     if (!reload_all_answered(reload))
-        return;
-    if (reload->step == RELOAD_OFFERED)
+        reload_time_retired(reload);
+    else if (reload->step == RELOAD_OFFERED)
         reload_share(reload);
     else if (reload->step == RELOAD_SHARED)
         reload_take(reload);
@@ -421,7 +470,6 @@ void reload_close(struct reload *reload)
 static void reload_offer(struct reload *reload)
 {
     reload->number++;
-    reload->patient_until_ms = clock_monotonic_ms() + OFFER_PATIENCE_MS;
     reload->step = RELOAD_OFFERED;
     struct channel_message offer = {.kind = CHANNEL_CONFIG, .a = reload->serving->bounds.workers, .b = reload->number, .fd = reload->next->fd};
     text_copy(offer.text, sizeof(offer.text), reload->serving->path, strlen(reload->serving->path));
@@ -456,6 +504,18 @@ void reload_server_started(struct reload *reload)
 {
     generations_serving(reload->generations)->answered = true; /* it need not be given what it starts with */
     reload_tell_counts(reload);
+}
+
+/* When that has taken too long; UINT64_MAX: only retired ones are waited for, or none. */
+static uint64_t reload_patient_until_ms(const struct reload *reload)
+{
+    return reload_is_patient(reload) && reload->retired_until_ms == UINT64_MAX ? reload->asked_ms + OFFER_PATIENCE_MS : UINT64_MAX;
+}
+
+/* When they have had their time; UINT64_MAX: none is waited for, or the one that serves is, too. */
+static uint64_t reload_retired_until_ms(const struct reload *reload)
+{
+    return reload->step >= RELOAD_OFFERED ? reload->retired_until_ms : UINT64_MAX;
 }
 
 /* The next one starts with what serves then. */
@@ -544,9 +604,11 @@ void reload_fds(const struct reload *reload, int fds[RELOAD_FDS])
 
 uint64_t reload_at_ms(const struct reload *reload)
 {
-    const uint64_t look_ms = reload->watch != NULL ? watch_at_ms(reload->watch) : UINT64_MAX;
-    const uint64_t late_ms = reload_is_patient(reload) ? reload->patient_until_ms : reload_hangs_at_ms(reload);
-    return late_ms < look_ms ? late_ms : look_ms;
+    const uint64_t due[] = {reload_patient_until_ms(reload), reload_retired_until_ms(reload), reload_hangs_at_ms(reload)};
+    uint64_t at_ms = reload->watch != NULL ? watch_at_ms(reload->watch) : UINT64_MAX;
+    for (size_t i = 0; i < sizeof(due) / sizeof(due[0]); i++)
+        at_ms = due[i] < at_ms ? due[i] : at_ms;
+    return at_ms;
 }
 
 void reload_go_on(struct reload *reload, const bool readable[RELOAD_FDS])
@@ -556,8 +618,10 @@ void reload_go_on(struct reload *reload, const bool readable[RELOAD_FDS])
         watch_heard(reload->watch, now_ms);
     if (readable[0])
         reload_was_read(reload);
-    if (reload_is_patient(reload) && now_ms >= reload->patient_until_ms)
-        reload_fail(reload, "a server has not read it in time");
+    if (now_ms >= reload_patient_until_ms(reload))
+        reload_fail(reload, "the server has not read it in time");
+    if (now_ms >= reload_retired_until_ms(reload))
+        reload_end_late(reload);
     if (now_ms >= reload_hangs_at_ms(reload))
         reload_hang(reload);
     if (reload->watch != NULL && watch_is_due(reload->watch, now_ms)) {

@@ -17,8 +17,9 @@ struct reload *reload_new(struct serving *serving, struct generations *generatio
  * thread's. */
 void reload_free(struct reload *reload);
 
-/* How long a reload may hang before who asked hears of it; a test shortens it. */
+/* How long a reload may hang before who asked hears of it, and how long a retired server may hold one up before it is ended; a test shortens them. */
 void reload_set_patience(struct reload *reload, uint64_t ms);
+void reload_set_retired_patience(struct reload *reload, uint64_t ms);
 
 /* Asks for one that begins from here on, also while another is under way. */
 void reload_ask(struct reload *reload);

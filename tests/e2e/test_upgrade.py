@@ -15,7 +15,7 @@ import time
 
 import audit_check
 import harness
-from harness import EXEAT, SANITIZED, client_hello, echoes, free_port, long_story, receive_all, wait_until
+from harness import EXEAT, SANITIZED, client_hello, echoes, free_port, long_story, plain_story, receive_all, wait_until
 from proc import is_gone, status
 from test_service import Manager
 from tunnels import NAME, TunnelStory
@@ -218,6 +218,27 @@ class Upgrade(UpgradeStory):
         self.await_servers(1)
         ends = [record["end"] for record in self.proxy.records() if record["event"] == "close"]
         self.assertEqual(["policy_revoked"] * 2, ends)
+
+    @plain_story
+    def test_a_generation_that_hangs_does_not_refuse_a_reload(self):
+        """It is ended, so that what it has open does not go on by rules that are not in force any more."""
+        self.start()
+        old = self.open_tunnel()
+        mine = self.proxy.wait_decision()["id"]
+        self.upgrade()
+        new = self.open_tunnel()
+        hanging, serving = self.await_servers(2)
+        os.kill(hanging, signal.SIGSTOP)
+        text = self.proxy.config.read_text()
+        self.proxy.config.write_text(text.replace(f"to = {NAME}", "to = other.example.test"))
+        self.proxy.process.send_signal(signal.SIGHUP)
+        self.await_log("generation 1 has retired and does not follow a reload")
+        for tunnel in (old, new):
+            self.assertEqual(b"", receive_all(tunnel))
+        self.await_log("reloaded: ")
+        self.assertEqual([serving], self.await_servers(1))
+        recovered = self.proxy.wait_records("what became of it", lambda records: [r for r in records if r["event"] == "recovered"])
+        self.assertIn(mine, recovered[0]["detail"])
 
     def test_what_only_a_restart_changes_stays(self):
         self.start()

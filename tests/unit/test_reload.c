@@ -3,9 +3,12 @@
 
 #include <criterion/criterion.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -114,6 +117,133 @@ static uint32_t give(void)
     cr_assert_eq(await(CHANNEL_GO).a, number);
     return number;
 }
+
+/* ---- beside one that has retired; the file stays as it is, so that only the test asks ---- */
+
+/* A process that does nothing; what it would hear comes out at `theirs`. */
+static struct generation *retire(int *theirs)
+{
+    struct generation *retired = generations_add(&generations);
+    cr_assert_not_null(retired);
+    retired->state = GENERATION_RETIRED;
+    retired->child.pid = fork(); /* before there is a channel, of which it shall have no copy */
+    cr_assert(retired->child.pid >= 0);
+    if (retired->child.pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        for (;;)
+            pause();
+    }
+    int pair[2];
+    cr_assert(channel_pair(pair));
+    retired->child.channel = pair[0];
+    *theirs = pair[1];
+    return retired;
+}
+
+static void expect_ended(const struct generation *retired)
+{
+    int status;
+    cr_expect_eq(retired->child.channel, -1);
+    cr_expect(waitpid(retired->child.pid, &status, 0) == retired->child.pid && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+}
+
+static void expect_going_on(const struct generation *retired)
+{
+    cr_expect_geq(retired->child.channel, 0);
+    cr_expect_eq(waitpid(retired->child.pid, NULL, WNOHANG), 0);
+    kill(retired->child.pid, SIGKILL);
+    waitpid(retired->child.pid, NULL, 0);
+}
+
+static void say(struct generation *retired, enum channel_kind kind, uint32_t number)
+{
+    reload_take_message(reload, retired, &(struct channel_message){.kind = kind, .a = number, .b = 1, .fd = -1});
+}
+
+Test(reload, a_retired_server_that_does_not_read_it_is_ended)
+{
+    int theirs;
+    struct generation *retired = retire(&theirs);
+    reload_set_retired_patience(reload, 10);
+    reload_ask(reload);
+    const uint32_t number = await(CHANNEL_CONFIG).b;
+    for (const uint64_t until_ms = clock_monotonic_ms() + 100; clock_monotonic_ms() < until_ms;)
+        turn();
+    cr_expect_geq(retired->child.channel, 0, "it may take as long as the one that serves");
+    answer(CHANNEL_LOADED, number);
+    cr_assert_eq(await(CHANNEL_GIVEN).a, number);
+    expect_ended(retired);
+    answer(CHANNEL_WHOLE, number);
+    answer(CHANNEL_TAKEN, number);
+    cr_expect(serving.edition == number && reload_is_over(reload));
+    close(theirs);
+}
+
+Test(reload, a_retired_server_that_does_not_go_by_it_is_ended)
+{
+    int theirs;
+    struct generation *retired = retire(&theirs);
+    reload_ask(reload);
+    const uint32_t number = await(CHANNEL_CONFIG).b;
+    answer(CHANNEL_LOADED, number);
+    say(retired, CHANNEL_LOADED, number);
+    say(retired, CHANNEL_WHOLE, number);
+    reload_set_retired_patience(reload, 10);
+    answer(CHANNEL_WHOLE, number);
+    answer(CHANNEL_TAKEN, number);
+    cr_expect_eq(serving.edition, number);
+    cr_assert_eq(await(CHANNEL_OUTCOME).b, 1, "it is taken");
+    expect_ended(retired);
+    close(theirs);
+}
+
+Test(reload, a_retired_server_that_hears_nothing_is_ended)
+{
+    int theirs;
+    struct generation *retired = retire(&theirs);
+    close(theirs);
+    reload_ask(reload);
+    const uint32_t number = give();
+    expect_ended(retired);
+    answer(CHANNEL_TAKEN, number);
+    cr_expect_eq(serving.edition, number);
+}
+
+Test(reload, a_retired_server_that_is_slow_goes_on)
+{
+    int theirs;
+    struct generation *retired = retire(&theirs);
+    reload_ask(reload);
+    const uint32_t number = await(CHANNEL_CONFIG).b;
+    answer(CHANNEL_LOADED, number);
+    for (const uint64_t until_ms = clock_monotonic_ms() + 100; clock_monotonic_ms() < until_ms;)
+        turn();
+    say(retired, CHANNEL_LOADED, number);
+    answer(CHANNEL_WHOLE, number);
+    say(retired, CHANNEL_WHOLE, number);
+    say(retired, CHANNEL_TAKEN, number);
+    cr_expect_not(reload_is_over(reload), "one of them does not go by it yet");
+    answer(CHANNEL_TAKEN, number);
+    cr_expect(serving.edition == number && reload_is_over(reload));
+    expect_going_on(retired);
+    close(theirs);
+}
+
+Test(reload, a_retired_server_with_nothing_open_is_not_asked)
+{
+    int theirs;
+    struct channel_message message;
+    struct generation *retired = retire(&theirs);
+    retired->drained = true;
+    reload_ask(reload);
+    answer(CHANNEL_TAKEN, give());
+    cr_expect(reload_is_over(reload));
+    cr_expect(channel_receive(theirs, &message, false) > 0 && message.kind == CHANNEL_OUTCOME, "nothing else");
+    expect_going_on(retired);
+    close(theirs);
+}
+
+/* ---- beside what hangs or changes ---- */
 
 /* Who asked, and who asks later, hears that it hangs; and what it comes to when a worker was only slow. */
 Test(reload, one_that_hangs_is_not_waited_for_in_silence)
