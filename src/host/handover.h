@@ -21,7 +21,7 @@ struct handover {
     uint64_t capabilities[2]; /* in force in the supervisor, and those that servers are given */
     bool may_mark;
     int configuration, origin; /* as candidate_adopt() takes them */
-    uint32_t edition;
+    uint32_t edition;          /* the number by which servers are told of it from here on: none had a higher one */
     int sign_key;
     struct bounds bounds;
     struct doors doors;

@@ -581,6 +581,11 @@ const uint32_t *reload_counts(const struct reload *reload)
     return reload->counts;
 }
 
+uint32_t reload_last_number(const struct reload *reload)
+{
+    return reload->number;
+}
+
 uint32_t reload_count(const struct reload *reload)
 {
     return reload->count;

@@ -42,6 +42,9 @@ void reload_take_message(struct reload *reload, struct generation *generation, c
 void reload_set_counts(struct reload *reload, const uint32_t counts[2]);
 const uint32_t *reload_counts(const struct reload *reload);
 
+/* The highest number that an edition has had so far, also one that was refused: a server may still answer to it. */
+uint32_t reload_last_number(const struct reload *reload);
+
 /* How many have begun so far; whether somebody has asked since the last one began, and whether none is under way. */
 uint32_t reload_count(const struct reload *reload);
 bool reload_is_wanted(const struct reload *reload);

@@ -18,7 +18,7 @@ static struct handover supervisor_hand_over(struct supervisor *sup)
         .may_mark = serving->may_mark,
         .configuration = serving->candidate->fd,
         .origin = serving->origin,
-        .edition = serving->edition,
+        .edition = reload_last_number(sup->reload),
         .sign_key = sup->settings->sign_key_fd,
         .bounds = serving->bounds,
         .doors = sup->doors,

@@ -240,6 +240,19 @@ class Upgrade(UpgradeStory):
         recovered = self.proxy.wait_records("what became of it", lambda records: [r for r in records if r["event"] == "recovered"])
         self.assertIn(mine, recovered[0]["detail"])
 
+    def test_no_edition_has_the_number_of_one_that_was_refused(self):
+        """A server may still answer to that, and would be taken at its word."""
+        self.start()
+        taken = self.use(socket.create_server(("127.0.0.1", 0)))
+        self.proxy.config.write_text(self.proxy.config.read_text() + f"[listen taken]\naddress = 127.0.0.1:{taken.getsockname()[1]}\n")
+        self.proxy.process.send_signal(signal.SIGHUP)
+        self.await_log("the reload is refused")
+        left = self.directory / "left"
+        self.install(f"#!/bin/sh\ncat /proc/self/fd/${{EXEAT_HANDOVER#try:}} >{left}\necho seen >&2\nexit 1\n")
+        self.refuse("seen")
+        words = left.read_text().split()
+        self.assertEqual("2", words[words.index("configuration") + 3], words)
+
     def test_what_only_a_restart_changes_stays(self):
         self.start()
         text = self.proxy.config.read_text()
