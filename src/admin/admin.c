@@ -1,6 +1,7 @@
 /* The admin interface: metrics, health, tunnels, rules, reloads and upgrades over HTTP, on the server's main thread. */
 #include "admin/admin.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #include "admin/succession.h"
 #include "admin/tunnels.h"
 #include "base/clock.h"
+#include "base/json.h"
 #include "proxy/census.h"
 
 #define TYPE_JSON "application/json"
@@ -86,6 +88,20 @@ static unsigned page_readyz(FILE *to, const struct inquiry *inquiry, struct surv
     return ready ? 200 : 503;
 }
 
+static unsigned page_server(FILE *to, const struct inquiry *inquiry, struct survey *whole)
+{
+    const struct server *server = inquiry->admin->server;
+    (void)whole;
+    if (page_wants_lines(inquiry->request)) {
+        fprintf(to, "generation %" PRIu32 ": %s\n", server_generation(server), server_holds(server));
+        return 200;
+    }
+    fprintf(to, "{\"generation\":%" PRIu32, server_generation(server));
+    json_put_member(to, "holds", server_holds(server));
+    fputs("}\n", to);
+    return 200;
+}
+
 static unsigned page_tunnels(FILE *to, const struct inquiry *inquiry, struct survey *whole)
 {
     struct tunnel_filter filter;
@@ -124,6 +140,7 @@ static const struct page PAGES[] = {
     {"/metrics", HTTP_GET, .everywhere = true, .wishes = SURVEY_COUNTS, .type = METRICS_TYPE, .write = page_metrics},
     {"/healthz", HTTP_GET, .everywhere = true, .without = true, .type = TYPE_TEXT, .write = page_healthz},
     {"/readyz", HTTP_GET, .everywhere = true, .without = true, .type = TYPE_TEXT, .write = page_readyz},
+    {"/server", HTTP_GET, .has_lines = true, .without = true, .type = TYPE_JSON, .write = page_server},
     {"/tunnels", HTTP_GET, .has_lines = true, .keys = TUNNEL_KEY, .wishes = SURVEY_TUNNELS, .type = TYPE_JSON, .write = page_tunnels},
     {"/rules", HTTP_GET, .has_lines = true, .wishes = SURVEY_COUNTS, .type = TYPE_JSON, .write = page_rules},
     {"/reload", HTTP_POST, .has_lines = true, .serve = page_reload},

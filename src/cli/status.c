@@ -17,8 +17,9 @@
 
 static const char STATUS_USAGE[] = "usage: exeat status [-c FILE] [--json] [--watch]\n"
                                    "\n"
-                                   "Says how a running exeat stands: whether it is ready, its open tunnels, what became of each\n"
-                                   "rule. Asks the socket of [admin] listen. Exit status: 0 ready, 1 not ready, 2 not to be had.\n"
+                                   "Says how a running exeat stands: whether it is ready, what its server has given up, its open\n"
+                                   "tunnels, what became of each rule. Asks the socket of [admin] listen.\n"
+                                   "Exit status: 0 ready, 1 not ready, 2 not to be had.\n"
                                    "\n"
                                    "  -c, --config=FILE  the configuration that names the socket\n"
                                    "      --json         one JSON object\n"
@@ -28,6 +29,7 @@ static const char STATUS_USAGE[] = "usage: exeat status [-c FILE] [--json] [--wa
 #define WATCH_EVERY_S 2
 
 #define READY_PAGE "/readyz"
+#define SERVER_PAGE "/server"
 #define TUNNELS_PAGE "/tunnels"
 #define RULES_PAGE "/rules"
 #define AS_LINES "?format=lines"
@@ -40,7 +42,7 @@ struct status_options {
 };
 
 struct status_pages {
-    struct admin_page ready, tunnels, rules;
+    struct admin_page ready, server, tunnels, rules;
 };
 
 /* ---- asking ---- */
@@ -57,6 +59,7 @@ static bool status_fetch_good(struct admin_page *page, const char *socket, const
 static bool status_fetch_all(struct status_pages *pages, const char *socket, bool json)
 {
     return admin_page_get(&pages->ready, socket, READY_PAGE) &&
+           status_fetch_good(&pages->server, socket, json ? SERVER_PAGE : SERVER_PAGE AS_LINES) &&
            status_fetch_good(&pages->tunnels, socket, json ? TUNNELS_PAGE : TUNNELS_PAGE AS_LINES) &&
            status_fetch_good(&pages->rules, socket, json ? RULES_PAGE : RULES_PAGE AS_LINES);
 }
@@ -64,6 +67,7 @@ static bool status_fetch_all(struct status_pages *pages, const char *socket, boo
 static void status_pages_fini(struct status_pages *pages)
 {
     admin_page_fini(&pages->ready);
+    admin_page_fini(&pages->server);
     admin_page_fini(&pages->tunnels);
     admin_page_fini(&pages->rules);
 }
@@ -92,6 +96,7 @@ static void status_print_json(const struct status_pages *pages)
 {
     printf("{\"ready\":%s", pages->ready.status == 200 ? "true" : "false");
     json_put_member(stdout, "state", status_words(pages));
+    status_print_members(&pages->server);
     status_print_members(&pages->tunnels);
     status_print_members(&pages->rules);
     puts("}");
@@ -134,7 +139,7 @@ static bool status_print_text(const struct status_pages *pages)
                                           "EGRESS", "UPSTREAM", "UP",    "DOWN", "SINCE", "GENERATION"};
     static const char *const RULES[] = {"RULE", "AT", "HITS", "LAST HIT", "CLIENTS", "UP", "DOWN", "SINCE"};
     table_colour(stdout, pages->ready.status == 200 ? COLOUR_GOOD : COLOUR_BAD, status_words(pages));
-    putchar('\n');
+    printf("\n%s", pages->server.body);
     return status_print_table("tunnels", TUNNELS, sizeof(TUNNELS) / sizeof(TUNNELS[0]), &pages->tunnels) &&
            status_print_table("rules", RULES, sizeof(RULES) / sizeof(RULES[0]), &pages->rules);
 }

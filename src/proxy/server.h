@@ -48,6 +48,7 @@ struct census *server_census(struct server *server);
 const struct config *server_config(const struct server *server); /* that new sessions are judged by now */
 struct quotas *server_quotas(const struct server *server);
 uint32_t server_generation(const struct server *server); /* how many servers this supervisor has started, this one included */
+const char *server_holds(const struct server *server);   /* what this process has given up, in the words of the `start` record */
 enum server_stage server_stage(const struct server *server);
 
 /* Another generation serves: this one only goes on with what is open. */

@@ -70,6 +70,11 @@ uint32_t server_generation(const struct server *server)
     return server->generation;
 }
 
+const char *server_holds(const struct server *server)
+{
+    return server->shared.holds;
+}
+
 enum server_stage server_stage(const struct server *server)
 {
     return server->stage;

@@ -54,7 +54,7 @@ class DoorTest(WatchedStory):
                     self.assertEqual((200, kind, "no-store"), (status, headers["Content-Type"], headers["Cache-Control"]))
                     self.assertNotIn(NAME, body)
                     self.assertEqual((200, ""), door.ask(path, "HEAD")[::2])
-        for path in ("/tunnels", "/rules", "/reload", "/", "/metrics/", "//metrics", "/nothing"):
+        for path in ("/server", "/tunnels", "/rules", "/reload", "/", "/metrics/", "//metrics", "/nothing"):
             with self.subTest(path):
                 status, _, body = self.open_door.ask(path)
                 self.assertEqual(404, status)
@@ -359,6 +359,14 @@ class StatusTest(WatchedStory):
         self.assertEqual([str(value) for value in tunnel.values()], row)
         rule = lines[lines.index("rules") + 1].split("\t")
         self.assertEqual([str(value) for value in whole["rules"][0].values()], rule)
+
+    def test_it_says_what_holds_as_the_start_record_does(self):
+        self.start()
+        start, = (record for record in self.proxy.records() if record["event"] == "start")
+        whole = json.loads(self.status("--json").stdout)
+        self.assertEqual((1, start["detail"]), (whole["generation"], f"mode enforce; {whole['holds']}"))
+        self.assertIn("uid ", whole["holds"])
+        self.assertEqual(f"generation 1: {whole['holds']}", self.status().stdout.splitlines()[1])
 
     def test_it_says_why_nobody_answers(self):
         self.start()
