@@ -197,6 +197,28 @@ class Left(ActivationStory):
         self.assert_all_served(4)
 
 
+    def test_an_upgrade_keeps_it_as_it_was_passed(self):
+        self.bind()
+        path = str(self.directory / "admin.sock")
+        self.bind(path, socket.AF_UNIX)
+        os.chmod(path, 0o660)
+        where, admin = "{}:{}".format(*self.manager[0].getsockname()), f"[admin]\nlisten = unix:{path}\n"
+        self.activate(extra=admin)
+        tunnel = self.open_tunnel()
+        self.proxy.process.send_signal(signal.SIGUSR2)
+        self.await_log("upgraded: generation 2 serves")
+        self.assert_echo(tunnel)
+        self.assert_all_served(4)
+        self.proxy.config.write_text(self.proxy.config.read_text().replace(where, "127.0.0.1:0"))
+        self.proxy.process.send_signal(signal.SIGHUP)
+        self.await_log(f"{where} was passed by the service manager")
+        self.assertEqual(0, self.proxy.stop(signal.SIGINT))
+        self.assertTrue(os.path.exists(path), "it is the manager's to remove")
+        waiting = self.ask()
+        self.activate(extra=admin)
+        self.assert_tunnel(waiting)
+
+
 class Refused(ActivationStory):
     def test_a_socket_that_nobody_asks_for(self):
         self.bind()
