@@ -7,7 +7,7 @@
 #include <stddef.h>
 
 struct budget {
-    size_t max;
+    atomic_size_t max; /* may change: what is past it then comes back in time */
     atomic_size_t taken;
 };
 

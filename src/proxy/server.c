@@ -51,17 +51,39 @@ static size_t server_strangers_max(size_t sessions_max)
     return quarter < SHARES_UNKNOWN_MAX ? quarter : SHARES_UNKNOWN_MAX;
 }
 
+static void server_share_sessions(struct server *server, size_t most)
+{
+    const size_t strangers = server_strangers_max(most);
+    server->shared.sessions_max = most;
+    server->shared.strangers_max = strangers;
+    server->shared.pauses.max = most / PAUSES_PART;
+    server->shared.stranger_pauses.max = strangers / 2;
+}
+
 static void server_share_descriptors(struct server *server)
 {
     const struct descriptor_plan plan = server_plan_descriptors(server);
-    server->shared.sessions_max = plan.tunnels_max;
-    server->shared.strangers_max = server_strangers_max(plan.tunnels_max);
+    server_share_sessions(server, plan.tunnels_max);
     server->shared.lingers.max = plan.lingers_max;
-    server->shared.pauses.max = plan.tunnels_max / PAUSES_PART;
-    server->shared.stranger_pauses.max = server->shared.strangers_max / 2;
     server->shared.tries.max = plan.tries_max;
     server->shared.pipes.pipes.max = plan.pipes_max;
     server->shared.pipes.bytes.max = PIPE_POOL_MAX;
+}
+
+static void server_lower(struct budget *budget, size_t max)
+{
+    if (max < budget->max)
+        budget->max = max;
+}
+
+/* By another configuration. What comes and goes makes room for more tunnels, but gets none of fewer: those that are open stay. */
+static void server_share_anew(struct server *server)
+{
+    const struct descriptor_plan plan = server_plan_descriptors(server);
+    server_share_sessions(server, plan.tunnels_max);
+    server_lower(&server->shared.lingers, plan.lingers_max);
+    server_lower(&server->shared.tries, plan.tries_max);
+    server_lower(&server->shared.pipes.pipes, plan.pipes_max);
 }
 
 /* Before the workers go by it, so that they find the quotas of whichever snapshot they judge by. */
@@ -225,9 +247,7 @@ static void server_go(struct server *server, const struct channel_message *messa
 {
     if (server->stage >= SERVER_DRAINING || !editions_go(&server->editions, message->a))
         return;
-    const size_t most = server_plan_descriptors(server).tunnels_max; /* the shares of what comes and goes stay as they were at the start */
-    server->shared.sessions_max = most;
-    server->shared.strangers_max = server_strangers_max(most);
+    server_share_anew(server);
     server_take_quotas(server);
     server->taking = server->worker_count;
     for (unsigned i = 0; i < server->worker_count; i++)

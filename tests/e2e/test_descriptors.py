@@ -1,6 +1,7 @@
 """As many tunnels open as the manual says that the limit of open files allows, whatever else takes descriptors; one more is refused in words."""
 
 import contextlib
+import signal
 import unittest
 
 from harness import unthreaded_story, wait_until
@@ -47,8 +48,7 @@ class Descriptors(TunnelStory):
         self.assertEqual(503, status)
         self.assertIn("overload", head)
 
-    def test_the_documented_number_opens_whatever_else_is_open(self):
-        self.start()
+    def assert_the_documented_number_opens(self):
         most = documented(LIMIT, WORKERS)
         before = self.pipes()
         stuffed = [self.open_tunnel() for _ in range(STUFFED)]
@@ -67,6 +67,19 @@ class Descriptors(TunnelStory):
         wait_until("room again", self.tunnel_works)
         self.assertNotIn("pauses accepting", self.proxy.log_text())
         self.assertGreater(self.pipes(), before)
+
+    def test_the_documented_number_opens_whatever_else_is_open(self):
+        self.start()
+        self.assert_the_documented_number_opens()
+
+    def test_so_it_does_where_a_reload_wants_them(self):
+        """What comes and goes had more while there were to be fewer."""
+        few = "tunnels = 40\n"
+        self.start(f"[limits]\n{few}tunnels_per_client = 100000\n")
+        self.proxy.config.write_text(self.proxy.config.read_text().replace(few, ""))
+        self.proxy.process.send_signal(signal.SIGHUP)
+        wait_until("the reload", lambda: "reloaded: " in self.proxy.log_text())
+        self.assert_the_documented_number_opens()
 
     def test_each_address_of_a_listener_takes_room(self):
         addresses = 8
