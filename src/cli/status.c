@@ -43,6 +43,7 @@ struct status_options {
 
 struct status_pages {
     struct admin_page ready, server, tunnels, rules;
+    bool whole; /* all that is not `ready` is there */
 };
 
 /* ---- asking ---- */
@@ -56,12 +57,15 @@ static bool status_fetch_good(struct admin_page *page, const char *socket, const
     return page->status == 200;
 }
 
+/* Who is not ready may have no more to say than that: a worker that hangs does not tell of its tunnels. */
 static bool status_fetch_all(struct status_pages *pages, const char *socket, bool json)
 {
-    return admin_page_get(&pages->ready, socket, READY_PAGE) &&
-           status_fetch_good(&pages->server, socket, json ? SERVER_PAGE : SERVER_PAGE AS_LINES) &&
-           status_fetch_good(&pages->tunnels, socket, json ? TUNNELS_PAGE : TUNNELS_PAGE AS_LINES) &&
-           status_fetch_good(&pages->rules, socket, json ? RULES_PAGE : RULES_PAGE AS_LINES);
+    if (!admin_page_get(&pages->ready, socket, READY_PAGE))
+        return false;
+    pages->whole = status_fetch_good(&pages->tunnels, socket, json ? TUNNELS_PAGE : TUNNELS_PAGE AS_LINES) &&
+                   status_fetch_good(&pages->rules, socket, json ? RULES_PAGE : RULES_PAGE AS_LINES) &&
+                   status_fetch_good(&pages->server, socket, json ? SERVER_PAGE : SERVER_PAGE AS_LINES);
+    return pages->whole || pages->ready.status != 200;
 }
 
 static void status_pages_fini(struct status_pages *pages)
@@ -96,9 +100,11 @@ static void status_print_json(const struct status_pages *pages)
 {
     printf("{\"ready\":%s", pages->ready.status == 200 ? "true" : "false");
     json_put_member(stdout, "state", status_words(pages));
-    status_print_members(&pages->server);
-    status_print_members(&pages->tunnels);
-    status_print_members(&pages->rules);
+    if (pages->whole) {
+        status_print_members(&pages->server);
+        status_print_members(&pages->tunnels);
+        status_print_members(&pages->rules);
+    }
     puts("}");
 }
 
@@ -139,7 +145,10 @@ static bool status_print_text(const struct status_pages *pages)
                                           "EGRESS", "UPSTREAM", "UP",    "DOWN", "SINCE", "GENERATION"};
     static const char *const RULES[] = {"RULE", "AT", "HITS", "LAST HIT", "CLIENTS", "UP", "DOWN", "SINCE"};
     table_colour(stdout, pages->ready.status == 200 ? COLOUR_GOOD : COLOUR_BAD, status_words(pages));
-    printf("\n%s", pages->server.body);
+    putchar('\n');
+    if (!pages->whole)
+        return true;
+    fputs(pages->server.body, stdout);
     return status_print_table("tunnels", TUNNELS, sizeof(TUNNELS) / sizeof(TUNNELS[0]), &pages->tunnels) &&
            status_print_table("rules", RULES, sizeof(RULES) / sizeof(RULES[0]), &pages->rules);
 }

@@ -1,5 +1,6 @@
 """How exeat is watched: metrics that agree with the records, health, live tunnels, what became of rules, `exeat status`."""
 
+import concurrent.futures
 import contextlib
 import json
 import os
@@ -12,7 +13,8 @@ import stat
 import subprocess
 import unittest
 
-from harness import EXEAT, PATIENCE, SANITIZED, Origin, client_hello, origins_on_one_port, policy, receive_all, wait_until
+import injection
+from harness import EXEAT, PATIENCE, SANITIZED, Origin, client_hello, origins_on_one_port, plain_story, policy, receive_all, wait_until
 from proc import descriptors
 from traffic import Traffic
 from tunnels import NAME, ProxyStory, TunnelStory
@@ -200,6 +202,24 @@ class HealthTest(WatchedStory):
             os.kill(journal, signal.SIGCONT)
         wait_until("ready again", lambda: self.open_door.ask("/readyz")[0] == 200)
         wait_until("an empty queue", lambda: self.open_door.metrics()[sample("exeat_journal_queue")] == 0)
+
+    def only_worker(self):
+        """The thread's id."""
+        server = self.proxy.children()["server"]
+        threads = wait_until("its two threads", lambda: len(found := os.listdir(f"/proc/{server}/task")) == 2 and found)
+        return next(int(thread) for thread in threads if int(thread) != server)
+
+    @plain_story
+    @unittest.skipIf(injection.why_not() is not None, injection.why_not())
+    def test_neither_alive_nor_ready_while_a_worker_hangs(self):
+        self.start(workers=1)
+        with injection.stopped(self.only_worker()), concurrent.futures.ThreadPoolExecutor() as pool:
+            told = pool.submit(self.status, "--json", code=1)
+            for code, _, body in pool.map(self.open_door.ask, ("/healthz", "/readyz", "/metrics")):
+                self.assertEqual(503, code)
+                self.assertIn("a worker does not answer", body)
+            self.assertEqual({"ready": False, "state": "a worker does not answer"}, json.loads(told.result().stdout))
+        wait_until("life", lambda: self.open_door.ask("/healthz")[0] == 200)
 
 
 class MetricsTest(ProxyStory):
