@@ -98,8 +98,10 @@ static void journal_sessions_note_past(struct journal_sessions *sessions, const 
         journal_own_each_named(gist->detail, gist->detail_len, &sessions->closed);
     else if (gist->kind == GIST_OPENS && !journal_ids_remove(&sessions->closed, gist->id) && !journal_sessions_has_ended(sessions, gist->id))
         journal_ids_add(&sessions->open, gist->id);
-    if (journal_sessions_is_end(gist) && journal_sessions_who_ended(gist) > 0)
+    if (journal_sessions_is_end(gist) && journal_sessions_who_ended(gist) > 0) {
         journal_generations_add(&sessions->ended, journal_sessions_who_ended(gist));
+        journal_generations_remove(&sessions->running, journal_sessions_who_ended(gist)); /* its process was still to end, and known as living */
+    }
 }
 
 void journal_sessions_look_back(struct journal_sessions *sessions)

@@ -193,12 +193,20 @@ static bool journal_writer_recover(struct journal_writer *writer, unsigned mark)
     return true;
 }
 
-/* Those who are no more, when all that they had sent is heard: who wrote a `start` and no `stop` has died. */
+/* Who wrote a `start` and no `stop`; the `stop` may have been for a journal process before this one to write. */
+static bool journal_writer_has_died(struct journal_writer *writer, unsigned mark)
+{
+    if (journal_generations_has(&writer->sessions.running, mark))
+        journal_sessions_look_back(&writer->sessions);
+    return journal_generations_has(&writer->sessions.running, mark);
+}
+
+/* Those who are no more, when all that they had sent is heard. */
 static void journal_writer_settle(struct journal_writer *writer)
 {
     unsigned mark;
     while (!writer->down && !journal_workers_has_dead(&writer->workers) && (mark = journal_generations_first(&writer->ended)) > 0) {
-        if (!journal_generations_has(&writer->sessions.running, mark) || journal_writer_recover(writer, mark))
+        if (!journal_writer_has_died(writer, mark) || journal_writer_recover(writer, mark))
             journal_generations_remove(&writer->ended, mark);
     }
 }

@@ -73,7 +73,7 @@ static struct disk {
     useconds_t takes;
     fsblkcnt_t size, blocks; /* of 4 KiB, and of these free */
     bool cannot_sign;
-} *disk;
+} * disk;
 
 static void disk_new(void)
 {
@@ -138,7 +138,7 @@ struct child_settings {
     int output;       /* its standard output; 0: ours */
     rlim_t size_max;  /* 0: none */
     mode_t mask;
-    int control;      /* 0: none */
+    int control; /* 0: none */
     bool unchained, served, sync, continues, bereaved;
     uint32_t living[3]; /* generations; the rest is 0 */
     uint64_t reserve;
@@ -157,8 +157,10 @@ static void pair_open(int *ours, int *theirs)
 static void order_send(int control, const void *order, size_t len, int fd)
 {
     struct iovec part = {(void *)(uintptr_t)order, len};
-    union { struct cmsghdr head; char room[CMSG_SPACE(sizeof(int))]; } rights = {.head = {
-        .cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}};
+    union {
+        struct cmsghdr head;
+        char room[CMSG_SPACE(sizeof(int))];
+    } rights = {.head = {.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}};
     memcpy(CMSG_DATA(&rights.head), &fd, sizeof(fd));
     const struct msghdr message = {
         .msg_iov = &part, .msg_iovlen = 1, .msg_control = fd >= 0 ? &rights : NULL, .msg_controllen = fd >= 0 ? sizeof(rights) : 0};
@@ -2811,7 +2813,8 @@ static void generation_close(struct generation *generation, unsigned count)
         worker_write(&generation->worker, EVENT_CLOSE, session_of(generation->number, generation->closed++), NULL);
 }
 
-static void generation_stop(const struct journal *journal, struct generation *generation, bool others)
+/* Its process is still to end. */
+static void generation_leave(struct generation *generation, bool others)
 {
     char buffer[128];
     struct text detail;
@@ -2819,10 +2822,14 @@ static void generation_stop(const struct journal *journal, struct generation *ge
     generation_close(generation, generation->decided - generation->closed);
     if (others)
         journal_generation_say_end(&detail, generation->number);
-    worker_send(&generation->worker,
-                &(struct record){.time_us = 1, .instance = "egress-a", .event = EVENT_STOP, .detail = {detail.at, detail.len}});
+    worker_send(&generation->worker, &(struct record){.time_us = 1, .instance = "egress-a", .event = EVENT_STOP, .detail = {detail.at, detail.len}});
     frame_expect(generation->worker.fd, &(struct journal_frame){0}, FRAME_COMMITTED);
     close(generation->worker.fd);
+}
+
+static void generation_stop(const struct journal *journal, struct generation *generation, bool others)
+{
+    generation_leave(generation, others);
     journal_order(journal, (struct journal_order){.kind = JOURNAL_ENDED, .generation = generation->number}, -1);
     generation->number = 0;
 }
@@ -3086,6 +3093,27 @@ Test(journal, what_was_sent_when_it_yields_is_on_file_and_told)
     cr_assert_eq(head_read().seq, server.worker.number);
     json_t *records = records_read();
     cr_assert_eq(json_array_size(records), server.worker.number);
+    json_decref(records);
+}
+
+/* The supervisor takes a server for living until its process has ended. */
+Test(journal, who_has_stopped_for_the_one_that_yields_has_not_died_for_the_next)
+{
+    struct journal journal = journal_start((struct child_settings){0});
+    struct generation a = generation_begin(&journal, 1), b = generation_begin(&journal, 2);
+    generation_open(&a, 1);
+    generation_open(&b, 1);
+    generation_leave(&a, true);
+    journal_yield(&journal);
+    close(b.worker.fd);
+    journal = journal_start((struct child_settings){.served = true, .continues = true, .living = {a.number, b.number}});
+    journal_join(&journal, &b);
+    journal_order(&journal, (struct journal_order){.kind = JOURNAL_ENDED, .generation = a.number}, -1);
+    generation_open(&b, 1);
+    generation_stop(&journal, &b, false);
+    cr_assert_eq(journal_wait(&journal), 0);
+    json_t *records = check_ends();
+    check_events(records, "start start decision decision close stop decision close close stop");
     json_decref(records);
 }
 
