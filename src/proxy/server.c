@@ -14,6 +14,7 @@
 #include "audit/probe_table.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/log_writer.h"
 #include "config/config.h"
 #include "host/channel.h"
 #include "host/sandbox.h"
@@ -25,6 +26,9 @@
 #include "proxy/quotas.h"
 #include "proxy/refusals.h"
 
+/* For whoever reads the last lines of the log. */
+#define LOG_PATIENCE_MS 1000
+
 #define MINUTE_US (UINT64_C(60) * 1000000)
 #define DRAIN_SAID_EVERY_S 60
 #define PAUSES_PART 4 /* of all sessions as many as one client's share of those that are no tunnels yet */
@@ -32,16 +36,26 @@
 
 /* ---- how much of everything ---- */
 
-static struct descriptor_plan server_plan_descriptors(const struct server *server)
+static size_t server_descriptors(void)
 {
     struct rlimit limit;
-    const struct config *config = server_config(server);
-    const size_t descriptors = getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : 1024, wanted = config->limits.tunnels;
-    const struct descriptor_plan plan = descriptor_plan_make(&(struct descriptor_needs){
-        .limit = descriptors, .workers = server->worker_count, .listeners = server->editions.now->address_count, .tunnels_wanted = wanted});
-    if (plan.tunnels_max < wanted)
-        log_warn("tunnels = %zu: the limit of open files, %zu, leaves room for %zu", wanted, descriptors, plan.tunnels_max);
-    return plan;
+    return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : 1024;
+}
+
+static struct descriptor_plan server_plan_descriptors(const struct server *server)
+{
+    return descriptor_plan_make(&(struct descriptor_needs){.limit = server_descriptors(),
+                                                           .workers = server->worker_count,
+                                                           .listeners = server->editions.now->address_count,
+                                                           .tunnels_wanted = server_config(server)->limits.tunnels});
+}
+
+/* Not while it is set up: a line may wait for its reader until it is written aside. */
+static void server_say_room(const struct server *server)
+{
+    const size_t wanted = server_config(server)->limits.tunnels, most = server->shared.sessions_max;
+    if (most < wanted)
+        log_warn("tunnels = %zu: the limit of open files, %zu, leaves room for %zu", wanted, server_descriptors(), most);
 }
 
 /* A quarter, as one client has it before its tunnels are open; few where there are many. */
@@ -248,6 +262,7 @@ static void server_go(struct server *server, const struct channel_message *messa
     if (server->stage >= SERVER_DRAINING || !editions_go(&server->editions, message->a))
         return;
     server_share_anew(server);
+    server_say_room(server);
     server_take_quotas(server);
     server->taking = server->worker_count;
     for (unsigned i = 0; i < server->worker_count; i++)
@@ -505,16 +520,34 @@ static bool server_give_up(struct server *server)
     return sandbox_enter(SANDBOX_SERVER, &sandbox, server->shared.holds);
 }
 
+/* Whoever reads standard error may stop, and this thread is what every worker, reload and stop waits for. In the sandbox, as all threads are. */
+static bool server_log_aside(struct server *server)
+{
+    server->log = log_writer_start(STDERR_FILENO);
+    if (server->log != NULL)
+        log_set_sink(log_writer_put, server->log);
+    return server->log != NULL;
+}
+
+static void server_log_here(struct server *server)
+{
+    log_set_sink(NULL, NULL);
+    log_writer_stop(server->log, LOG_PATIENCE_MS);
+}
+
 int server_run(int channel, const struct server_guest *guest)
 {
     struct server server = {.channel = channel, .doors = {-1, -1}, .state_fd = -1, .room = guest};
     int code = 1;
-    if (server_init(&server, channel) && server_set_up(&server) && server_give_up(&server) && server_begin_guest(&server)) {
+    if (server_init(&server, channel) && server_set_up(&server) && server_give_up(&server) && server_log_aside(&server) &&
+        server_begin_guest(&server)) {
+        server_say_room(&server);
         server_start_workers(&server);
         server_await_dawn(&server);
         event_base_dispatch(server.base);
         code = server_has_lost(&server) ? 1 : 0;
     }
     server_fini(&server);
+    server_log_here(&server);
     return code;
 }

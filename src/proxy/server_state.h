@@ -11,8 +11,11 @@
 #include "proxy/server.h"
 #include "proxy/worker.h"
 
+struct log_writer;
+
 struct server {
     int channel;
+    struct log_writer *log; /* for this thread; NULL: it is not set up yet */
     struct event_base *base;
     struct event *heard;
     struct mailbox *news;

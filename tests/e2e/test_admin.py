@@ -24,6 +24,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BOTH = "[admin]\nlisten = unix:{dir}/admin.sock\nmetrics = 127.0.0.1:0\n"
 OBSERVED = "observed.example.test"
 DENIED = "denied.example.test"
+EPOLL_WAIT = "232"  # of x86-64
 TUNNEL_KEYS = ["id", "client_ip", "client_group", "host", "port", "rule", "route", "egress_ip", "upstream_ip", "bytes_up", "bytes_down", "since",
                "generation"]
 RULE_KEYS = ["name", "at", "hits", "last_hit", "clients", "bytes_up", "bytes_down", "since"]
@@ -204,10 +205,12 @@ class HealthTest(WatchedStory):
         wait_until("an empty queue", lambda: self.open_door.metrics()[sample("exeat_journal_queue")] == 0)
 
     def only_worker(self):
-        """The thread's id."""
+        """Beside the main thread the only one that waits for events, as epoll_wait(2) does."""
         server = self.proxy.children()["server"]
-        threads = wait_until("its two threads", lambda: len(found := os.listdir(f"/proc/{server}/task")) == 2 and found)
-        return next(int(thread) for thread in threads if int(thread) != server)
+        threads = pathlib.Path(f"/proc/{server}/task")
+        waiting = wait_until("both to wait", lambda: len(found := [thread.name for thread in threads.iterdir()
+                                                                   if (thread / "syscall").read_text().split()[0] == EPOLL_WAIT]) == 2 and found)
+        return next(int(thread) for thread in waiting if int(thread) != server)
 
     @plain_story
     @unittest.skipIf(injection.why_not() is not None, injection.why_not())
@@ -363,7 +366,7 @@ class LiveTest(WatchedStory):
             file.write("torn 1 2")
         self.start(admin=state)
         self.assertEqual(after, self.socket.rules()["test"])
-        self.assertIn("not whole", self.proxy.log_text())
+        wait_until("it to be said", lambda: "not whole" in self.proxy.log_text())
 
 
 class StatusTest(WatchedStory):

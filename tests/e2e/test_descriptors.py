@@ -25,6 +25,9 @@ class Descriptors(TunnelStory):
     def start(self, extra="[limits]\ntunnels_per_client = 100000\n", **how):
         return super().start(extra, workers=WORKERS, through=("prlimit", f"--nofile={LIMIT}:{LIMIT}"), **how)
 
+    def await_log(self, words):
+        wait_until(f"the log to say {words!r}", lambda: words in self.proxy.log_text())
+
     def pipes(self):
         """Ends of pipes that the server has."""
         return pipe_ends(self.proxy.children()["server"])
@@ -78,17 +81,17 @@ class Descriptors(TunnelStory):
         self.start(f"[limits]\n{few}tunnels_per_client = 100000\n")
         self.proxy.config.write_text(self.proxy.config.read_text().replace(few, ""))
         self.proxy.process.send_signal(signal.SIGHUP)
-        wait_until("the reload", lambda: "reloaded: " in self.proxy.log_text())
+        self.await_log("reloaded: ")
         self.assert_the_documented_number_opens()
 
     def test_each_address_of_a_listener_takes_room(self):
         addresses = 8
         self.start(extra=f"[listen explicit]\naddress ={' 127.0.0.1:0' * addresses}\n[limits]\ntunnels = 100000\n")
-        self.assertIn(f"leaves room for {documented(LIMIT, WORKERS, addresses)}", self.proxy.log_text())
+        self.await_log(f"leaves room for {documented(LIMIT, WORKERS, addresses)}")
 
     def test_more_tunnels_than_there_is_room_for_are_said(self):
         self.start("[limits]\ntunnels = 5000\n")
-        self.assertIn(f"tunnels = 5000: the limit of open files, {LIMIT}, leaves room for {documented(LIMIT, WORKERS)}", self.proxy.log_text())
+        self.await_log(f"tunnels = 5000: the limit of open files, {LIMIT}, leaves room for {documented(LIMIT, WORKERS)}")
 
 
 if __name__ == "__main__":

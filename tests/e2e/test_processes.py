@@ -296,11 +296,16 @@ class Processes(TunnelStory):
 
     # -- a reader that does not read --
 
+    def signal_for(self, number, event, count):
+        """Until there are so many records of what it asks for."""
+        self.proxy.process.send_signal(number)
+        self.proxy.wait_records(f"{event} {count}", lambda records: [record["event"] for record in records].count(event) == count)
+
     def test_a_stuck_standard_error_stalls_nobody(self):
         reader, writer = os.pipe()
         self.addCleanup(os.close, reader)
         self.addCleanup(os.close, writer)
-        proxy = self.start(stderr=writer)
+        proxy = self.start("[limits]\ntunnels = 10000000\n", stderr=writer)  # each reload warns of so many
         os.set_blocking(writer, False)
         with contextlib.suppress(BlockingIOError):
             while True:
@@ -314,6 +319,11 @@ class Processes(TunnelStory):
             self.kill("journal")
             wait_until("a tunnel", self.tunnel_works)
             self.assert_echo(tunnel)
+        self.signal_for(signal.SIGHUP, "reload", 1)
+        self.signal_for(signal.SIGUSR2, "start", 2)
+        self.signal_for(signal.SIGHUP, "reload", 2)  # it waits until the upgrade is over
+        self.assert_echo(tunnel)
+        self.assertTrue(self.tunnel_works())
         self.assertEqual(0, proxy.stop())
 
 
