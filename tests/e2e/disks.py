@@ -131,13 +131,12 @@ class Tmpfs(Disk):
 
 
 class Ext4(Disk):
-    """On a loop device over an image, which lies on a disk of its own: when that is full, writes to this one fail with EIO, as on an overbooked
-    storage. Only with a journal of its own is it whole again after the power was lost, but then it does not outlive such a fault."""
+    """On a loop device over an image beside it. Only with a journal of its own is it whole again after the power was lost."""
 
-    def __init__(self, path, size="16M", store=None, journal=False):
+    def __init__(self, path, size="16M", journal=False):
         super().__init__(path)
         self.guard = None
-        self.image = pathlib.Path(store or self.path.parent, "image")
+        self.image = self.path.parent / "image"
         self.mounting = ("mount", "-o", "loop,errors=remount-ro", self.image, self.path)
         run("truncate", "-s", size, self.image)
         try_to("mkfs.ext4", "-q", "-F", "-m", "0", "-O", "has_journal" if journal else "^has_journal", self.image)
@@ -184,10 +183,10 @@ class Ext4(Disk):
  CREATE, INTERRUPT, DESTROY, BATCH_FORGET, RENAME2) = 1, 2, 3, 4, 10, 12, 14, 15, 16, 17, 18, 20, 25, 26, 27, 28, 29, 30, 35, 36, 38, 42, 45
 
 ROOT = 1
-DIRECT_IO = 1
+DIRECT_IO, KEEP_CACHE = 1, 2
 S_IFREG, S_IFDIR = 0o100000, 0o040000
 SET_MODE, SET_SIZE = 1, 8
-BIG_WRITES = 1 << 5
+BIG_WRITES, WRITEBACK_CACHE = 1 << 5, 1 << 16
 
 
 class File:
@@ -197,10 +196,12 @@ class File:
 
 class ObedientDisk(Disk):
     """A file system of this process (FUSE): `fail(WRITE, errno.EIO)` makes every such call fail, `hold(WRITE)` lets it wait, and `obey()` is as if
-    nothing had been. `waiting` says how many wait."""
+    nothing had been. `waiting` says how many wait. `cached`: the kernel keeps what is written and sends it here at a sync, or when it likes to; what
+    cannot be written then it does not send again."""
 
-    def __init__(self, path):
+    def __init__(self, path, cached=False):
         super().__init__(path)
+        self.flags, self.how_opened = (BIG_WRITES | WRITEBACK_CACHE, KEEP_CACHE) if cached else (BIG_WRITES, DIRECT_IO)
         self.names, self.files = {}, {}
         self.faults, self.held, self.parked = {}, set(), collections.deque()
         self.room = None  # how many bytes are still taken; None: any
@@ -228,6 +229,11 @@ class ObedientDisk(Disk):
     @property
     def waiting(self):
         return len(self.parked)
+
+    def content(self, path):
+        """What has come here, whatever the kernel would read from its memory."""
+        with self.lock:
+            return bytes(self.files[self.find(path.name.encode())].data)
 
     def obey(self):
         with self.lock:
@@ -296,7 +302,7 @@ class ObedientDisk(Disk):
 
     def init(self, node, data):
         major, minor, readahead, _ = struct.unpack_from("<IIII", data)
-        return struct.pack("<IIIIHHIIHHI7I", 7, min(minor, 31), readahead, BIG_WRITES, 16, 12, 1 << 17, 1, 32, 0, 0, *[0] * 7)
+        return struct.pack("<IIIIHHIIHHI7I", 7, min(minor, 31), readahead, self.flags, 16, 12, 1 << 17, 1, 32, 0, 0, *[0] * 7)
 
     def lookup(self, node, data):
         return self.entry(self.find(self.word(data)))
@@ -314,7 +320,7 @@ class ObedientDisk(Disk):
         return self.getattr(node, data)
 
     def open(self, node, data):
-        return struct.pack("<QII", 0, DIRECT_IO, 0)
+        return struct.pack("<QII", 0, self.how_opened, 0)
 
     def opendir(self, node, data):
         return struct.pack("<QII", 0, 0, 0)

@@ -206,11 +206,12 @@ class Failing(DiskStory):
         self.assert_lines("cannot be written: No space left on device", "writes again", "stopping")
 
     def test_an_overbooked_storage(self):
-        """What lies under the disk is full: for that there is EIO only, and only fdatasync tells it."""
-        store = self.use(disks.Tmpfs(self.directory / "store", "size=1m"))
-        self.begin(disks.Ext4(self.directory / "disk", store=store.path), "reserve = 0\nsync = batch\n")
-        self.refuse_and_recover(store.fill, store.free)
-        self.assert_lines("cannot be written: ", "writes again", "stopping")
+        """It takes what is written, and has no room for it when it is synced. No second sync would say so again, and reading not at all: that comes
+        from memory."""
+        self.begin(disks.ObedientDisk(self.directory / "disk", cached=True), "reserve = 0\nsync = batch\n")
+        self.refuse_and_recover(lambda: self.disk.fail(disks.WRITE, errno.ENOSPC), self.disk.obey)
+        self.assertEqual(self.disk.content(self.proxy.audit_path), self.proxy.audit_path.read_bytes())
+        self.assert_lines("cannot be written: No space left on device", "writes again", "stopping")
 
     def fail_and_obey(self, call, error, audit=""):
         self.begin(disks.ObedientDisk(self.directory / "disk"), audit)
