@@ -52,6 +52,7 @@ static struct tally *counted(void)
     tally_hit(tally, "agents", &other, NOON_US + 1000000);
     tally_time(&tally->dns, 0);
     tally_time(&tally->dns, 1500);
+    tally_time(&tally->connect, UINT32_MAX);
     tally_open(tally, "nat");
     tally_bytes(tally, "nat", "agents", 5, 7);
     tally_port(tally, "nat", &source, 1);
@@ -140,6 +141,9 @@ Test(metrics, a_histogram_adds_up)
         "exeat_dns_seconds_bucket{le=\"+Inf\"} 2",
         "exeat_dns_seconds_sum 1.500",
         "exeat_dns_seconds_count 2",
+        "exeat_connect_seconds_bucket{le=\"10\"} 0",
+        "exeat_connect_seconds_bucket{le=\"+Inf\"} 1", /* longer than any bound */
+        "exeat_connect_seconds_count 1",
     };
     for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
         expect_line(text, lines[i]);
@@ -234,6 +238,7 @@ Test(tunnels, a_filter_takes_those_that_have_all_it_names)
     expect_tunnels(&(struct tunnel_filter){{[TUNNEL_BY_HOST] = "*.cdn.example"}}, "A");
     expect_tunnels(&(struct tunnel_filter){{[TUNNEL_BY_HOST] = "*.example"}}, "ABC");
     expect_tunnels(&(struct tunnel_filter){{[TUNNEL_BY_HOST] = "*n.example"}}, "");
+    expect_tunnels(&(struct tunnel_filter){{[TUNNEL_BY_HOST] = "*.dn.example"}}, "");
     expect_tunnels(&(struct tunnel_filter){{[TUNNEL_BY_RULE] = ""}}, "A");
     expect_tunnels(&(struct tunnel_filter){{[TUNNEL_BY_UPSTREAM] = "2001:db8::1", [TUNNEL_BY_ROUTE] = "vpn"}}, "");
 }
@@ -295,6 +300,22 @@ Test(rules, a_rule_without_hits_is_there_too)
                      "\"bytes_up\":5,\"bytes_down\":7,\"since\":\"2025-11-22T12:00:00.000000Z\"},"
                      "{\"name\":\"old\",\"at\":\"test.conf:11\",\"hits\":0,\"last_hit\":null,\"clients\":0,\"bytes_up\":0,\"bytes_down\":0,"
                      "\"since\":\"2025-11-22T12:00:00.000000Z\"}]}\n");
+    free(text);
+    rules_free(rules);
+    tally_free(now);
+    config_unref(config);
+}
+
+Test(rules, one_that_could_not_be_counted_is_not_one_without_hits)
+{
+    struct config *config = config_text_load(LISTEN ROUTES RULES, NULL);
+    struct tally *now = counted();
+    struct rules *rules = rules_new();
+    rules_begin(rules, config, NOON_US);
+    now->rules.max = now->rules.count; /* no row for another */
+    char *text = rules_text(rules, now, config);
+    cr_expect(strstr(text, "{\"name\":\"agents\",\"at\":\"test.conf:8\",\"hits\":2,") != NULL, "%s", text);
+    cr_expect(strstr(text, "{\"name\":\"old\",\"at\":\"test.conf:11\",\"hits\":null,") != NULL, "%s", text);
     free(text);
     rules_free(rules);
     tally_free(now);
@@ -379,6 +400,25 @@ Test(rules, what_a_retired_server_left_takes_the_place_of_what_was_read)
     rules_free(rules);
     tally_free(now);
     tally_free(later);
+    config_unref(config);
+}
+
+Test(rules, what_a_retired_server_left_says_since_when)
+{
+    struct config *config = config_text_load(LISTEN ROUTES RULES, NULL);
+    struct tally *now = counted();
+    char *left = saved(config, now);
+    struct rules *rules = rules_new();
+    rules_begin(rules, config, NOON_US + 5000000);
+    cr_expect(rules_replace(rules, left, strlen(left)));
+    char *told = rules_text(rules, now, config);
+    cr_expect(strstr(told, "\"hits\":0,\"last_hit\":null,\"clients\":0,\"bytes_up\":0,\"bytes_down\":0,"
+                           "\"since\":\"2025-11-22T11:59:59.999991Z\"") != NULL,
+              "%s", told);
+    free(told);
+    free(left);
+    rules_free(rules);
+    tally_free(now);
     config_unref(config);
 }
 

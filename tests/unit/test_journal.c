@@ -2357,6 +2357,32 @@ Test(journal, probes_are_counted_by_source)
     cr_assert_eq(child_wait(&child), 0);
 }
 
+Test(journal, a_source_of_probes_is_door_mode_client_and_balancer)
+{
+    static const char *const doors[] = {"explicit", "other"}, *const modes[] = {"connect", "tproxy"}, *const texts[] = {"10.0.0.0", "11.0.0.0"};
+    const struct address ips[] = {{.family = FAMILY_V4, .bytes = {10}}, {.family = FAMILY_V4, .bytes = {11}}};
+    struct child child = child_start(&(struct child_settings){0});
+    struct journal_queue *queue = queue_new(false, 0);
+    journal_queue_attach(queue, child_take(&child, 0));
+    cr_assert(loop_until(is_ready, queue));
+    for (unsigned i = 0; i < 32; i++) /* each of sixteen twice */
+        journal_queue_probe(queue, doors[i & 1], modes[i >> 1 & 1], &ips[i >> 2 & 1], &ips[i >> 3 & 1]);
+    journal_queue_flush(queue);
+    cr_assert(loop_until(is_empty, queue));
+    json_t *records = records_read();
+    cr_assert_eq(json_array_size(records), 16);
+    for (size_t i = 0; i < 16; i++) {
+        cr_expect_str_eq(member(records, i, "detail"), "2 connections without a byte");
+        cr_expect_str_eq(member(records, i, "listener"), doors[i & 1]);
+        cr_expect_str_eq(member(records, i, "mode"), modes[i >> 1 & 1]);
+        cr_expect_str_eq(member(records, i, "client_ip"), texts[i >> 2 & 1]);
+        cr_expect_str_eq(member(records, i, "peer_ip"), texts[i >> 3 & 1]);
+    }
+    json_decref(records);
+    journal_queue_free(queue);
+    cr_assert_eq(child_wait(&child), 0);
+}
+
 /* Checkpoints; that each is rightly signed is seen whenever records are read. */
 
 /* Such a server's records, each committed before the next. */

@@ -93,6 +93,17 @@ Test(pulse, it_says_that_tunnels_are_refused)
     cr_expect_eq(next_said(5000), 0);
 }
 
+Test(pulse, while_tunnels_are_refused_it_comes_often)
+{
+    pulse_free(pulse);
+    pulse = pulse_new(base, census, ends[0], 60000);
+    cr_assert(pulse != NULL);
+    without_journal = true;
+    cr_expect_eq(next_said(5000), 0);
+    without_journal = false;
+    cr_expect_eq(next_said(5000), 1, "and soon says that they no longer are");
+}
+
 Test(pulse, not_without_one_of_them)
 {
     stuck = true;

@@ -193,8 +193,9 @@ Test(meter, all_is_told_once_and_to_every_group)
 Test(meter, one_that_comes_later_does_not_count_what_was)
 {
     struct meter *meter;
-    take(BASE ALL "upload = 1M/h\n", 0);
-    cr_assert(meter_new(&meter, quotas, config->policy, &OTHER, 1000, 0));
-    meter_free(meter, 1001, 0, 0);
+    take(BASE ALL "upload = 1M/h\ndownload = 1M/h\n", 0);
+    cr_assert(meter_new(&meter, quotas, config->policy, &OTHER, 1000, 2000));
+    meter_free(meter, 1001, 2002, 0);
     cr_expect_eq(left("all", QUOTA_UPLOAD, 0), (int64_t)(1024 * KIB - 1));
+    cr_expect_eq(left("all", QUOTA_DOWNLOAD, 0), (int64_t)(1024 * KIB - 2));
 }
