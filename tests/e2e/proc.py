@@ -32,6 +32,15 @@ def descriptors(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
+def processor_waits(pid):
+    """For how many seconds each of its threads was ready to run and had no processor, by thread."""
+    waits = {}
+    for thread in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(*GONE):
+            waits[thread.name] = int((thread / "schedstat").read_text().split()[1]) / 1e9
+    return waits
+
+
 def pipe_ends(pid):
     """Its descriptors that are pipes; one may go while it is looked at."""
     ends = 0
