@@ -277,7 +277,7 @@ class Misbehaviour(TunnelStory):
         for sock in silent:
             self.addCleanup(sock.close)
         wait_until("a pause", lambda: "pauses accepting" in self.proxy.log_text())
-        self.proxy.wait_decision(reason="overload")
+        self.proxy.wait_records("a pause behind each", lambda rs: sum(r["reason"] == "overload" for r in rs) >= 3)
         self.assertIn("overload", self.first_answer(silent))
         self.assert_echo(tunnel)
         resource.prlimit(server, resource.RLIMIT_NOFILE, resource.getrlimit(resource.RLIMIT_NOFILE))

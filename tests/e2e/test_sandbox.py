@@ -92,7 +92,7 @@ class WhoRuns(SandboxStory):
 
     @needs_root
     def test_root_with_a_user_becomes_it_and_keeps_nothing(self):
-        self.run_as(self.USER)
+        self.run_as(self.USER, through=("setpriv", "--groups=1,2"))
         self.assert_user(NOBODY)
         self.assert_capabilities()
         self.assert_sandboxed()

@@ -1,6 +1,8 @@
 """One client cannot stop the rest: what it may hold of the sessions, and what those may who are in no group."""
 
+import os
 import select
+import signal
 import time
 import unittest
 
@@ -177,6 +179,24 @@ class RefusalsTest(ShareStory):
         self.assertEqual(403, self.refused("127.0.0.3")[1])
         self.assertEqual({403}, {self.proxy.read_head(sock)[0] for sock in waiting})
         self.tunnel_from(ONE)
+
+    def test_for_what_is_exeats_own_fault_nobody_waits(self):
+        self.start_with("refusals_per_client = 1")
+        journal = self.proxy.children()["journal"]
+        os.kill(journal, signal.SIGSTOP)
+        self.addCleanup(os.kill, journal, signal.SIGCONT)
+        self.refused(OTHER)  # what the journal does not answer
+        took = []
+
+        def was_refused_often():
+            began = time.monotonic()
+            sock, _, head = self.ask(ONE)
+            sock.close()
+            if "audit_unavailable" in head:
+                took.append(time.monotonic() - began)
+            return len(took) > 4
+        wait_until("refusals", was_refused_often)
+        self.assertLess(min(took[1:]), self.SECOND)
 
     def test_a_stop_answers_who_waits(self):
         self.start_with("refusals_per_client = 1")
