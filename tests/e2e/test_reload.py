@@ -141,6 +141,8 @@ class Taken(ReloadStory):
         self.start()
         self.reload(self.text() + f"\n[rule more]\nto = {OTHER}\nport = {self.origin.port}\nsni = off\n[listen second]\naddress = 127.0.0.1:0\n")
         digest = self.digest()
+        wait_until("where it listens now", lambda: "(second)" in self.proxy.log_text())
+        self.assertEqual(2, self.proxy.log_text().count("listening on"), "what was there before is not said again")
         self.kill("server")
         self.assertEqual(200, self.status(OTHER))
         self.assertEqual(digest, self.proxy.wait_decision(host=OTHER)["policy"])
@@ -149,7 +151,6 @@ class Taken(ReloadStory):
             sock.sendall(f"CONNECT {OTHER}:{self.origin.port} HTTP/1.1\r\n\r\n".encode())
             self.assertEqual(200, self.proxy.read_head(sock)[0])
         self.assertIn("rule more removed", self.change("[rule more]", "[rule again]")["detail"])
-
 
     def test_all_that_come_before_the_server_is_back_are_recorded(self):
         self.start()
