@@ -686,6 +686,21 @@ class Asked(WatchedStory, ReloadStory):
             self.assertEqual(200, connection.getresponse().status)
         wait_until("the end of them all", lambda: self.ask()[0] == 200)
 
+    def test_who_waits_does_not_have_to_go_for_those_who_ask_nothing(self):
+        self.start()
+        self.proxy.process.send_signal(signal.SIGSTOP)
+        try:
+            waiting = self.begin()
+            self.assertEqual("alive\n", self.socket.good("/healthz"), "it has been heard")
+            for _ in range(40):  # more than there is room for
+                silent = self.socket.connection()
+                self.addCleanup(silent.close)
+                silent.connect()
+            self.assertEqual("alive\n", self.socket.good("/healthz"))
+        finally:
+            self.proxy.process.send_signal(signal.SIGCONT)
+        self.assertEqual(200, waiting.getresponse().status)
+
     def test_without_a_descriptor_for_the_words_there_is_an_answer(self):
         self.start()
         pid = self.proxy.process.pid
