@@ -156,6 +156,10 @@ static void journal_writer_commit(struct journal_writer *writer)
         return;
     }
     int error = journal_writer_write(writer, sign);
+    if (error == ENOENT) { /* deleted since it was looked for: that alone is no reason to refuse anybody */
+        journal_writer_reopen(writer);
+        error = journal_writer_write(writer, sign);
+    }
     if (error == 0)
         journal_writer_succeed(writer);
     else

@@ -73,7 +73,8 @@ static struct disk {
     useconds_t takes;
     fsblkcnt_t size, blocks; /* of 4 KiB, and of these free */
     bool cannot_sign;
-} * disk;
+    bool loses_file; /* it is deleted while the next checkpoint is signed */
+} *disk;
 
 static void disk_new(void)
 {
@@ -106,6 +107,8 @@ int EVP_DigestSign(EVP_MD_CTX *context, unsigned char *signature, size_t *size, 
     int (*real)(EVP_MD_CTX *, unsigned char *, size_t *, const unsigned char *, size_t) = NULL;
     void *found = dlsym(RTLD_NEXT, "EVP_DigestSign");
     memcpy(&real, &found, sizeof(real));
+    if (disk && disk->loses_file)
+        disk->loses_file = unlink(path) != 0;
     return disk && disk->cannot_sign ? 0 : real(context, signature, size, bytes, len);
 }
 
@@ -2507,6 +2510,31 @@ Test(journal, a_file_that_is_rotated_away_ends_in_a_checkpoint)
     wait_for_file();
     rotation_record(&rotation, "b");
     check_rotation(&rotation, "decision checkpoint rotate decision checkpoint");
+}
+
+/* The last look before a write is not the last moment. */
+Test(journal, one_that_is_deleted_while_its_lines_are_made_is_begun_anew_at_once)
+{
+    size_t len;
+    disk_new();
+    struct rotation rotation = rotation_signed(1);
+    rotation_record(&rotation, "a");
+    struct chain *chain = chain_new();
+    chain_set(chain, head_read().chain);
+    disk->loses_file = true;
+    rotation_record(&rotation, "b"); /* without a FRAME_DOWN before it */
+    cr_assert_not(disk->loses_file);
+    close(rotation.control);
+    cr_assert_eq(child_wait(&rotation.child), 0);
+    char *text = file_read(path, &len);
+    json_t *records = records_behind(text, len, 3, chain);
+    check_events(records, "rotate checkpoint decision checkpoint");
+    cr_assert_str_eq(member(records, 2, "id"), "b");
+    cr_assert(log_has("was deleted, with its records up to seq 2"));
+    cr_assert_not(log_has("cannot be written"));
+    json_decref(records);
+    chain_free(chain);
+    free(text);
 }
 
 Test(journal, a_file_that_is_signed_already_does_not_end_in_another)
