@@ -83,18 +83,29 @@ static enum own_answer ask_by(struct own_address *own, const char *text, uint32_
     return own_address_ask(own, &address, mark);
 }
 
-Test(own_address, asks_once_for_what_does_not_change)
+/* How often it asks the kernel for what does not change. */
+static unsigned asked_for_the_same(void)
 {
-    if (!net_own_network())
-        cr_skip_test("SKIPPED: needs a network of its own"); /* in which nobody else changes anything */
     struct own_address *own = own_address_new();
     for (unsigned i = 0; i < 100; i++) {
         cr_expect_eq(ask_by(own, "127.0.0.1", 0), OWN_YES);
         cr_expect_eq(ask_by(own, "192.0.2.1", 0), OWN_NO);
         cr_expect_eq(ask_by(own, "::ffff:192.0.2.1", 0), OWN_NO);
     }
-    cr_expect_leq(own_address_asked(own), 10u); /* 2, on a machine that is not that slow */
+    const unsigned asked = own_address_asked(own);
     own_address_free(own);
+    return asked;
+}
+
+/* Two addresses that fall on one place push each other out, which one seed in 256 brings about: never five, one after the other. */
+Test(own_address, asks_once_for_what_does_not_change)
+{
+    if (!net_own_network())
+        cr_skip_test("SKIPPED: needs a network of its own"); /* in which nobody else changes anything */
+    unsigned asked = asked_for_the_same();
+    for (int again = 0; again < 4 && asked > 10; again++)
+        asked = asked_for_the_same();
+    cr_expect_leq(asked, 10u); /* 2, on a machine that is not that slow */
 }
 
 /* One change, what it makes of an address and a mark, and what it was before. */
