@@ -235,11 +235,12 @@ def with_extension(hello, kind, body):
 
 
 class Knock(Client):
-    """A TCP connection to a port; whoever answers is asked for its first words."""
+    """A TCP connection to a port; whoever answers is asked for its first words, which may take a while."""
 
     def ask(self, lab, namespace, family, aim):
         began = time.monotonic()
         with dial(namespace, aim, self.port, IMPATIENCE) as sock:
+            sock.settimeout(PATIENCE)
             return f"an answer: {sock.recv(80)!r}", time.monotonic() - began
 
 

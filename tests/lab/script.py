@@ -127,9 +127,12 @@ def ask_tcp(namespace, address, port, source=None, scope=()):
         return seen_of(ask)
 
 
-def ask_udp(namespace, address, port, source_port=0):
+def ask_udp(namespace, address, port, source_port=0, patience=IMPATIENCE):
+    """An answer that must come is waited for with PATIENCE: a thread of this process gives it."""
+
     def ask():
         with new_socket(address, socket.SOCK_DGRAM) as sock:
+            sock.settimeout(patience)
             sock.bind(("", source_port))
             sock.connect((address, port))
             sock.send(b"anybody?")

@@ -38,6 +38,7 @@ class Load:
         """Both agents ask at the same time, one family after the other; returns how many entries conntrack got from it."""
         origin = self.start("internet", "serve", *(address_of("busy", family) for family in FAMILIES))
         self.assertEqual("ready\n", origin.stdout.readline())
+        self.lab.network["appliance"].run("sysctl", "-qw", "net.netfilter.nf_conntrack_tcp_timeout_time_wait=600")  # none is forgotten meanwhile
         before = self.lab.conntrack()
         for family in FAMILIES:
             askers = [self.start(agent, "ask", address_of("busy", family), str(EACH)) for agent in AGENTS]

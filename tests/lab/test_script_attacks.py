@@ -9,7 +9,7 @@ import socket
 import struct
 
 import telling
-from harness import wait_until
+from harness import PATIENCE, wait_until
 from network import GATEWAY, LISTEN_PORT, SCRIPT, VPN, VPN_GATEWAY, cable, family_of, nft
 from script import AGENT, ORIGIN, OUTSIDE, ScriptTest, ask_all, ask_tcp, ask_udp
 from telling import in_each_mode
@@ -239,7 +239,7 @@ class Resolvers:
         self.assertEqual(["no answer"] * 2, ask_all(*((ask_tcp, self.internet, address, 22) for address in CORPORATE)))
         self.assertEqual(["no answer"] * 2, ask_all(*((ask_tcp, self.inside, address, 80) for address in ORIGIN)))
         for origin in ORIGIN:
-            self.assertEqual("anybody?", ask_udp(self.agent, origin, 53))
+            self.assertEqual("anybody?", ask_udp(self.agent, origin, 53, patience=PATIENCE))
 
     def test_a_question_is_not_sent_on_by_the_resolver(self):
         """By a routing header, which names the next one."""
@@ -261,7 +261,7 @@ class Resolvers:
         self.appliance.run("nft", "flush", "ruleset")
         for company, origin in zip(CORPORATE, ORIGIN):
             self.assertNotIn(" meant ", ask_tcp(self.agent, company, 22))
-            self.assertEqual("anybody?", ask_udp(self.agent, origin, 53))
+            self.assertEqual("anybody?", ask_udp(self.agent, origin, 53, patience=PATIENCE))
         self.assertEqual(0, self.heard_inside())
 
 

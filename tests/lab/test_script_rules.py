@@ -7,7 +7,7 @@ import threading
 import time
 
 import telling
-from harness import wait_until
+from harness import PATIENCE, wait_until
 from network import EXPLICIT_PORT, GATEWAY, LISTEN_PORT, cable, family_of, join, nft
 from script import AGENT, MUCH, NEIGHBOUR, ORIGIN, OUTSIDE, ScriptTest, ask_all, ask_echo, ask_tcp, ask_udp, new_socket
 from telling import in_each_mode
@@ -119,8 +119,8 @@ class Wall:
     def test_only_named_resolvers_are_asked(self):
         self.up(f'DNS_SERVERS="{" ".join((*GATEWAY, *ORIGIN))}"\n')
         for agent, gateway, origin, neighbour in zip(AGENT, GATEWAY, ORIGIN, NEIGHBOUR):
-            self.assertEqual("anybody?", ask_udp(self.agent, gateway, 53))
-            self.assertEqual("anybody?", ask_udp(self.agent, origin, 53))
+            self.assertEqual("anybody?", ask_udp(self.agent, gateway, 53, patience=PATIENCE))
+            self.assertEqual("anybody?", ask_udp(self.agent, origin, 53, patience=PATIENCE))
             self.assertIn(" meant ", ask_tcp(self.agent, origin, 53))
             closed = [(ask_tcp, self.agent, origin, port) for port in (22, 80)]
             closed += [(ask, self.agent, neighbour, 53) for ask in (ask_tcp, ask_udp)]
@@ -130,7 +130,7 @@ class Wall:
 
     def test_with_forwarding_on_and_all_rules_flushed_nothing_leaks(self):
         self.forward_everything()
-        self.assertEqual("anybody?", ask_udp(self.agent, ORIGIN[0], 53), "the test could not fail")
+        self.assertEqual("anybody?", ask_udp(self.agent, ORIGIN[0], 53, patience=PATIENCE), "the test could not fail")
         self.up()
         self.appliance.run("nft", "flush", "ruleset")
         before = self.leaks()
@@ -140,7 +140,7 @@ class Wall:
     def test_with_rules_flushed_agents_still_reach_nothing_but_the_resolvers(self):
         self.up(f"DNS_SERVERS={ORIGIN[0]}\n")
         self.appliance.run("nft", "flush", "ruleset")
-        self.assertEqual("anybody?", ask_udp(self.agent, ORIGIN[0], 53))
+        self.assertEqual("anybody?", ask_udp(self.agent, ORIGIN[0], 53, patience=PATIENCE))
         before = self.leaks()
         for address in NEIGHBOUR:
             self.assertNotIn(" meant ", ask_tcp(self.agent, address, 80))
@@ -281,11 +281,11 @@ class OneLeg:
             }""")
         self.up(f'DNS_SERVERS="{" ".join(ORIGIN)}"\n')
         for origin in ORIGIN:
-            self.assertEqual("anybody?", ask_udp(self.agent, origin, 53))
+            self.assertEqual("anybody?", ask_udp(self.agent, origin, 53, patience=PATIENCE))
         told = self.agent.run("nft", "list", "counter", "inet", "witness", "redirects").stdout
         self.assertIn("packets 0 ", told, "agents are told of a shorter way")  # with NAT, as in redirect, the kernel tells nobody anyway
         self.appliance.run("nft", "flush", "ruleset")
-        self.assertEqual("anybody?", ask_udp(self.agent, ORIGIN[0], 53))
+        self.assertEqual("anybody?", ask_udp(self.agent, ORIGIN[0], 53, patience=PATIENCE))
         self.assertNotIn(" meant ", ask_tcp(self.agent, NEIGHBOUR[0], 80))
 
 

@@ -54,8 +54,9 @@ class Stories:
             with self.subTest(family=family):
                 before = telling.Marks(self.lab)
                 self.assertEqual("alert access_denied", Tls("allowed.example")(self.lab, "agent1", family).text)
-                self.lab.exeat.wait_close(before.new_decisions()[0]["id"])
-                there, back = before.new_decisions()
+                there, back = wait_until("both decisions", lambda: len(before.new_decisions()) > 1 and before.new_decisions())
+                self.lab.exeat.wait_close(there["id"])
+                self.assertEqual(2, len(before.new_decisions()))
                 self.assertEqual((address_of("agent1", family), "allow"), (there["client_ip"], there["verdict"]))
                 self.assertEqual((there["egress_ip"], there["egress_port"]), (back["client_ip"], back["client_port"]))
                 self.assertEqual(("deny", "address_forbidden"), (back["verdict"], back["reason"]))
