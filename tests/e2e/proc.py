@@ -9,9 +9,10 @@ GONE = (FileNotFoundError, ProcessLookupError)
 
 
 def is_gone(pid):
-    """Ended, also when nobody has collected it yet."""
+    """Ended, also when nobody has collected it yet; but its first thread may end before the others, which keep everything open."""
     try:
-        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+        state = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+        return state == "Z" and len(os.listdir(f"/proc/{pid}/task")) <= 1
     except GONE:
         return True
 
@@ -41,10 +42,15 @@ def processor_waits(pid):
     return waits
 
 
-def pipe_ends(pid):
-    """Its descriptors that are pipes; one may go while it is looked at."""
-    ends = 0
+def links(pid):
+    """What each of its descriptors is, by its path in /proc; one may go while it is looked at."""
+    found = {}
     for fd in pathlib.Path(f"/proc/{pid}/fd").iterdir():
         with contextlib.suppress(*GONE):
-            ends += os.readlink(fd).startswith("pipe:")
-    return ends
+            found[fd] = os.readlink(fd)
+    return found
+
+
+def pipe_ends(pid):
+    """Its descriptors that are pipes."""
+    return sum(link.startswith("pipe:") for link in links(pid).values())

@@ -11,6 +11,7 @@ import unittest
 import audit_check
 import harness
 from harness import wait_until
+from proc import links
 from traffic import Traffic
 from tunnels import TunnelStory
 
@@ -125,7 +126,7 @@ class Checkpoints(TunnelStory):
     def holds(self, pid, secrets):
         """What of a process holds one of these: memory or a descriptor."""
         process = pathlib.Path(f"/proc/{pid}")
-        found = [fd for fd in (process / "fd").iterdir() if os.readlink(fd) == str(self.key.private)]
+        found = [fd for fd, link in links(pid).items() if link == str(self.key.private)]
         with open(process / "mem", "rb", 0) as memory:
             for begin, end, access in re.findall(r"^([0-9a-f]+)-([0-9a-f]+) (r\S+) ", (process / "maps").read_text(), re.MULTILINE):
                 try:
