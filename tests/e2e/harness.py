@@ -183,17 +183,27 @@ class Origin:
         self.thread.join(5)
 
 
-def free_port(*addresses):
-    """A port that nobody has on any of these."""
-    for _ in range(50):
-        with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
-            port = 0
-            for address in addresses:
-                sock = stack.enter_context(socket.socket(family_of(address)))
-                sock.bind((address, port))
-                port = sock.getsockname()[1]
-            return port
-    raise AssertionError(f"no port is free on all of {addresses}")
+class HeldPort:
+    """A port on which nobody listens, and which nobody else is given: its `number` is for who binds it with SO_REUSEADDR, as servers do."""
+
+    def __init__(self, *addresses, among=(0,) * 50):
+        for wanted in among:
+            with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
+                self.number = wanted
+                for address in addresses:
+                    self.hold(stack.enter_context(socket.socket(family_of(address))), address)
+                self.close = stack.pop_all().close
+                return
+        raise AssertionError(f"no port is free on all of {addresses}")
+
+    def hold(self, sock, address):
+        """Alone, and from then on beside who comes: two that hold would not get the same one."""
+        sock.bind((address, self.number))
+        self.number = sock.getsockname()[1]
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+
+
+LOW_PORTS = range(1023, 600, -1)
 
 
 def origins_on_one_port(*addresses):

@@ -1,6 +1,5 @@
 """Socket activation: exeat serves on sockets that somebody else has bound, and leaves them as they were for who has them next."""
 
-import contextlib
 import os
 import shutil
 import signal
@@ -8,7 +7,7 @@ import socket
 import sys
 import unittest
 
-from harness import PATIENCE, client_hello, echoes, free_port, wait_until
+from harness import LOW_PORTS, PATIENCE, HeldPort, client_hello, echoes, wait_until
 from tunnels import NAME, TunnelStory
 from watching import Door
 
@@ -133,11 +132,7 @@ class Served(ActivationStory):
 
     @unittest.skipUnless(os.geteuid() == 0 and shutil.which("setpriv"), "needs root and setpriv")
     def test_a_low_port_without_the_capability(self):
-        for port in range(1023, 900, -1):
-            with contextlib.suppress(OSError):
-                self.bind(("127.0.0.1", port))
-                break
-        self.assertTrue(self.manager, "no low port is free")
+        self.bind(("127.0.0.1", self.use(HeldPort("127.0.0.1", among=LOW_PORTS)).number))
         self.activate(through=NO_CAPABILITY)
         self.assertLess(self.proxy.port, 1024)
         self.assert_all_served(4)
@@ -241,7 +236,7 @@ class Refused(ActivationStory):
 @unittest.skipUnless(shutil.which("systemd-socket-activate"), "needs systemd-socket-activate")
 class Systemd(ActivationStory):
     def test_its_own_tool_passes_what_is_served(self):
-        listen = f"127.0.0.1:{free_port('127.0.0.1')}"
+        listen = f"127.0.0.1:{self.use(HeldPort('127.0.0.1')).number}"
         self.start(listen=listen, through=[sys.executable, "-c", WAKE, listen, "systemd-socket-activate", f"--listen={listen}"])
         self.await_log("which the service manager passed")
         self.assert_all_served(4)

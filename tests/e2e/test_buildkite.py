@@ -10,7 +10,7 @@ import subprocess
 import threading
 import unittest
 
-from harness import EXEAT, PATIENCE, EndToEndTest, TlsOrigin, plain_story, policy
+from harness import EXEAT, PATIENCE, EndToEndTest, HeldPort, TlsOrigin, plain_story, policy
 
 HOOKS = pathlib.Path(__file__).parents[2] / "contrib" / "buildkite"
 ALLOWED = "allowed.example.test"
@@ -174,9 +174,7 @@ class WithoutExeat(Hooks):
         return f"http://127.0.0.1:{server.server_port}"
 
     def test_nobody_is_there(self):
-        with socket.create_server(("127.0.0.1", 0)) as closed:
-            port = closed.getsockname()[1]
-        self.begin_job(f"http://127.0.0.1:{port}")
+        self.begin_job(f"http://127.0.0.1:{self.use(HeldPort('127.0.0.1')).number}")
         self.assertEqual("", self.environment["EXEAT_DENIED_BEFORE"])
         self.assertIn("does not say what was denied", self.end_job())
         self.assertIsNone(self.annotation())

@@ -13,8 +13,8 @@ import threading
 import time
 import unittest
 
-from harness import EXEAT, PATIENCE, SANITIZED, SEEN, client_hello, echoes, free_port, long_story, policy, receive_all, receive_exactly, wait_until
-from proc import GONE, descriptors, is_gone, processor_waits
+from harness import EXEAT, PATIENCE, SANITIZED, SEEN, HeldPort, client_hello, echoes, long_story, policy, receive_all, receive_exactly, wait_until
+from proc import descriptors, is_gone, links, processor_waits
 from test_admin import BOTH, WatchedStory
 from tunnels import NAME, TunnelStory
 from watching import difference, sample
@@ -365,7 +365,7 @@ class Listeners(ReloadStory):
         """All of them or nothing: a socket that nobody serves would let clients wait."""
         self.start()
         server = self.proxy.children()["server"]
-        ports = {free_port("127.0.0.1") for _ in range(6)}
+        ports = [self.use(HeldPort("127.0.0.1")).number for _ in range(6)]
         more = "".join(f"[listen more{port}]\naddress = 127.0.0.1:{port}\n" for port in ports)
         limit = resource.prlimit(server, resource.RLIMIT_NOFILE)
         resource.prlimit(server, resource.RLIMIT_NOFILE, (descriptors(server) + 6, limit[1]))  # one for the file, some for sockets
@@ -429,8 +429,7 @@ class Ended(ReloadStory):
         supervisor, server = pathlib.Path(f"/proc/{self.proxy.process.pid}/fd"), self.proxy.children()["server"]
 
         def candidates():
-            with contextlib.suppress(*GONE):
-                return sum("exeat-configuration" in os.readlink(fd) for fd in supervisor.iterdir())
+            return sum("exeat-configuration" in link for link in links(self.proxy.process.pid).values())
         os.kill(server, signal.SIGSTOP)
         self.addCleanup(lambda: is_gone(server) or os.kill(server, signal.SIGCONT))
         self.write(self.text() + Listeners.LISTEN)

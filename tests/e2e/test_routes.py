@@ -12,7 +12,7 @@ import subprocess
 import time
 import unittest
 
-from harness import EXEAT, PATIENCE, DnsStub, EndToEndTest, Origin, family_of, free_port, origins_on_one_port, policy, receive_exactly, wait_until
+from harness import EXEAT, PATIENCE, DnsStub, EndToEndTest, HeldPort, Origin, family_of, origins_on_one_port, policy, receive_exactly, wait_until
 
 NAME = "allowed.example.test"
 LACKING = "192.0.2.77"  # a documentation address: no host has it
@@ -63,19 +63,10 @@ class RouteStory(EndToEndTest):
 # ---- loopback ----
 
 
-def refuse(case, address, port):
-    """Nobody listens there, and nobody else can."""
-    sock = socket.socket(family_of(address))
-    case.addCleanup(sock.close)
-    sock.bind((address, port))
-
-
 def stay_silent(case, address, port):
     """Nobody refuses there and nobody answers: a listener whose queue is full, so that the kernel drops every SYN."""
-    listener = socket.socket(family_of(address))
+    listener = socket.create_server((address, port), family=family_of(address), backlog=0)
     case.addCleanup(listener.close)
-    listener.bind((address, port))
-    listener.listen(0)
     for _ in range(10):
         sock = socket.socket(family_of(address))
         case.addCleanup(sock.close)
@@ -160,7 +151,7 @@ class Sources(RouteStory):
     def test_exeat_is_not_reached_by_its_own_public_address(self):
         name = f"self.{NAME}"
         (self.directory / "hosts").write_text(f"203.0.113.17 {name}\n")
-        port = free_port("127.0.0.1")  # the rule and the listener have to name the same one
+        port = self.use(HeldPort("127.0.0.1")).number  # the rule and the listener have to name the same one
         self.run_with(policy(name, port=port, hosts=self.directory / "hosts", rule="sni = off",
                              route="source = 127.0.0.21=203.0.113.17\naddresses = any"), listen=f"127.0.0.1:{port}")
         self.assertEqual((403, "address_forbidden"), self.refusal(name, port))
@@ -253,13 +244,12 @@ route = spare
 
     def test_an_ipv6_address_that_refuses_costs_nothing(self):
         need_ipv6(self)
-        port = free_port("::1", "127.0.0.1")
-        refuse(self, "::1", port)
+        port = self.use(HeldPort("::1", "127.0.0.1")).number
         self.assertLess(self.reach_past_ipv6(port), 5)
 
     def test_an_ipv6_address_that_is_silent_costs_a_moment(self):
         need_ipv6(self)
-        port = free_port("::1", "127.0.0.1")
+        port = self.use(HeldPort("::1", "127.0.0.1")).number
         stay_silent(self, "::1", port)
         took = self.reach_past_ipv6(port)
         self.assertGreater(took, 0.1, "the silent address was not tried first")
@@ -275,9 +265,7 @@ route = spare
 
     def test_when_every_address_refuses_the_client_is_told(self):
         need_ipv6(self)
-        port = free_port("::1", "127.0.0.1")
-        refuse(self, "::1", port)
-        refuse(self, "127.0.0.1", port)
+        port = self.use(HeldPort("::1", "127.0.0.1")).number
         self.start_with_dns("", {"x.zone.test": {"A": ["127.0.0.1"], "AAAA": ["::1"]}}, port=port)
         self.assertEqual((502, "connect_failed"), self.refusal("x.zone.test", port))
 

@@ -6,15 +6,14 @@ import os
 import pathlib
 import pwd
 import signal
-import socket
 import subprocess
 import sys
 import unittest
 
 import harness
 import injection
-from harness import EXEAT, policy, wait_until
-from proc import status
+from harness import EXEAT, LOW_PORTS, HeldPort, policy, wait_until
+from proc import links, status
 from tunnels import NAME, TunnelStory
 
 NOBODY = pwd.getpwnam("nobody")
@@ -36,15 +35,6 @@ def capabilities(pid):
     """Permitted, effective, inheritable, ambient."""
     found = status(pid)
     return tuple(int(found[key], 16) for key in ("CapPrm", "CapEff", "CapInh", "CapAmb"))
-
-
-def low_port():
-    """One below 1024 that is free."""
-    for port in range(1023, 600, -1):
-        with socket.socket() as sock, contextlib.suppress(OSError):
-            sock.bind(("127.0.0.1", port))
-            return port
-    raise AssertionError("no port below 1024 is free")
 
 
 class SandboxStory(TunnelStory):
@@ -140,7 +130,7 @@ class WhoRuns(SandboxStory):
 
     @needs_root
     def test_a_low_port_leaves_the_supervisor_what_binds(self):
-        self.run_as(self.USER, listen=f"127.0.0.1:{low_port()}")
+        self.run_as(self.USER, listen=f"127.0.0.1:{self.use(HeldPort('127.0.0.1', among=LOW_PORTS)).number}")
         self.assert_capabilities(supervisor=(NET_BIND_SERVICE, NET_BIND_SERVICE))
         self.open_tunnel()
 
@@ -187,8 +177,7 @@ class WhatIsNotHandedOver(SandboxStory):
 
     def test_a_server_cannot_change_what_the_next_one_goes_by(self):
         self.run_as()
-        descriptors = pathlib.Path(f"/proc/{self.proxy.process.pid}/fd")
-        shared = [path for path in descriptors.iterdir() if "memfd:exeat-configuration" in os.readlink(path)]
+        shared = [path for path, link in links(self.proxy.process.pid).items() if "memfd:exeat-configuration" in link]
         self.assertEqual(1, len(shared))
         with open(shared[0], "r+b", buffering=0) as file:
             with self.assertRaises(PermissionError):

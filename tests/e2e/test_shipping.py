@@ -16,7 +16,7 @@ import time
 import unittest
 
 import audit_check
-from harness import EXEAT, SANITIZED, Certificate, long_story, wait_until
+from harness import EXEAT, SANITIZED, Certificate, HeldPort, long_story, wait_until
 from traffic import TrafficStory
 
 SIEM = pathlib.Path(__file__).resolve().parents[2] / "contrib/siem"
@@ -72,12 +72,12 @@ class Receiver:
         self.connections = 0
         self.streams = set()
         self.lock = threading.Lock()
-        self.port = 0
+        self.held = HeldPort("127.0.0.1")
+        self.port = self.held.number
         self.open()
 
     def open(self):
         self.listener = socket.create_server(("127.0.0.1", self.port), backlog=64)
-        self.port = self.listener.getsockname()[1]
         self.thread = threading.Thread(target=self.accept, args=(self.listener,), daemon=True)
         self.thread.start()
 
@@ -133,7 +133,9 @@ class Receiver:
         self.thread.join(5)
         self.cut()
 
-    close = leave
+    def close(self):
+        self.leave()
+        self.held.close()
 
 
 class RelpReceiver(Receiver):

@@ -1,7 +1,6 @@
 """Upgrades: another program in place of the one that runs, while tunnels are open and others are opened."""
 
 import concurrent.futures
-import contextlib
 import os
 import pathlib
 import pwd
@@ -15,7 +14,7 @@ import time
 
 import audit_check
 import harness
-from harness import EXEAT, SANITIZED, client_hello, echoes, free_port, long_story, plain_story, receive_all, wait_until
+from harness import EXEAT, LOW_PORTS, SANITIZED, HeldPort, client_hello, echoes, long_story, plain_story, receive_all, wait_until
 from proc import is_gone, status
 from test_service import Manager
 from tunnels import NAME, TunnelStory
@@ -318,25 +317,16 @@ class Upgrade(UpgradeStory):
             self.skipTest("needs root, to begin with")
         nobody = pwd.getpwnam("nobody")
         os.chown(self.directory, nobody.pw_uid, nobody.pw_gid)
-        port = free_port("127.0.0.1")
-        low = next(p for p in range(1023, 600, -1) if self.is_free(p))
+        port = self.use(HeldPort("127.0.0.1")).number
+        low, another = (self.use(HeldPort("127.0.0.1", among=LOW_PORTS)).number for _ in range(2))
         self.start(exeat="user = nobody\n", extra=f"[listen low]\naddress = 127.0.0.1:{low}\n[listen explicit]\naddress = 127.0.0.1:{port}\n")
         self.upgrade()
-        another = next(p for p in range(low - 1, 500, -1) if self.is_free(p))
         text = self.proxy.config.read_text()
         self.proxy.config.write_text(text.replace(f"127.0.0.1:{low}", f"127.0.0.1:{another}"))
         self.proxy.process.send_signal(signal.SIGHUP)
         self.await_log(f"listening on 127.0.0.1:{another}")
         self.assertIn("CapEff:\t0000000000000400", pathlib.Path(f"/proc/{self.proxy.process.pid}/status").read_text())
         self.assertIn("CapEff:\t0000000000000000", pathlib.Path(f"/proc/{self.pids('server')[-1]}/status").read_text())
-
-    @staticmethod
-    def is_free(port):
-        with socket.socket() as sock:
-            with contextlib.suppress(OSError):
-                sock.bind(("127.0.0.1", port))
-                return True
-        return False
 
 
 class UnderLoad(UpgradeStory):
