@@ -68,9 +68,6 @@ class ActivationStory(TunnelStory):
         return self.start(listen=how.pop("listen", where), pass_fds=fds,
                           through=[sys.executable, "-c", PASS, ",".join([names, *map(str, fds)]), *through], **how)
 
-    def await_log(self, words):
-        wait_until(f"the log to say {words!r}", lambda: words in self.proxy.log_text())
-
     def assert_refused(self, words, **how):
         """Such a start is an error, which says so."""
         with self.assertRaises(AssertionError) as caught:
@@ -120,7 +117,7 @@ class Served(ActivationStory):
         self.bind()
         where = "{}:{}".format(*self.manager[0].getsockname())
         self.activate(listen=f"{where} 127.0.0.1:0 [::1]:0")
-        self.await_log("ready, ")  # the log is written aside
+        self.await_log("ready, ")
         self.assertEqual(1, self.proxy.log_text().count("which the service manager passed"))
         self.assert_all_served()
 

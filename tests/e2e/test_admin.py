@@ -367,7 +367,7 @@ class LiveTest(WatchedStory):
             file.write("torn 1 2")
         self.start(admin=state)
         self.assertEqual(after, self.socket.rules()["test"])
-        wait_until("it to be said", lambda: "not whole" in self.proxy.log_text())
+        self.await_log("not whole")
 
 
 class StatusTest(WatchedStory):

@@ -183,7 +183,7 @@ class Checkpoints(TunnelStory):
         self.key.private.write_text("no key any more\n")
         self.kill("journal")
         wait_until("a tunnel", self.tunnel_works)
-        self.assertIn("the file of sign_key holds no key any more", proxy.log_text())
+        self.await_log("the file of sign_key holds no key any more")
         self.assertEqual(0, proxy.stop())
         self.assertEqual("stop", proxy.records()[-1]["event"])
 

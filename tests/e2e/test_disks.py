@@ -126,7 +126,7 @@ class DiskStory(TunnelStory):
 
     def lines(self):
         """What the operator was told since it was ready."""
-        return [line.removeprefix("exeat: ") for line in self.proxy.log_text().split(" workers\n", 1)[1].splitlines()]
+        return [line.removeprefix("exeat: ") for line in self.proxy.log_text().partition(" workers\n")[2].splitlines()]
 
     def await_line(self, words):
         wait_until(f"`{words}`", lambda: any(words in line for line in self.lines()))

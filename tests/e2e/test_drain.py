@@ -28,9 +28,6 @@ class DrainStory(TunnelStory):
     def terminate(self):
         self.proxy.process.send_signal(signal.SIGTERM)
 
-    def await_log(self, words):
-        wait_until(f"the log to say {words!r}", lambda: words in self.proxy.log_text())
-
     def drain(self):
         """Returns when no worker accepts anything any more."""
         self.terminate()

@@ -198,7 +198,7 @@ class Recovery(TunnelStory):
         lines = proxy.audit_path.read_bytes().splitlines(keepends=True)
         os.truncate(proxy.audit_path, sum(map(len, lines[:-2])))
         proxy = self.start()
-        self.assertIn("its .head names 4", proxy.log_text())
+        self.await_log("its .head names 4")
         self.assertTrue(self.recovered()[0]["detail"].startswith("seq 3 to 4 are missing; left without close: "))
         self.assertEqual(0, proxy.stop())
 

@@ -244,19 +244,19 @@ class OutOfMemory(TrafficStory):
     def test_of_the_server_the_one_session_dies(self):
         self.start("-server")
         self.go_through(((30, 50), (10, 200), (4, 300), (2, 300), (1, 300)))
-        self.assertIn("a server has no memory for it", self.proxy.log_text())
+        self.await_log("a server has no memory for it")
         self.assertIn("overload", self.end())
 
     def test_of_the_journal_it_is_one_that_cannot_write(self):
         self.start("-journal")
         self.go_through(((10, 3), (2, 3), (1, 3)))
-        self.assertIn("cannot be written: Cannot allocate memory", self.proxy.log_text())
+        self.await_log("cannot be written: Cannot allocate memory")
         self.end()
 
     def test_of_the_supervisor_a_reload_is_refused(self):
         self.start("run")
         self.go_through(((100, 10), (30, 10), (5, 10), (1, 10)))
-        self.assertIn("out of memory", self.proxy.log_text())
+        self.await_log("out of memory")
         self.end()
 
 

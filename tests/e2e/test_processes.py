@@ -236,12 +236,12 @@ class Processes(TunnelStory):
     def test_a_standard_output_that_is_closed_lets_nobody_out(self):
         """What is opened next has its number then, and is not where records go."""
         text = policy(NAME, port=self.origin.port, hosts=self.hosts) + "\n[audit]\nfile = -\n"
-        proxy = self.exeat(text, through=("sh", "-c", 'exec "$0" "$@" >&-'))
+        proxy = self.proxy = self.exeat(text, through=("sh", "-c", 'exec "$0" "$@" >&-'))
         sock, status, head = proxy.connect(NAME, self.origin.port)
         sock.close()
         self.assertEqual(503, status, head)
         self.assertIn("audit_unavailable", head)
-        self.assertIn("audit file - cannot be written", proxy.log_text())
+        self.await_log("audit file - cannot be written")
         children = proxy.children().values()
         proxy.kill()
         for pid in children:  # by themselves they would go on trying for 10 s

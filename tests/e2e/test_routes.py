@@ -105,6 +105,11 @@ class Sources(RouteStory):
     def one(self, client=None):
         self.tunnel(NAME, self.origin.port, client).close()
 
+    def assert_lack_was_said_once(self):
+        """In all its life, the end of which its last line does not outlive."""
+        self.assertEqual(0, self.proxy.stop())
+        self.assertEqual(1, self.proxy.log_text().count(LACK_LINE), self.proxy.log_text())
+
     # -- picking --
 
     def test_a_client_keeps_its_source_and_clients_are_spread(self):
@@ -164,7 +169,7 @@ class Sources(RouteStory):
             self.one()
         self.assertEqual(["127.0.0.21"] * 20, self.decided("egress_ip"))
         self.assertEqual(["127.0.0.21"] * 20, [peer[0] for peer in self.origin.connections])
-        self.assertEqual(1, self.proxy.log_text().count(LACK_LINE), self.proxy.log_text())
+        self.assert_lack_was_said_once()
 
     def test_a_client_that_prefers_a_lacking_source_gets_the_other(self):
         self.start(f"source = {LACKING} 127.0.0.21")
@@ -188,7 +193,7 @@ route = spare
             self.assertEqual((502, "route_unavailable"), self.refusal(NAME, self.origin.port))
         self.tunnel(other, self.origin.port)
         self.assertEqual(["127.0.0.21"], [peer[0] for peer in self.origin.connections], "it left by another address")
-        self.assertEqual(1, self.proxy.log_text().count(LACK_LINE), self.proxy.log_text())
+        self.assert_lack_was_said_once()
 
     def test_without_its_source_a_route_asks_no_resolver(self):
         own = self.use(DnsStub({"x.zone.test": {"A": ["127.0.0.1"]}}))

@@ -52,7 +52,7 @@ class SandboxStory(TunnelStory):
         return {"supervisor": self.proxy.process.pid, **self.proxy.children()}
 
     def detail(self):
-        return next(record["detail"] for record in self.proxy.records() if record["event"] == "start")
+        return self.proxy.wait_records("the start", lambda records: next((r["detail"] for r in records if r["event"] == "start"), None))
 
     def assert_capabilities(self, supervisor=(0, 0), server=0):
         """`supervisor`: what is permitted and what is in force; of the journal none is."""
@@ -91,8 +91,8 @@ class WhoRuns(SandboxStory):
         self.open_tunnel()
         self.assertEqual(NOBODY.pw_uid, self.proxy.audit_path.stat().st_uid)
         self.assertIn(f"uid {NOBODY.pw_uid}, no capabilities", self.detail())
-        self.assertIn(f"supervisor: uid {NOBODY.pw_uid}, no capabilities", self.proxy.log_text())
-        self.assertIn(f"journal: uid {NOBODY.pw_uid}, no capabilities", self.proxy.log_text())
+        self.await_log(f"supervisor: uid {NOBODY.pw_uid}, no capabilities")
+        self.await_log(f"journal: uid {NOBODY.pw_uid}, no capabilities")
 
     @needs_root
     def test_root_without_a_user_stays_it_without_its_power(self):
@@ -101,7 +101,7 @@ class WhoRuns(SandboxStory):
         self.assert_capabilities()
         self.assert_sandboxed()
         self.open_tunnel()
-        self.assertIn("started as root without [exeat] user", self.proxy.log_text())
+        self.await_log("started as root without [exeat] user")
         self.assertIn("uid 0, no capabilities", self.detail())
 
     @needs_root
@@ -124,7 +124,7 @@ class WhoRuns(SandboxStory):
             self.proxy.process.send_signal(signal.SIGHUP)
             reloads = self.proxy.wait_records("the reload", lambda rs, n=turn: [r for r in rs if r["event"] == "reload"][n - 1:])
             self.assertIn(outcome, reloads[0]["detail"])
-        self.assertIn("[route nat] mark: takes a restart", self.proxy.log_text())
+        self.await_log("[route nat] mark: takes a restart")
         self.assert_echo(tunnel)
         self.open_tunnel()
 
@@ -156,7 +156,7 @@ class WhoRuns(SandboxStory):
     def test_an_ordinary_user_cannot_become_another(self):
         os.chown(self.directory, NOBODY.pw_uid, NOBODY.pw_gid)
         self.run_as("user = root\n", through=["setpriv", "--reuid", str(NOBODY.pw_uid), "--clear-groups"])
-        self.assertIn(f"it cannot become [exeat] user = root, and stays uid {NOBODY.pw_uid}", self.proxy.log_text())
+        self.await_log(f"it cannot become [exeat] user = root, and stays uid {NOBODY.pw_uid}")
 
     def test_off_is_off(self):
         self.run_as("sandbox = off\n")
@@ -229,7 +229,7 @@ class WhatIsMissing(SandboxStory):
         self.run_as(through=[sys.executable, "-B", str(pathlib.Path(__file__).with_name("without_calls.py")), LANDLOCK_CREATE_RULESET])
         self.open_tunnel()
         self.assertIn("no_new_privs, no Landlock (Function not implemented), seccomp", self.detail())
-        self.assertIn("no Landlock (Function not implemented), seccomp", self.proxy.log_text())
+        self.await_log("no Landlock (Function not implemented), seccomp")
 
     @needs_root
     def test_auto_goes_on_in_a_container_that_allows_little(self):
@@ -375,7 +375,7 @@ class WhatIsRefused(SandboxStory):
         self.assertEqual(signal.SIGSYS, died.exception.args[0])
         self.await_another(role, pid)
         wait_until("a tunnel", self.tunnel_works)
-        self.assertIn(f"the {role} died of signal {signal.SIGSYS.value} (Bad system call)", self.proxy.log_text())
+        self.await_log(f"the {role} died of signal {signal.SIGSYS.value} (Bad system call)")
         self.pid = self.pids()
 
     def refuse_all(self, exeat):

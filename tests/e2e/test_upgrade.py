@@ -59,9 +59,6 @@ class UpgradeStory(TunnelStory):
     def ask(self):
         self.proxy.process.send_signal(signal.SIGUSR2)
 
-    def await_log(self, words, count=1):
-        wait_until(f"the log to say {words!r}", lambda: self.proxy.log_text().count(words) >= count)
-
     def upgrade(self):
         self.upgrades += 1
         self.ask()

@@ -13,6 +13,10 @@ NAME = "allowed.example.test"
 class ProxyStory(EndToEndTest):
     """What befalls `self.proxy`: its processes are killed, its audit file is rotated."""
 
+    def await_log(self, words, count=1):
+        """Until it says that, so many times: what has happened may not be written yet, since the log is written aside."""
+        wait_until(f"the log to say {words!r}", lambda: self.proxy.log_text().count(words) >= count)
+
     def strike(self, role):
         """Kills one of its children; gives the pid it had."""
         pid = self.proxy.children()[role]
