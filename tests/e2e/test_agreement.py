@@ -104,8 +104,6 @@ action = observe
 hosts_file = {hosts}
 server = 127.0.0.1:9
 timeout = 1s
-[limits]
-hello_timeout = 3s
 """
 
 

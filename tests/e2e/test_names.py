@@ -14,6 +14,7 @@ NAMES = 2000 if harness.SANITIZED else 10000
 CLIENTS = 8
 KEPT = 50 if harness.SANITIZED else 200
 HANGING = 300
+VISITS_LEAST = 30  # meanwhile, however slow the machine is
 TIMEOUT_S = 2
 LAG_S = 3 if harness.SANITIZED else 1  # of Python and exeat together
 CACHE_BYTES = 8 << 20
@@ -137,15 +138,16 @@ class RandomNames(EndToEndTest):
         new = range(NAMES, NAMES + HANGING)
         started = time.monotonic()
         hanging = [self.ask(number) for number in new]
+        asked = time.monotonic()
         wait_until("the questions", lambda: len({name for name, _, _ in self.dns.questions}) >= len(kept) + HANGING)
-        dead = [self.visit(number) for number in kept * 2]
-        self.assertLess(time.monotonic() - started, TIMEOUT_S, "the measurement took too long: nothing hung any more")
+        dead = [self.visit(number) for number in kept * 2 if time.monotonic() - started < TIMEOUT_S]  # for as long as all of them hang
+        self.assertGreater(len(dead), VISITS_LEAST, "the measurement took too long: nothing hung any more")
         self.assertLess(statistics.median(dead), 2 * statistics.median(alive) + 0.002)
         self.assertLess(sorted(dead)[-len(dead) // 100], 2 * sorted(alive)[-len(alive) // 100] + 0.1)
         for sock in hanging:
             status, head, _ = self.answer(sock)
             self.assertEqual((504, True), (status, "(dns_timeout," in head), head)
-        self.assertLess(time.monotonic() - started, TIMEOUT_S + LAG_S)
+        self.assertLess(time.monotonic() - asked, TIMEOUT_S + LAG_S)
         port = self.dns.port
         self.dns.close()
         self.assertEqual((502, "dns_failed"), self.refusal(NAMES))
