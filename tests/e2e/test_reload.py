@@ -1,5 +1,6 @@
 """Reloads: what is taken, what is refused, who is cut and who never notices."""
 
+import calendar
 import contextlib
 import json
 import os
@@ -8,6 +9,7 @@ import resource
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import threading
 import time
@@ -472,14 +474,16 @@ CLOCK = """
 #include <sys/mman.h>
 #include <time.h>
 
-static const volatile long *ahead;
+static const volatile struct {
+    long ahead, stands; /* when it stands: at what */
+} *set;
 
 __attribute__((constructor)) static void begin(void)
 {
     const char *path = getenv("CLOCK_AHEAD");
     int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-    void *page = fd >= 0 ? mmap(NULL, sizeof(*ahead), PROT_READ, MAP_SHARED, fd, 0) : MAP_FAILED;
-    ahead = page != MAP_FAILED ? page : NULL;
+    void *page = fd >= 0 ? mmap(NULL, sizeof(*set), PROT_READ, MAP_SHARED, fd, 0) : MAP_FAILED;
+    set = page != MAP_FAILED ? page : NULL;
 }
 
 int clock_gettime(clockid_t clock, struct timespec *now)
@@ -488,8 +492,12 @@ int clock_gettime(clockid_t clock, struct timespec *now)
     if (real == NULL)
         real = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
     int result = real(clock, now);
-    if (clock == CLOCK_REALTIME && ahead != NULL)
-        now->tv_sec += *ahead;
+    if (clock != CLOCK_REALTIME || set == NULL)
+        return result;
+    now->tv_sec += set->ahead;
+    const long stands = set->stands;
+    if (stands != 0)
+        *now = (struct timespec){.tv_sec = stands};
     return result;
 }
 """
@@ -498,11 +506,17 @@ int clock_gettime(clockid_t clock, struct timespec *now)
 @unittest.skipIf(SANITIZED, "a sanitizer wants to be the first library")
 @unittest.skipIf(shutil.which("cc") is None, "there is no compiler, to make a clock that can be set")
 class Expired(ReloadStory):
-    """With a wall clock of our own."""
+    """With a wall clock of our own, which stands still a second before midnight until it is let go."""
 
-    def set_clock(self, text):
-        wanted = time.mktime(time.strptime(text + " UTC", "%Y-%m-%d %H:%M:%S %Z")) - time.timezone
-        self.clock.write_bytes(int(wanted - time.time()).to_bytes(8, "little", signed=True))
+    STANDS = calendar.timegm((2031, 3, 31, 23, 59, 59))
+
+    def stop_clock(self):
+        self.clock.write_bytes(struct.pack("=qq", 0, self.STANDS))
+
+    def let_clock_go(self):
+        with open(self.clock, "r+b", buffering=0) as page:
+            page.write(struct.pack("=q", self.STANDS - int(time.time())))
+            page.write(struct.pack("=q", 0))
 
     def setUp(self):
         super().setUp()
@@ -511,19 +525,20 @@ class Expired(ReloadStory):
         subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
         self.library = library
 
-    def start_on(self, day, keep=False):
-        self.set_clock(day)
+    def start(self, keep=False):
+        self.stop_clock()
         text = policy(NAME, port=self.origin.port, hosts=self.hosts, rule="expires = 2031-03-31\n",
                       extra=f"[rule more]\nto = {OTHER}\nport = {self.origin.port}\n")
         self.proxy = self.exeat(f"[exeat]\nname = test\nworkers = 2\non_revoke = {'keep' if keep else 'cut'}\n{text}",
                                 environment={"LD_PRELOAD": str(self.library), "CLOCK_AHEAD": str(self.clock)})
 
     def test_at_midnight(self):
-        self.start_on("2031-03-31 23:59:57")
+        self.start()
         tunnel = self.open_tunnel()
         beside, _, _ = self.proxy.connect(OTHER, self.origin.port)
         self.addCleanup(beside.close)
         self.assertTrue(echoes(beside, client_hello(OTHER)))
+        self.let_clock_go()
         tunnel.settimeout(PATIENCE)
         self.assertEqual(b"", receive_all(tunnel))
         close = self.proxy.wait_records("its close", lambda rs: next((r for r in rs if r["event"] == "close"), None))
@@ -533,8 +548,9 @@ class Expired(ReloadStory):
         self.assertEqual(403, self.status(NAME))
 
     def test_not_when_it_is_to_keep(self):
-        self.start_on("2031-03-31 23:59:58", keep=True)
+        self.start(keep=True)
         tunnel = self.open_tunnel()
+        self.let_clock_go()
         wait_until("the day after", lambda: self.status(NAME) == 403)
         self.assert_echo(tunnel)
 
