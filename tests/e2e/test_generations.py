@@ -112,7 +112,7 @@ class Handover(GenerationStory):
                 held[number] = self.open_tunnel()
                 self.progress(counts)
                 self.assertEqual(number, one.number)
-        self.assertEqual([1, 2, 3], self.tunnels())
+        wait_until("nobody's tunnel but those that are held", lambda: self.tunnels() == [1, 2, 3])
         for sock in held.values():
             self.assert_echo(sock)
         self.assertEqual(3, self.house.door.metrics()[sample("exeat_generations")])
@@ -174,7 +174,7 @@ class Retired(GenerationStory):
         self.assertEqual(b"", receive_all(cut))
         self.assert_echo(kept)
         self.assertTrue(all(echoes(self.connect(), client_hello(NAME)) for _ in range(20)))  # the one that serves has not heard of it
-        self.assertEqual(["policy_revoked"], [record["end"] for record in self.house.records_of(self.first) if record["event"] == "close"])
+        wait_until("its close", lambda: ["policy_revoked"] == [r["end"] for r in self.house.records_of(self.first) if r["event"] == "close"])
         kept.close()
         self.house.end(self.first)
 
@@ -233,8 +233,8 @@ class OtherJournal(GenerationStory):
         self.assertEqual({"start": 1, "decision": 6, "close": 6, "stop": 1}, {event: events.count(event) for event in events})
 
     def test_one_that_does_not_come_is_down(self):
-        self.assertEqual(0, self.first.replace_journal(200))
         waiting = self.connect()
+        self.assertEqual(0, self.first.replace_journal(200))
         waiting.sendall(client_hello(NAME))
         self.assertEqual(b"", receive_all(waiting))
         sock = self.dial()

@@ -208,8 +208,7 @@ state  = /var/lib/exeat/rules
 
     def test_it_says_whether_it_is_ready(self):
         self.start()
-        ran = self.proxy.run_inside(*self.proxy.recipe.health)
-        self.assertEqual(0, ran.returncode, ran.stdout + ran.stderr)
+        wait_until("that it is ready", lambda: self.proxy.run_inside(*self.proxy.recipe.health).returncode == 0)
         self.open_tunnel()
         self.proxy.send(self.proxy.recipe.signal)
         wait_until("that it is not ready", lambda: self.proxy.run_inside(*self.proxy.recipe.health).returncode == 1)

@@ -223,7 +223,7 @@ class Served(ManifestTest):
         self.proxy = self.exeat(self.text, stdout=records)
 
     def records(self):
-        return [json.loads(line) for line in (self.directory / "records").read_text().splitlines()]
+        return [json.loads(line) for line in (self.directory / "records").read_bytes().splitlines(keepends=True) if line.endswith(b"\n")]
 
     def probe(self, name):
         """The status that the kubelet would hear."""

@@ -113,10 +113,11 @@ class Remains(PowerStory):
         head = json.loads(self.head.read_bytes())
         return head["size"] if head["inode"] == self.path.stat().st_ino else 0
 
-    def spoil(self, synced):
-        """Of what stands behind `synced`, each sector is kept or is blank, up to a length at random. Returns whether anything is gone."""
+    def spoil(self, synced, least=0):
+        """Of what stands behind `synced`, each sector is kept or is blank, up to a length at random, which is short of all by `least` at least. Returns
+        whether anything is gone."""
         whole = self.path.read_bytes()
-        kept = bytearray(whole[:self.chance.randint(synced, len(whole))])
+        kept = bytearray(whole[:self.chance.randint(synced, len(whole) - least)])
         odds = self.chance.choice((0, 0.1, 0.5, 1))
         for at in range(synced, len(kept), SECTOR):
             if self.chance.random() < odds:
@@ -149,7 +150,7 @@ class Remains(PowerStory):
             self.kill_all()
             if self.chance.randrange(2):
                 self.head.write_bytes(head)
-            lost += self.spoil(synced)
+            lost += self.spoil(synced, least=1)
             self.begin("none")
         records = self.end()
         self.assertEqual(CUTS, lost)

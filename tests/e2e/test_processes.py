@@ -245,7 +245,8 @@ class Processes(TunnelStory):
         children = proxy.children().values()
         proxy.kill()
         for pid in children:  # by themselves they would go on trying for 10 s
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def limit_file_size(self, proxy, size):
         resource.prlimit(proxy.children()["journal"], resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))

@@ -78,6 +78,13 @@ class ReloadStory(TunnelStory):
         sock.close()
         return status
 
+    def await_port(self, name):
+        """Where that listener is; the file is written behind the record."""
+        def find():
+            ports = dict(line.split(None, 1) for line in self.proxy.ports_path.read_text().splitlines())
+            return name in ports and int(ports[name].rsplit(":", 1)[1])
+        return wait_until(f"the port of {name}", find)
+
     def digest(self):
         return next(r["policy"] for r in reversed(self.proxy.records()) if r["event"] in ("start", "reload"))
 
@@ -148,8 +155,7 @@ class Taken(ReloadStory):
         self.kill("server")
         self.assertEqual(200, self.status(OTHER))
         self.assertEqual(digest, self.proxy.wait_decision(host=OTHER)["policy"])
-        ports = dict(line.split(None, 1) for line in self.proxy.ports_path.read_text().splitlines())
-        with socket.create_connection(("127.0.0.1", int(ports["second"].rsplit(":", 1)[1])), PATIENCE) as sock:
+        with socket.create_connection(("127.0.0.1", self.await_port("second")), PATIENCE) as sock:
             sock.sendall(f"CONNECT {OTHER}:{self.origin.port} HTTP/1.1\r\n\r\n".encode())
             self.assertEqual(200, self.proxy.read_head(sock)[0])
         self.assertIn("rule more removed", self.change("[rule more]", "[rule again]")["detail"])
@@ -331,9 +337,6 @@ class OnTheWay(ReloadStory):
 class Listeners(ReloadStory):
     LISTEN = "[listen second]\naddress = 127.0.0.1:0\n"
 
-    def ports(self):
-        return {name: int(at.rsplit(":", 1)[1]) for name, at in (line.split(None, 1) for line in self.proxy.ports_path.read_text().splitlines())}
-
     def ask(self, sock):
         sock.sendall(f"CONNECT {NAME}:{self.origin.port} HTTP/1.1\r\n\r\n".encode())
         return self.proxy.read_head(sock)[0]
@@ -341,10 +344,9 @@ class Listeners(ReloadStory):
     def test_come_and_go(self):
         self.start()
         self.reload(self.text() + self.LISTEN)
-        ports = wait_until("the ports", lambda: "second" in self.ports() and self.ports())
-        self.assertEqual(self.proxy.port, ports["explicit"])
-        with socket.create_connection(("127.0.0.1", ports["second"]), PATIENCE) as sock, \
-                socket.create_connection(("127.0.0.1", ports["second"]), PATIENCE) as waiting:
+        port = self.await_port("second")
+        self.assertEqual(self.proxy.port, self.await_port("explicit"))
+        with socket.create_connection(("127.0.0.1", port), PATIENCE) as sock, socket.create_connection(("127.0.0.1", port), PATIENCE) as waiting:
             self.assertEqual(200, self.ask(sock))
             self.change(self.LISTEN, "")
             self.assert_echo(sock, client_hello(NAME))
@@ -353,7 +355,7 @@ class Listeners(ReloadStory):
 
         def is_closed():
             try:
-                socket.create_connection(("127.0.0.1", ports["second"]), 0.3).close()
+                socket.create_connection(("127.0.0.1", port), 0.3).close()
             except ConnectionRefusedError:
                 return True
             except TimeoutError:
@@ -384,7 +386,7 @@ class Listeners(ReloadStory):
         """Clients come one after the other until nobody is there: each that was let in is answered."""
         self.start()
         self.reload(self.text() + self.LISTEN)
-        port, outcomes, begun = self.ports()["second"], [], threading.Event()
+        port, outcomes, begun = self.await_port("second"), [], threading.Event()
 
         def come():
             while True:
@@ -409,7 +411,7 @@ class Listeners(ReloadStory):
 
     def test_change_their_names(self):
         self.start(extra=self.LISTEN)
-        port = self.ports()["second"]
+        port = self.await_port("second")
         self.change(self.LISTEN, f"[listen second]\naddress = 127.0.0.1:{port}\n")  # another one to the supervisor, and the port is our own
         self.change("[listen second]", "[listen renamed]")
 

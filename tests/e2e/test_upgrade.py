@@ -212,8 +212,8 @@ class Upgrade(UpgradeStory):
         self.assertLess(time.monotonic() - begun, harness.BACK_WITHIN + 1)
         self.await_log("reloaded: ")
         self.await_servers(1)
-        ends = [record["end"] for record in self.proxy.records() if record["event"] == "close"]
-        self.assertEqual(["policy_revoked"] * 2, ends)
+        closes = self.proxy.wait_records("both closes", lambda rs: len(found := [r for r in rs if r["event"] == "close"]) == 2 and found)
+        self.assertEqual(["policy_revoked"] * 2, [close["end"] for close in closes])
 
     @plain_story
     def test_a_generation_that_hangs_does_not_refuse_a_reload(self):
