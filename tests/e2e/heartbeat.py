@@ -15,6 +15,7 @@ import time
 from harness import PATIENCE, Exeat, Origin, client_hello, echoes, receive_exactly
 
 PAUSE = 0.002  # between two messages
+LAST = 10  # messages behind the end, which show that the tunnel outlived all that the story did
 MESSAGE = b"x" * 64
 
 
@@ -57,8 +58,10 @@ def one(tunnel, direct):
 
 
 def beat(tunnel, direct, later):
-    """Until nobody wants to hear any more."""
+    """Until nobody wants to hear any more, and a little longer."""
     while not select.select([sys.stdin], [], [], PAUSE)[0]:
+        later.append(one(tunnel, direct))
+    for _ in range(LAST):
         later.append(one(tunnel, direct))
 
 
