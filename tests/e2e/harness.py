@@ -410,10 +410,16 @@ class Exeat:
         """The supervisor's."""
         return self.process.pid
 
+    def child_pids(self):
+        """The oldest first. Of those behind one that ends meanwhile the kernel leaves one out: it has said all when it says the same again."""
+        path, said, before = pathlib.Path(f"/proc/{self.pid}/task/{self.pid}/children"), None, ""
+        while said != before:
+            said, before = path.read_text(), said
+        return said.split()
+
     def processes(self):
         """Role, "server" or "journal", and pid of each that runs, the oldest first."""
-        path = pathlib.Path(f"/proc/{self.pid}/task/{self.pid}/children")
-        for pid in path.read_text().split():
+        for pid in self.child_pids():
             with contextlib.suppress(OSError, IndexError):
                 words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
                 if words[1].startswith(b"-"):
