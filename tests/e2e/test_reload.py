@@ -660,7 +660,7 @@ class Asked(WatchedStory, ReloadStory):
         self.assertTrue(all(str(self.proxy.config) in line and "[rule broken]" in line for line in answer["faults"]), answer)
         self.assertEqual((2, 1), self.counted())
         self.reload(text)
-        self.assertEqual((3, 1), self.counted(), "a signal's, too")
+        wait_until("a signal's to be counted, too, behind its record", lambda: self.counted() == (3, 1))
         self.kill("server")
         wait_until("another", self.tunnel_works)
         self.assertEqual((3, 1), self.counted(), "a server's death loses none")
