@@ -139,7 +139,7 @@ class Image(EndToEndTest):
         cls.root = pathlib.Path(tempfile.mkdtemp(prefix="exeat-image-"))
         cls.addClassCleanup(shutil.rmtree, cls.root)
         cls.root.chmod(0o755)
-        subprocess.run([TOP / "contrib" / "oci" / "rootfs", EXEAT, TOP / "LICENSE", cls.root], check=True, timeout=PATIENCE)
+        subprocess.run([TOP / "contrib" / "oci" / "rootfs", EXEAT, TOP / "LICENSE", cls.root], check=True, timeout=6 * PATIENCE)
 
     def setUp(self):
         super().setUp()
