@@ -20,6 +20,9 @@
 /* Why there is none when exeat is on its way out. */
 #define CLOSED "exeat is being stopped"
 
+/* … and when the next server dies too early, however that is heard of. */
+#define FALLEN "the server of the new program has ended before it was ready"
+
 /* How much of what a program that is tried has said is repeated. */
 #define SAID_MAX 8192
 
@@ -167,9 +170,10 @@ static void upgrade_raise(struct upgrade *upgrade)
     if (upgrade->hands.start(upgrade->hands.arg, rising))
         return;
     const int error = errno;
+    const bool fell = error == EPIPE || error == ECONNRESET; /* while it was told: its end is heard of later */
     if (rising->child.pid == 0)
         generations_forget(upgrade->generations, rising);
-    upgrade_refuse(upgrade, strerror(error));
+    upgrade_refuse(upgrade, fell ? FALLEN : strerror(error));
 }
 
 void upgrade_rise(struct upgrade *upgrade)
@@ -190,7 +194,7 @@ void upgrade_rise(struct upgrade *upgrade)
 void upgrade_fall(struct upgrade *upgrade)
 {
     if (upgrade->step == UPGRADE_RISING)
-        upgrade_refuse(upgrade, "the server of the new program has ended before it was ready");
+        upgrade_refuse(upgrade, FALLEN);
 }
 
 /* ---- its turn ---- */

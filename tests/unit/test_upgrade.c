@@ -386,15 +386,30 @@ Test(upgrade, a_server_that_cannot_be_started_changes_nothing)
 
 Test(upgrade, a_server_that_was_told_half_is_there_until_it_ends)
 {
-    hands.error = EPIPE;
+    hands.error = ENOMEM;
     hands.half = true;
     struct generation *half = raise_next();
     cr_assert_not_null(half);
-    expect_told(0, false, "Broken pipe\n");
+    expect_told(0, false, "Cannot allocate memory\n");
     cr_expect(half->child.channel == -1 && upgrade.step == UPGRADE_NONE);
     upgrade_fall(&upgrade);
     expect_silence();
     kill(half->child.pid, SIGKILL);
+}
+
+Test(upgrade, a_server_that_ends_while_it_is_told_is_called_that)
+{
+    static const int errors[] = {EPIPE, ECONNRESET};
+    for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+        hands.error = errors[i];
+        hands.half = true;
+        struct generation *half = raise_next();
+        expect_told(0, false, "the server of the new program has ended before it was ready\n");
+        kill(half->child.pid, SIGKILL);
+        generations_forget(&generations, half);
+        upgrade_fall(&upgrade);
+        expect_silence();
+    }
 }
 
 Test(upgrade, a_server_that_ends_before_it_is_ready_changes_nothing)
