@@ -25,9 +25,6 @@ class Descriptors(TunnelStory):
     def start(self, extra="[limits]\ntunnels_per_client = 100000\n", **how):
         return super().start(extra, workers=WORKERS, through=("prlimit", f"--nofile={LIMIT}:{LIMIT}"), **how)
 
-    def await_log(self, words):
-        wait_until(f"the log to say {words!r}", lambda: words in self.proxy.log_text())
-
     def pipes(self):
         """Ends of pipes that the server has."""
         return pipe_ends(self.proxy.children()["server"])
