@@ -47,6 +47,11 @@ class Bench(EndToEndTest):
         self.assertLessEqual(set(cases) - {"sni"}, set(medians))  # which may be left out where there can be no enclosure
         self.assertTrue(all(median > 0 for median in medians.values()), medians)
 
+    def test_who_is_unknown_is_not_left_out_in_silence(self):
+        ran = subprocess.run([sys.executable, DATA / "bench/bench", "--subjects", "floor", "celling"], capture_output=True, text=True, timeout=PATIENCE, check=False)
+        self.assertEqual(2, ran.returncode)
+        self.assertIn("invalid choice: 'celling' (choose from 'floor', 'floor (copy)', 'exeat',", ran.stderr)
+
     def test_scale(self):
         """Rows with subjects of their own, which are compared with something else than the floor."""
         rows = self.bench("idle-active", "connect-workers", "echo-workers")
