@@ -31,7 +31,7 @@ struct generation {
     bool drained;    /* … and that nothing is open any more */
     uint32_t cut;    /* tunnels, at its drain's end */
     bool *linked;    /* by worker: it has a socket to the journal that runs */
-    bool answered;   /* what all were asked last; kept by host/reload */
+    bool answered;   /* what all were asked last; kept by host/reload and its rounds */
     struct generation_wish reload, upgrade;
 };
 

@@ -2,7 +2,6 @@
 #include "host/reload.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,13 +12,8 @@
 #include "base/text.h"
 #include "host/privileges.h"
 #include "host/reload_records.h"
+#include "host/reload_round.h"
 #include "host/watch.h"
-
-/* A server that has not read a configuration in this time hangs. It reads a million patterns in some seconds. */
-#define OFFER_PATIENCE_MS 120000
-
-/* A retired one has the same to do on the same machine as the one that serves: it may take as long again, and this besides. */
-#define RETIRED_PATIENCE_MS 10000
 
 /* Reading has no end where a file's server does not answer, nor has taking where a worker hangs, until the watchdog ends it. */
 #define HANG_PATIENCE_MS 60000
@@ -51,12 +45,11 @@ struct reload {
     uint32_t count; /* how many have begun */
     struct background reading;
     struct candidate *next;
-    struct bounds bounds;                           /* planned for that */
-    uint32_t number;                                /* of the edition that was offered last */
-    uint64_t asked_ms;                              /* when the servers were told last what they are to answer */
-    uint64_t retired_patience_ms, retired_until_ms; /* … and until when retired ones may; UINT64_MAX: as long as the one that serves */
-    uint64_t patience_ms, hangs_at_ms;              /* until it is called hanging, and when that is; UINT64_MAX: it was */
-    uint32_t counts[2];                             /* refused, taken: so far, through all servers */
+    struct bounds bounds;              /* planned for that */
+    uint32_t number;                   /* of the edition that was offered last */
+    struct reload_round round;         /* the last, from that offer on */
+    uint64_t patience_ms, hangs_at_ms; /* until it is called hanging, and when that is; UINT64_MAX: it was */
+    uint32_t counts[2];                /* refused, taken: so far, through all servers */
     struct reload_records owed;
     bool closed;
     struct watch *watch;    /* NULL: `watch = off` */
@@ -71,74 +64,9 @@ static void reload_advance(struct reload *reload);
 
 /* ---- the servers ---- */
 
-/* One that is to follow starts with what serves; one that has retired and has nothing open any more is being stopped. */
-static bool reload_has(const struct generation *generation)
-{
-    const bool leaves = generation->state == GENERATION_RETIRED && generation->drained;
-    return generation->state != GENERATION_RISING && !leaves && generation->child.channel >= 0;
-}
-
-/* Else it would keep open what is not allowed any more, or keep all others from what is. */
-static void reload_end_retired(struct generation *generation)
-{
-    log_error("generation %u has retired and does not follow a reload: it is ended, with what it has open", generation->number);
-    if (generation->child.pid > 0)
-        kill(generation->child.pid, SIGKILL);
-    child_hang_up(&generation->child);
-}
-
-/* Asks all the same. False: the one that serves does not hear it. */
-static bool reload_tell_all(struct reload *reload, const struct channel_message *message)
-{
-    bool heard = true;
-    reload->asked_ms = clock_monotonic_ms();
-    reload->retired_until_ms = UINT64_MAX;
-    for (size_t i = 0; i < reload->generations->count; i++) {
-        struct generation *generation = reload->generations->all[i];
-        generation->answered = false;
-        if (!reload_has(generation) || channel_send(generation->child.channel, message))
-            continue;
-        if (generation->state == GENERATION_RETIRED)
-            reload_end_retired(generation);
-        else
-            heard = false;
-    }
-    return heard;
-}
-
 static bool reload_order_all(struct reload *reload, enum channel_kind kind)
 {
-    return reload_tell_all(reload, &(struct channel_message){.kind = kind, .a = reload->number, .fd = -1});
-}
-
-static bool reload_awaits(const struct generation *generation)
-{
-    return reload_has(generation) && !generation->answered;
-}
-
-static bool reload_all_answered(const struct reload *reload)
-{
-    for (size_t i = 0; i < reload->generations->count; i++)
-        if (reload_awaits(reload->generations->all[i]))
-            return false;
-    return true;
-}
-
-/* From the answer of the one that serves on the others' time is measured. */
-static void reload_time_retired(struct reload *reload)
-{
-    const uint64_t now_ms = clock_monotonic_ms();
-    if (reload->retired_until_ms == UINT64_MAX && !reload_awaits(generations_serving(reload->generations)))
-        reload->retired_until_ms = now_ms + (now_ms - reload->asked_ms) + reload->retired_patience_ms;
-}
-
-static void reload_end_late(struct reload *reload)
-{
-    reload->retired_until_ms = UINT64_MAX;
-    for (size_t i = 0; i < reload->generations->count; i++)
-        if (reload_awaits(reload->generations->all[i]) && reload->generations->all[i]->state == GENERATION_RETIRED)
-            reload_end_retired(reload->generations->all[i]);
-    reload_advance(reload);
+    return reload_round_begin(&reload->round, &(struct channel_message){.kind = kind, .a = reload->number, .fd = -1});
 }
 
 /* ---- its life ---- */
@@ -151,7 +79,7 @@ struct reload *reload_new(struct serving *serving, struct generations *generatio
     *reload = (struct reload){.serving = serving, .generations = generations, .number = serving->edition, .taken = taken, .arg = arg};
     reload->bounds.workers = serving->bounds.workers;
     reload->patience_ms = HANG_PATIENCE_MS;
-    reload->retired_patience_ms = RETIRED_PATIENCE_MS;
+    reload_round_init(&reload->round, generations);
     if (!background_init(&reload->reading)) {
         free(reload);
         return NULL;
@@ -266,7 +194,7 @@ void reload_set_patience(struct reload *reload, uint64_t ms)
 
 void reload_set_retired_patience(struct reload *reload, uint64_t ms)
 {
-    reload->retired_patience_ms = ms;
+    reload->round.retired_patience_ms = ms;
 }
 
 static void reload_over(struct reload *reload)
@@ -404,8 +332,8 @@ static void reload_share(struct reload *reload)
 /* It goes on when all have answered; where no server runs there is nobody to wait for. */
 static void reload_advance(struct reload *reload)
 {
-    if (!reload_all_answered(reload))
-        reload_time_retired(reload);
+    if (!reload_round_is_over(&reload->round))
+        reload_round_go_on(&reload->round);
     else if (reload->step == RELOAD_OFFERED)
         reload_share(reload);
     else if (reload->step == RELOAD_SHARED)
@@ -473,7 +401,7 @@ static void reload_offer(struct reload *reload)
     reload->step = RELOAD_OFFERED;
     struct channel_message offer = {.kind = CHANNEL_CONFIG, .a = reload->serving->bounds.workers, .b = reload->number, .fd = reload->next->fd};
     text_copy(offer.text, sizeof(offer.text), reload->serving->path, strlen(reload->serving->path));
-    if (reload_tell_all(reload, &offer))
+    if (reload_round_begin(&reload->round, &offer))
         reload_advance(reload);
     else
         reload_fail(reload, DEAF);
@@ -506,16 +434,16 @@ void reload_server_started(struct reload *reload)
     reload_tell_counts(reload);
 }
 
-/* When that has taken too long; UINT64_MAX: only retired ones are waited for, or none. */
+/* When the one that serves has not given it; UINT64_MAX: it has, or none is waited for. */
 static uint64_t reload_patient_until_ms(const struct reload *reload)
 {
-    return reload_is_patient(reload) && reload->retired_until_ms == UINT64_MAX ? reload->asked_ms + OFFER_PATIENCE_MS : UINT64_MAX;
+    return reload_is_patient(reload) ? reload_round_hangs_at_ms(&reload->round) : UINT64_MAX;
 }
 
-/* When they have had their time; UINT64_MAX: none is waited for, or the one that serves is, too. */
+/* The same of those that have retired, whose answer to the last question is waited for, too. */
 static uint64_t reload_retired_until_ms(const struct reload *reload)
 {
-    return reload->step >= RELOAD_OFFERED ? reload->retired_until_ms : UINT64_MAX;
+    return reload->step >= RELOAD_OFFERED ? reload_round_late_at_ms(&reload->round) : UINT64_MAX;
 }
 
 /* The next one starts with what serves then. */
@@ -625,8 +553,10 @@ void reload_go_on(struct reload *reload, const bool readable[RELOAD_FDS])
         reload_was_read(reload);
     if (now_ms >= reload_patient_until_ms(reload))
         reload_fail(reload, "the server has not read it in time");
-    if (now_ms >= reload_retired_until_ms(reload))
-        reload_end_late(reload);
+    if (now_ms >= reload_retired_until_ms(reload)) {
+        reload_round_end_late(&reload->round);
+        reload_advance(reload);
+    }
     if (now_ms >= reload_hangs_at_ms(reload))
         reload_hang(reload);
     if (reload->watch != NULL && watch_is_due(reload->watch, now_ms)) {
